@@ -1,0 +1,63 @@
+# Targets are the README's commands. Each sets up .venv by itself.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUNDLE := build/demo-fp32
+SHEET := build/demo.png
+OLDEST_ENGINE := $(shell sed -n 's/^OLDEST_ENGINE_TRIED = "\(.*\)"/\1/p' export/bundle_export.py)
+
+.PHONY: demo test test-all lint types check wheel-check compat install clean
+
+$(VENV)/.made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]" --config-settings editable_mode=strict
+	touch $@
+
+# A strict editable install links files one by one, so new files need a new install.
+install: $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
+
+demo: install
+	test -f $(BUNDLE)/manifest.json || $(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo
+	rm -f $(SHEET)
+	$(BIN)/amused-edge generate $(BUNDLE) --sheet $(SHEET) --scale 3 --quiet \
+		"a 3d render of a fox on a blue background" "a drawing of a red apple on a yellow background" \
+		"a flat icon of a rocket on a black background" "a 3d render of an octopus on a white background" \
+		"a drawing of a castle on a yellow background" "a flat icon of a pineapple on a blue background" \
+		"a panda" "a 3d render of a hamburger on a black background" "a drawing of a unicorn" \
+		"a flat icon of a sailboat on a white background" "a 3d render of a guitar on a yellow background" \
+		"an umbrella on a blue background"
+	@echo "the pictures: $(SHEET)"
+
+test: install
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# From another folder: in the root the hall would hide the rooms.
+types: install
+	cd build && ../$(BIN)/mypy --config-file ../pyproject.toml
+
+check: test lint types wheel-check
+
+# The wheel holds every tracked source file, and works where only the runtime's packages are installed.
+wheel-check: install
+	rm -rf build/wheel build/bare && $(BIN)/python -m build --quiet --wheel --outdir build/wheel .
+	$(BIN)/python tests/wheel_content.py build/wheel/*.whl
+	test -f $(BUNDLE)/manifest.json || $(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo --quiet
+	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
+	cd build && bare/bin/python ../tests/wheel_smoke.py $(abspath $(BUNDLE))
+
+# Runs the demo bundle on the oldest ONNX Runtime that manifests name.
+compat: install
+	test -f $(BUNDLE)/manifest.json || $(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo --quiet
+	rm -rf build/compat && $(PYTHON) -m venv build/compat
+	build/compat/bin/python -m pip install --quiet . "onnxruntime==$(OLDEST_ENGINE)"
+	cd build && compat/bin/amused-edge inspect --verify $(abspath $(BUNDLE))
+
+clean:
+	rm -rf build $(VENV) *.egg-info

@@ -1,0 +1,40 @@
+"""amused-edge: aMUSEd masked image models converted for phones, quantized, run in NumPy, and measured.
+
+Names are imported when first used, so `import amused_edge` costs nothing.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from amused_edge.runtime import (
+        AmusedEdgeError,
+        AmusedPipeline,
+        EngineOptions,
+        GenerationOptions,
+        GenerationResult,
+        Step,
+        TextToImage,
+    )
+
+__all__ = [
+    "AmusedEdgeError",
+    "AmusedPipeline",
+    "EngineOptions",
+    "GenerationOptions",
+    "GenerationResult",
+    "Step",
+    "TextToImage",
+]
+
+# In a source checkout the rooms stand beside the hall, so Python started in its root finds them too.
+_root = Path(__file__).resolve().parent.parent
+if (_root / "pyproject.toml").is_file():
+    __path__.append(str(_root))
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("amused_edge.runtime"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,63 @@
+"""The command `amused-edge`: one module per subcommand; errors are one line, exit codes 0 done, 1 failed, 2 wrong
+usage.
+"""
+
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from amused_edge.cli.export import export
+from amused_edge.cli.generate import generate
+from amused_edge.cli.inspect import inspect
+from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="amused-edge")
+def commands(debug: bool) -> None:
+    """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
+
+
+for command in (export, generate, inspect):
+    commands.add_command(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminate)
+    debug = "--debug" in sys.argv
+    try:
+        commands(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE if isinstance(error, click.UsageError) else FAILED)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; nothing was kept", INTERRUPTED)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (AmusedEdgeError, ImportError) as error:
+        if debug:
+            raise
+        usage = isinstance(error, OptionsError | OutputExistsError)
+        _fail(_one_line(error), USAGE if usage else FAILED)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"{error.name or error} is not installed; `pip install 'amused-edge[export]'` brings what export needs"
+    return " ".join(str(error).split())
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"amused-edge: {message}", err=True)
+    sys.exit(code)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """Leave through the normal way out, so that unfinished files are removed."""
+    sys.exit(128 + number)

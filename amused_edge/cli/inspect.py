@@ -1,0 +1,64 @@
+"""`amused-edge inspect`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from amused_edge.runtime.bundle import Bundle
+
+_LOGIT_TOLERANCE = 1e-3
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Check every hash and run the golden input.")
+def inspect(bundle: Path, verify: bool) -> None:
+    """Show what BUNDLE holds and what was measured when it was made."""
+    from amused_edge.runtime.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    _show(opened)
+    if verify and not _verify(opened):
+        click.echo("amused-edge: this engine does not reproduce the golden output; try another engine", err=True)
+        sys.exit(1)
+
+
+def _show(bundle: "Bundle") -> None:
+    m = bundle.manifest
+    g, s = m.geometry, m.sampler
+    click.echo(f"{m.model.name} ({m.model.license}) for {m.target}, by amused-edge {m.tools.get('amused-edge', '?')}")
+    click.echo(
+        f"pictures    {g.image_width} x {g.image_height}, {g.grid_width} x {g.grid_height} tokens of {g.codebook_size} codes"
+    )
+    click.echo(
+        f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule} schedule"
+    )
+    click.echo(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
+    for role, graph in m.graphs.items():
+        size = sum(file.bytes for file in graph.files) / 1e6
+        click.echo(f"{role:<15} {size:>9.1f} MB  stored {graph.stored_precision}, executed {graph.executed_precision}")
+    for role, errors in m.parity.get("roles", {}).items():
+        click.echo(f"parity      {role}: {', '.join(f'{name} {error:.1e}' for name, error in errors.items())}")
+    generation = m.parity.get("generation")
+    if generation:
+        click.echo(
+            f"parity      generation of {generation['steps']} steps: mean KL {generation['mean_kl']:.1e} nats, "
+            f"logits {generation['max_logit_error']:.1e}, equal draws {generation['equal_draws']:.2%}"
+        )
+
+
+def _verify(bundle: "Bundle") -> bool:
+    from amused_edge.runtime import AmusedPipeline, EngineOptions, golden, verification
+
+    verification.verify(bundle)
+    click.echo("hashes      all right")
+    with AmusedPipeline(bundle, EngineOptions()) as pipeline:
+        report = golden.compare(pipeline)
+    click.echo(
+        f"golden      ids {'equal' if report.same_ids else 'differ'}, logits within {report.logit_error:.1e}, "
+        f"{report.equal_tokens:.2%} of tokens equal, pixels within {report.pixel_error}"
+    )
+    return report.same_ids and report.logit_error <= _LOGIT_TOLERANCE

@@ -1,0 +1,39 @@
+"""Options that several commands share, and how their text becomes values."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+
+
+class TemperatureType(click.ParamType[Any]):
+    """One number, or two with a comma between: first and last step."""
+
+    name = "T[,T]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            parts = [float(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value!r} is not a number or two numbers with a comma", param, ctx)
+        if len(parts) > 2:
+            self.fail(f"{value!r} has more than two numbers", param, ctx)
+        return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def sampler(command: F) -> F:
+    """Add --steps, --guidance, --temperature and --schedule."""
+    for option in (
+        click.option("--schedule", help="cosine or linear."),
+        click.option("--temperature", type=TemperatureType(), help="Of the confidences: T, or FIRST,LAST."),
+        click.option("--guidance", type=float, help="Guidance scale; above 1 it steers, at the cost of time."),
+        click.option("--steps", type=int, help="Calls of the denoiser."),
+    ):
+        command = option(command)
+    return command

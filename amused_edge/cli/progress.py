@@ -1,0 +1,24 @@
+"""Progress on the terminal: a bar on stderr, nothing with `--quiet` or where stderr is no terminal."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+Report = Callable[[str, int, int], None]
+"""(description, how much is done, of how much)."""
+
+
+@contextlib.contextmanager
+def progress(quiet: bool) -> Iterator[Report]:
+    """Give a function that moves the bar."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(description: str, done: int, total: int) -> None:
+            bar.update(task, description=description, completed=done, total=total)
+
+        yield report

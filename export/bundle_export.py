@@ -1,0 +1,208 @@
+"""Checkpoint -> bundle: the whole export, from reading to the recorded parity."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from amused_edge.export import parity, to_onnx
+from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
+from amused_edge.export.errors import ExportError
+from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
+from amused_edge.export.modules.layers import derived_tensors
+from amused_edge.export.tokenizer import write_tokenizer
+from amused_edge.runtime import golden
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
+from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.manifest import (
+    GOLDEN_NAME,
+    TOKENIZER_NAME,
+    EngineInfo,
+    Geometry,
+    GraphEntry,
+    Manifest,
+    MicroConditioning,
+    ModelInfo,
+)
+from amused_edge.runtime.options import GenerationOptions, whole_number
+from amused_edge.runtime.pipeline import AmusedPipeline
+
+TOOLS = ("amused-edge", "torch", "transformers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
+
+OLDEST_ENGINE_TRIED = "1.19.2"
+"""`make compat` runs a bundle on this release of ONNX Runtime."""
+
+OnStage = Callable[[str, int, int], None]
+"""Called with what begins now, its number from 0, and how many stages there are."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export may choose.
+
+    Attributes
+    ----------
+    height, width
+        Of the pictures in pixels; None takes the checkpoint's own size. The graphs have this one size.
+    sampler
+        Defaults for the manifest; what is left open comes from the checkpoint's `generation_config.json`, else the
+        reference.
+    variant
+        "fp16" to read half-precision files; None reads the plain ones and falls back to fp16.
+    name
+        Of the model, for the manifest; None takes the checkpoint's.
+    """
+
+    height: int | None = None
+    width: int | None = None
+    sampler: GenerationOptions = GenerationOptions()
+    variant: str | None = None
+    name: str | None = None
+
+
+def export_bundle(
+    source: str | Path,
+    out: str | Path,
+    options: ExportOptions | None = None,
+    *,
+    target: str = "onnx",
+    on_stage: OnStage | None = None,
+) -> Bundle:
+    """Convert a checkpoint to a bundle and check that it computes the same.
+
+    Parameters
+    ----------
+    source
+        A folder in diffusers layout, or a hub id.
+    out
+        The new bundle's folder; must not exist. It appears complete or not at all.
+    target
+        "onnx".
+
+    Raises
+    ------
+    CheckpointError, ExportError
+        The checkpoint cannot be read, or the options do not fit it.
+    ParityError
+        A graph does not compute what the checkpoint's modules compute.
+    OutputExistsError, BundleError
+        `out` exists, or cannot be written.
+    """
+    if target != "onnx":
+        raise ExportError(f"target is {target!r}; this amused-edge exports to: onnx")
+    out, options = Path(out), options or ExportOptions()
+    check_free(out)
+    stages = _Stages(on_stage)
+    stages.next("reading the checkpoint")
+    checkpoint = open_checkpoint(source, variant=options.variant)
+    geometry = _geometry(checkpoint, options)
+    checkpoint.check()
+    with new_bundle(out) as writer:
+        manifest = _start(checkpoint, geometry, options, writer)
+        errors = {}
+        for spec in GRAPHS:
+            stages.next(f"exporting {spec.role}")
+            manifest, errors[spec.role] = _export_role(spec, checkpoint, writer, manifest)
+        stages.next("drawing a picture with the bundle and with the checkpoint")
+        with AmusedPipeline(Bundle(writer.path, manifest), EngineOptions()) as pipeline:
+            generation = parity.check_generation(checkpoint, pipeline)
+            entry = writer.write_text(GOLDEN_NAME, golden.record(pipeline).to_json())
+        writer.write_manifest(
+            replace(
+                manifest,
+                files={**manifest.files, GOLDEN_NAME: entry},
+                parity=parity.summary(errors, generation),
+            )
+        )
+    return Bundle.open(out)
+
+
+class _Stages:
+    """Counts the stages of an export for whoever watches."""
+
+    TOTAL = len(GRAPHS) + 2
+
+    def __init__(self, on_stage: OnStage | None) -> None:
+        self._on_stage = on_stage
+        self._index = 0
+
+    def next(self, description: str) -> None:
+        if self._on_stage is not None:
+            self._on_stage(description, self._index, self.TOTAL)
+        self._index += 1
+
+
+def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:
+    factor = checkpoint.vqgan.factor
+    default = checkpoint.uvit.sample_size * factor
+    multiple = factor * checkpoint.uvit.grid_multiple
+    sides = {}
+    for name, given in (("height", options.height), ("width", options.width)):
+        side = whole_number(name, default if given is None else given, minimum=1)
+        if side % multiple:
+            raise ExportError(f"{name} is {side}; pictures of this model have sides in multiples of {multiple}")
+        sides[name] = side
+    return Geometry(
+        image_height=sides["height"],
+        image_width=sides["width"],
+        grid_height=sides["height"] // factor,
+        grid_width=sides["width"] // factor,
+        codebook_size=checkpoint.uvit.codebook_size,
+        mask_token_id=checkpoint.mask_token_id,
+        text_length=checkpoint.text.get("max_position_embeddings", 77),
+    )
+
+
+def _start(checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, writer: BundleWriter) -> Manifest:
+    """Write the tokenizer and return the manifest of a bundle without graphs."""
+    write_tokenizer(checkpoint.folder / "tokenizer", writer.path / TOKENIZER_NAME, geometry.text_length)
+    return Manifest(
+        target="onnx",
+        model=ModelInfo(
+            name=options.name or checkpoint.source,
+            source=checkpoint.source,
+            license=checkpoint.license,
+        ),
+        geometry=geometry,
+        sampler=options.sampler.settings(checkpoint.sampler),
+        micro_conditioning=MicroConditioning(),
+        engine=EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED),
+        files={TOKENIZER_NAME: writer.entry(TOKENIZER_NAME)},
+        graphs={},
+        tools={name: found for name in TOOLS if (found := _version(name))} | {"python": platform.python_version()},
+        parity={},
+    )
+
+
+def _export_role(
+    spec: GraphSpec, checkpoint: Checkpoint, writer: BundleWriter, manifest: Manifest
+) -> tuple[Manifest, dict[str, float]]:
+    """Write one graph, compare it with its module, and return the manifest with it and the errors."""
+    module = spec.build(checkpoint).eval()
+    inputs = spec.example(checkpoint, manifest.geometry, EXAMPLE_BATCH)
+    file = f"{spec.role}.onnx"
+    model = to_onnx.export_onnx(module, inputs, spec.outputs, writer.path / file)
+    entry = GraphEntry(
+        files=(writer.entry(file), writer.entry(f"{file}.data")),
+        inputs=to_onnx.tensor_specs(list(model.graph.inputs)),
+        outputs=to_onnx.tensor_specs(list(model.graph.outputs)),
+        stored_precision="float32",
+        executed_precision="float32",
+        derived_tensors=derived_tensors(module),
+    )
+    del model
+    manifest = replace(manifest, graphs={**manifest.graphs, spec.role: entry})
+    graph = load_graph(Bundle(writer.path, manifest), spec.role, EngineOptions())
+    try:
+        return manifest, parity.check_role(spec, module, graph, inputs)
+    finally:
+        graph.close()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,15 @@
+"""Errors of the export room."""
+
+from amused_edge.runtime.errors import AmusedEdgeError
+
+
+class CheckpointError(AmusedEdgeError):
+    """A checkpoint cannot be read, is incomplete, or of a kind that aMUSEd does not have."""
+
+
+class ParityError(AmusedEdgeError):
+    """An exported graph does not compute what the checkpoint's modules compute."""
+
+
+class ExportError(AmusedEdgeError):
+    """The options of an export do not fit the checkpoint."""

@@ -1,0 +1,43 @@
+"""CLIP's text encoder, from transformers, giving the two things that aMUSEd reads."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+from amused_edge.export.modules.layers import Linear
+from amused_edge.export.tensors import Tensors
+
+
+class TextEncoder(nn.Module):
+    """input_ids (B, 77) -> hidden_states (B, 77, E) of the last layer but one, pooled (B, P) projected text embedding.
+
+    Initializers keep the checkpoint's names because the two parts of the model are held under their own.
+    """
+
+    def __init__(self, config: dict[str, Any], tensors: Tensors) -> None:
+        super().__init__()
+        model = CLIPTextModelWithProjection(CLIPTextConfig(**{**config, "attn_implementation": "eager"}))
+        model.config._attn_implementation = "eager"
+        state = {name: tensors.take(name, *tensor.shape) for name, tensor in model.state_dict().items()}
+        model.load_state_dict(state, assign=True)
+        model.eval().requires_grad_(False)
+        _store_input_major(model)
+        self.text_model = model.text_model
+        self.text_projection = model.text_projection
+
+    def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states = self.text_model(input_ids=input_ids, output_hidden_states=True)
+        return states.hidden_states[-2], self.text_projection(states.pooler_output)
+
+
+def _store_input_major(model: nn.Module) -> None:
+    """Replace torch's linear layers by ours, whose weights are stored as engines read them."""
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, nn.Linear):
+            weights = {"weight": layer.weight.data, "bias": None if layer.bias is None else layer.bias.data}
+            source = Tensors(lambda key, shape, w=weights: w[key])  # type: ignore[misc]
+            ours = Linear(source, layer.in_features, layer.out_features, layer.bias is not None)
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, ours)

@@ -1,0 +1,32 @@
+"""Writes the checkpoint's tokenizer as one `tokenizer.json` that carries its padding and truncation with it."""
+
+from pathlib import Path
+
+from transformers import CLIPTokenizerFast
+
+from amused_edge.export.errors import CheckpointError
+
+
+def write_tokenizer(folder: Path, path: Path, length: int) -> None:
+    """Write the fast CLIP tokenizer of a checkpoint.
+
+    Parameters
+    ----------
+    folder
+        The checkpoint's `tokenizer/`.
+    length
+        Ids per prompt: pad and truncate to this.
+
+    Raises
+    ------
+    CheckpointError
+        The folder holds no tokenizer.
+    """
+    try:
+        tokenizer = CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
+        backend = tokenizer.backend_tokenizer
+        backend.enable_truncation(length)
+        backend.enable_padding(length=length, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
+        backend.save(str(path))
+    except Exception as error:  # the library raises many kinds for a damaged folder
+        raise CheckpointError(f"{folder} holds no CLIP tokenizer: {error}") from error

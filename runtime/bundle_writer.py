@@ -1,0 +1,107 @@
+"""Writes a bundle so that it appears complete or not at all.
+
+Everything goes into a temporary sibling folder that is renamed at the end. An error or interrupt removes it; what a
+killed process left is removed by the next one that writes to the same place.
+"""
+
+import contextlib
+import errno
+import glob
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from amused_edge.runtime.errors import BundleError, OutputExistsError
+from amused_edge.runtime.manifest import MANIFEST_NAME, FileEntry, Manifest
+from amused_edge.runtime.verification import sha256
+
+
+class BundleWriter:
+    """The unfinished bundle: write files under `path`, then call `finish`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest: Manifest | None = None
+
+    def entry(self, name: str) -> FileEntry:
+        """Return the manifest's entry of a file already written under `path`."""
+        file = self.path / name
+        return FileEntry(name, file.stat().st_size, sha256(file))
+
+    def write_text(self, name: str, text: str) -> FileEntry:
+        """Write a text file and return its entry."""
+        (self.path / name).write_text(text, encoding="utf-8")
+        return self.entry(name)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write (or replace) the manifest; without one, the bundle does not appear."""
+        self.manifest = manifest
+        (self.path / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_bundle(out: Path) -> Iterator[BundleWriter]:
+    """Give a `BundleWriter` and, when the block ends without an error, move its folder to `out`.
+
+    Raises
+    ------
+    OutputExistsError
+        `out` exists, before or after the block.
+    BundleError
+        The disk is full, or the folder cannot be written.
+    """
+    check_free(out)
+    _remove_abandoned(out)
+    partial = out.parent / f"{_prefix(out)}{socket.gethostname()}-{os.getpid()}"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        writer = BundleWriter(partial)
+        yield writer
+        if writer.manifest is None:
+            raise BundleError(f"nothing was written for {out}: the bundle has no manifest")
+        check_free(out)
+        partial.rename(out)
+    except OSError as error:
+        if isinstance(error, OutputExistsError):
+            raise
+        raise BundleError(_explain(error, out)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_free(out: Path) -> None:
+    """Raise `OutputExistsError` if there is anything at `out`."""
+    if out.exists() or out.is_symlink():
+        raise OutputExistsError(f"{out} exists; choose another folder or remove it")
+
+
+def _prefix(out: Path) -> str:
+    return f".{out.name}.partial-"
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what writers of the same bundle left on this host when they were killed."""
+    mark = f"{_prefix(out)}{socket.gethostname()}-"
+    for folder in out.parent.glob(f"{glob.escape(mark)}*"):
+        process = folder.name.removeprefix(mark)
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _explain(error: OSError, out: Path) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full: cannot write {out}; nothing was kept, free some space and try again"
+    return f"cannot write {out}: {error.strerror or error}; nothing was kept"

@@ -1,0 +1,43 @@
+"""The one shape that every engine has: named NumPy arrays in, named NumPy arrays out."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.runtime.errors import GraphError
+from amused_edge.runtime.manifest import GraphEntry
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Graph(Protocol):
+    """A loaded graph."""
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Run the graph; raises `GraphError` if an input is missing, unknown or of another shape."""
+        ...
+
+    def close(self) -> None:
+        """Release what the engine holds; the graph cannot be called any more."""
+        ...
+
+
+def prepare_inputs(role: str, entry: GraphEntry, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    """Check inputs against the manifest and give each the dtype that it states."""
+    expected = {spec.name for spec in entry.inputs}
+    if set(inputs) != expected:
+        raise GraphError(f"{role} takes {sorted(expected)}, it was given {sorted(inputs)}")
+    prepared = {}
+    batch: dict[int | str, int] = {}
+    for spec in entry.inputs:
+        array = np.asarray(inputs[spec.name])
+        fits = array.ndim == len(spec.shape) and all(
+            size == (side if isinstance(side, int) else batch.setdefault(side, size))
+            for size, side in zip(array.shape, spec.shape, strict=True)
+        )
+        if not fits:
+            raise GraphError(f"{role}: {spec.name} has shape {list(array.shape)}, the graph takes {list(spec.shape)}")
+        prepared[spec.name] = np.ascontiguousarray(array, dtype=spec.dtype)
+    return prepared

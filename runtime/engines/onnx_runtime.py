@@ -1,0 +1,86 @@
+"""ONNX Runtime: loads `.onnx` files with their weights beside them."""
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.engines.onnx_external_data import external_data
+from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
+
+_CPU = "CPUExecutionProvider"
+
+
+class OnnxRuntimeGraph:
+    """One role of a bundle in an ONNX Runtime session."""
+
+    def __init__(self, bundle: Bundle, role: str, options: EngineOptions) -> None:
+        self._role = role
+        self._entry = bundle.graph(role)
+        model = bundle.file(self._entry.files[0])
+        _check_external_data(bundle, role, model)
+        providers = list(options.providers or (_CPU,))
+        unknown = sorted(set(providers) - set(ort.get_available_providers()))
+        if unknown:
+            raise OptionsError(
+                f"provider {unknown[0]!r} is not in this onnxruntime; it has: {', '.join(ort.get_available_providers())}"
+            )
+        try:
+            self._session: ort.InferenceSession | None = ort.InferenceSession(
+                str(model), session_options(options), providers=providers
+            )
+        except Exception as error:  # the binding's exceptions have no public base
+            raise GraphError(
+                f"onnxruntime {ort.__version__} cannot load {model}: {_first_line(error)}; verify the bundle with "
+                "`amused-edge inspect --verify`"
+            ) from error
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        if self._session is None:
+            raise GraphError(f"{self._role} was closed; make a new pipeline")
+        feeds = prepare_inputs(self._role, self._entry, inputs)
+        names = [spec.name for spec in self._entry.outputs]
+        try:
+            return dict(zip(names, self._session.run(names, feeds), strict=True))
+        except Exception as error:
+            raise GraphError(f"onnxruntime failed in {self._role}: {_first_line(error)}") from error
+
+    def close(self) -> None:
+        self._session = None
+
+
+def session_options(options: EngineOptions) -> ort.SessionOptions:
+    """Translate our options into ONNX Runtime's."""
+    session = ort.SessionOptions()
+    if options.threads is not None:
+        session.intra_op_num_threads = options.threads
+    session.enable_cpu_mem_arena = options.memory_arena
+    session.enable_mem_pattern = options.memory_pattern
+    session.add_session_config_entry("session.intra_op.allow_spinning", str(int(options.spinning)))
+    session.log_severity_level = 3
+    return session
+
+
+def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
+    """The model may read weights only from files that the manifest lists for it, and not past their end."""
+    sizes = {bundle.file(f): f.bytes for f in bundle.graph(role).files[1:]}
+    try:
+        references = external_data(model.read_bytes())
+    except ValueError as error:
+        raise BundleError(f"{model} is not an ONNX model: {error}; copy the bundle again") from error
+    for reference in references:
+        file = model.parent / reference.location
+        if file not in sizes:
+            raise BundleError(
+                f"{model} reads weights from {reference.location!r}, which the manifest does not list; do not use this bundle"
+            )
+        if reference.offset + reference.length > sizes[file]:
+            raise BundleError(f"{model} reads past the end of {file}; copy the bundle again")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,25 @@
+"""Every error that amused-edge raises on purpose: one line that says what was wrong, with the value, and what to do."""
+
+
+class AmusedEdgeError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class OptionsError(AmusedEdgeError, ValueError):
+    """An option, prompt or task is out of range or of the wrong type."""
+
+
+class BundleError(AmusedEdgeError):
+    """A bundle cannot be opened, is incomplete, damaged, or could not be written."""
+
+
+class OutputExistsError(AmusedEdgeError, FileExistsError):
+    """The place to write to is taken; nothing is ever overwritten."""
+
+
+class GraphError(AmusedEdgeError):
+    """An engine cannot load or run a graph, or it was fed the wrong arrays."""
+
+
+class GenerationError(AmusedEdgeError):
+    """A picture could not be drawn, for example because a graph returned values that are not numbers."""

@@ -1,0 +1,107 @@
+"""A bundle's golden input and output: a few numbers, stored when it was made, that show that an engine computes it
+rightly.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.json_fields import Fields
+from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.tasks import TextToImage
+
+if TYPE_CHECKING:
+    from amused_edge.runtime.pipeline import AmusedPipeline
+
+GOLDEN_PROMPT = "a red fox on a blue background"
+_LOGITS = 16
+_PIXELS = 4
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What the graphs give for `prompt` with seed 0 and the bundle's own settings.
+
+    Attributes
+    ----------
+    input_ids
+        All ids of the prompt.
+    logits
+        Of the first step without guidance (all tokens masked): the first codes of the grid's first token.
+    tokens
+        The finished grid, row by row.
+    pixels
+        The picture's top left corner, row by row, channels last.
+    """
+
+    prompt: str
+    input_ids: list[int]
+    logits: list[float]
+    tokens: list[int]
+    pixels: list[int]
+
+    def to_json(self) -> str:
+        """Return the text of `golden.json`."""
+        return json.dumps(asdict(self), indent=None, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "Golden":
+        """Parse `golden.json`; raises `BundleError` if it is damaged."""
+        try:
+            fields = Fields(json.loads(text), "golden.json")
+        except ValueError as error:
+            raise BundleError(f"golden.json is not JSON ({error}); copy the bundle again") from error
+        return Golden(
+            fields.get("prompt", str),
+            *(fields.get(name, list) for name in ("input_ids", "logits", "tokens", "pixels")),
+        )
+
+
+@dataclass(frozen=True)
+class GoldenReport:
+    """How a run on this machine compares with the golden output.
+
+    Attributes
+    ----------
+    same_ids
+        Whether the prompt's ids are the same.
+    logit_error
+        Largest |difference| of the logits, relative to the largest |logit|.
+    equal_tokens
+        Share of the grid drawn alike.
+    pixel_error
+        Largest difference of the corner, of 255.
+    """
+
+    same_ids: bool
+    logit_error: float
+    equal_tokens: float
+    pixel_error: int
+
+
+def record(pipeline: "AmusedPipeline") -> Golden:
+    """Run the golden input on a pipeline."""
+    result = pipeline.generate(TextToImage(GOLDEN_PROMPT), GenerationOptions(seed=0))
+    return Golden(
+        GOLDEN_PROMPT,
+        pipeline.tokenizer([GOLDEN_PROMPT])[0].tolist(),
+        [float(v) for v in pipeline.first_logits(GOLDEN_PROMPT)[0, :_LOGITS]],
+        result.tokens.reshape(-1).tolist(),
+        result.images[0, :_PIXELS, :_PIXELS].reshape(-1).tolist(),
+    )
+
+
+def compare(pipeline: "AmusedPipeline") -> GoldenReport:
+    """Run the golden input on a pipeline and compare with what its bundle stored."""
+    golden = Golden.from_json(pipeline.bundle.golden.read_text(encoding="utf-8"))
+    now = record(pipeline)
+    expected = np.array(golden.logits)
+    return GoldenReport(
+        same_ids=now.input_ids == golden.input_ids,
+        logit_error=float(np.abs(np.array(now.logits) - expected).max() / np.abs(expected).max()),
+        equal_tokens=float(np.mean(np.array(now.tokens) == np.array(golden.tokens))),
+        pixel_error=int(np.abs(np.array(now.pixels) - np.array(golden.pixels)).max()),
+    )

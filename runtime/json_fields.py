@@ -1,0 +1,50 @@
+"""Reads typed fields out of parsed JSON; every mistake is a `BundleError` that names the place."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from amused_edge.runtime.errors import BundleError
+
+T = TypeVar("T")
+
+
+class Fields:
+    """A JSON object and where it stands, for example `manifest.json: graphs.denoiser`."""
+
+    def __init__(self, value: object, where: str) -> None:
+        if not isinstance(value, dict):
+            raise BundleError(f"{where} is not a JSON object; the bundle is damaged, make it again")
+        self._value: dict[str, Any] = value
+        self._where = where
+
+    def get(self, name: str, kind: type[T]) -> T:
+        """Return a field that must be there and of this type (an int counts as a float)."""
+        value = self.raw(name)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise BundleError(
+                f"{self._where}: {name!r} is {value!r}, not a {kind.__name__}; the bundle is damaged, make it again"
+            )
+        return value
+
+    def raw(self, name: str) -> Any:
+        """Return a field that must be there, of whatever type."""
+        if name not in self._value:
+            raise BundleError(f"{self._where} lacks {name!r}; the bundle is damaged, make it again")
+        return self._value[name]
+
+    def child(self, name: str) -> "Fields":
+        """Return a field that is itself an object."""
+        self.get(name, dict)
+        return Fields(self._value[name], f"{self._where}: {name}")
+
+    def items(self, name: str, build: Callable[["Fields"], T]) -> tuple[T, ...]:
+        """Build one value from each object of a list."""
+        values = self.get(name, list)
+        return tuple(build(Fields(v, f"{self._where}: {name}[{i}]")) for i, v in enumerate(values))
+
+    def table(self, name: str, build: Callable[["Fields"], T]) -> dict[str, T]:
+        """Build one value from each object of an object."""
+        values = self.get(name, dict)
+        return {key: build(Fields(v, f"{self._where}: {name}.{key}")) for key, v in values.items()}

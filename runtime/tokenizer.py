@@ -1,0 +1,46 @@
+"""Text to token ids: the checkpoint's CLIP byte-pair encoding, read from the bundle's `tokenizer.json`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from amused_edge.runtime.errors import BundleError, OptionsError
+from amused_edge.runtime.sampler import IntArray
+
+
+class PromptTokenizer:
+    """Reads `tokenizer.json`, which carries its padding and truncation with it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    length
+        Ids per prompt that the text encoder takes (77 for CLIP).
+
+    Raises
+    ------
+    BundleError
+        The file is no tokenizer, or does not pad and truncate to `length`.
+    """
+
+    def __init__(self, path: Path, length: int) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception
+            raise BundleError(f"{path} is not a tokenizer: {error}; export the bundle again") from error
+        padding, truncation = self._tokenizer.padding, self._tokenizer.truncation
+        if not padding or not truncation or {padding["length"], truncation["max_length"]} != {length}:
+            raise BundleError(f"{path} does not pad and truncate to {length} ids; export the bundle again")
+
+    def __call__(self, prompts: Sequence[str]) -> IntArray:
+        """Return the ids of each prompt, (B, length) int64: start token, text cut to fit, end token, padding."""
+        for prompt in prompts:
+            try:
+                prompt.encode()
+            except UnicodeEncodeError as error:
+                raise OptionsError(f"prompt {prompt!r} is not valid Unicode: {error.reason}") from error
+        encodings = self._tokenizer.encode_batch(list(prompts))
+        return np.array([encoding.ids for encoding in encodings], dtype=np.int64)

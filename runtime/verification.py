@@ -1,0 +1,65 @@
+"""Hashes of a bundle's files: checked in full on demand, and once per bundle and machine before first use.
+
+That a bundle was checked is remembered in the user's cache folder, by path, manifest and each file's size and time
+stamp.
+"""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.manifest import MANIFEST_NAME
+
+logger = logging.getLogger(__name__)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hex, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(bundle: Bundle) -> None:
+    """Check the hash of every file.
+
+    Raises
+    ------
+    BundleError
+        Names the first file whose content is not what the manifest says.
+    """
+    for entry in bundle.manifest.all_files():
+        if sha256(bundle.file(entry)) != entry.sha256:
+            raise BundleError(
+                f"{bundle.file(entry)} is damaged: its SHA-256 is not the manifest's; copy the bundle again"
+            )
+
+
+def verify_once(bundle: Bundle) -> None:
+    """Like `verify`, but skipped where this bundle, unchanged, was verified on this machine before."""
+    marker = _cache_folder() / _state(bundle)
+    if marker.exists():
+        return
+    verify(bundle)
+    try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError as error:
+        logger.info("cannot remember that %s was verified: %s", bundle.path, error)
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(base) if base else Path.home() / ".cache") / "amused-edge" / "verified"
+
+
+def _state(bundle: Bundle) -> str:
+    """Return a name that changes whenever the bundle's path, manifest, or a file's size or time changes."""
+    digest = hashlib.sha256((bundle.path / MANIFEST_NAME).read_bytes())
+    digest.update(str(bundle.path.resolve()).encode("utf-8", "surrogateescape"))
+    for entry in bundle.manifest.all_files():
+        stat = bundle.file(entry).stat()
+        digest.update(f"{entry.path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ino}\0".encode())
+    return digest.hexdigest()

@@ -1,0 +1,135 @@
+"""Fixtures that several rooms' tests share: the demo checkpoint and its bundle, and tiny random checkpoints."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DEMO_CHECKPOINT = ROOT / "demo" / "checkpoint"
+
+# Nothing may be fetched while tests run, and what is remembered about verified bundles stays out of the user's cache.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="session")
+def demo_checkpoint() -> Path:
+    return DEMO_CHECKPOINT
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo checkpoint exported once per test session; read-only by convention."""
+    from amused_edge.export.bundle_export import export_bundle
+
+    out = tmp_path_factory.mktemp("bundles") / "demo"
+    export_bundle(DEMO_CHECKPOINT, out)
+    return out
+
+
+@pytest.fixture
+def bundle_copy(demo_bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the demo bundle that a test may damage."""
+    return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
+
+
+TINY_UVIT: dict[str, Any] = {
+    "hidden_size": 32,
+    "cond_embed_dim": 16,
+    "micro_cond_encode_dim": 8,
+    "micro_cond_embed_dim": 40,
+    "encoder_hidden_size": 24,
+    "vocab_size": 40,
+    "codebook_size": 32,
+    "in_channels": 16,
+    "block_out_channels": 24,
+    "num_res_blocks": 1,
+    "block_num_heads": 2,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "sample_size": 4,
+}
+
+TINY_VQGAN: dict[str, Any] = {
+    "block_out_channels": (8, 16),
+    "down_block_types": ("DownEncoderBlock2D",) * 2,
+    "up_block_types": ("UpDecoderBlock2D",) * 2,
+    "layers_per_block": 1,
+    "latent_channels": 4,
+    "num_vq_embeddings": 32,
+    "norm_num_groups": 4,
+    "mid_block_add_attention": False,
+    "lookup_from_codebook": True,
+}
+
+TINY_TEXT: dict[str, Any] = {
+    "vocab_size": 1114,
+    "hidden_size": 24,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "projection_dim": 16,
+    "max_position_embeddings": 77,
+    "eos_token_id": 2,
+    "hidden_act": "quick_gelu",
+}
+
+
+def randomize(module: Any, seed: int) -> Any:
+    """Give every parameter seeded random values, norms near one, so that no term vanishes as it does at initialisation."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            noise = torch.randn(p.shape, generator=generator, dtype=p.dtype)
+            if p.ndim > 1:
+                p.copy_(noise / max(1, p[0].numel()) ** 0.5)
+            else:
+                p.copy_(0.2 * noise + (1.0 if name.endswith("weight") else 0.0))
+    return module.eval()
+
+
+@pytest.fixture
+def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that saves a tiny random checkpoint in diffusers layout: `make_checkpoint(uvit={...}, vqgan={...}, text={...})`."""
+
+    def make(
+        name: str = "tiny",
+        uvit: dict[str, Any] | None = None,
+        vqgan: dict[str, Any] | None = None,
+        text: dict[str, Any] | None = None,
+        **save: Any,
+    ) -> Path:
+        from diffusers import AmusedScheduler, UVit2DModel, VQModel
+        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+        folder = tmp_path / name
+        parts = {
+            "transformer": UVit2DModel(**{**TINY_UVIT, **(uvit or {})}),
+            "vqvae": VQModel(**{**TINY_VQGAN, **(vqgan or {})}),
+            "text_encoder": CLIPTextModelWithProjection(CLIPTextConfig(**{**TINY_TEXT, **(text or {})})),
+        }
+        for seed, (component, module) in enumerate(parts.items()):
+            randomize(module, seed).save_pretrained(folder / component, **save)
+        mask = parts["transformer"].config.vocab_size - 1
+        AmusedScheduler(mask_token_id=mask).save_pretrained(folder / "scheduler")
+        shutil.copytree(DEMO_CHECKPOINT / "tokenizer", folder / "tokenizer")
+        shutil.copy(DEMO_CHECKPOINT / "model_index.json", folder)
+        return folder
+
+    return make
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
