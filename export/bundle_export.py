@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class ExportOptions:
 
     height: int | None = None
     width: int | None = None
-    sampler: GenerationOptions = GenerationOptions()
+    sampler: GenerationOptions = field(default_factory=GenerationOptions)
     variant: str | None = None
     name: str | None = None
 

@@ -27,7 +27,6 @@ _WANTED = (
     "README.md",
     "*/*.json",
     "tokenizer/*",
-    "*/*.safetensors",
 )
 _STALE_BUFFERS = frozenset({"text_model.embeddings.position_ids"})
 """Saved by old versions of transformers; counts from 0 up."""
@@ -176,9 +175,12 @@ def _tensors(weights: SafetensorsFolder, dtype: torch.dtype) -> Tensors:
 def _download(model_id: str, variant: str | None) -> Path:
     import huggingface_hub
 
-    ignored = [] if variant else ["*.fp16.*"]
+    weights = f"*/*.{variant}*.safetensors" if variant else "*/*.safetensors"
+    ignored = [] if variant else ["*.fp16*"]
     try:
-        return Path(huggingface_hub.snapshot_download(model_id, allow_patterns=list(_WANTED), ignore_patterns=ignored))
+        return Path(
+            huggingface_hub.snapshot_download(model_id, allow_patterns=[*_WANTED, weights], ignore_patterns=ignored)
+        )
     except Exception as error:  # network, permissions, unknown id: the library has many
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(

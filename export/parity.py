@@ -23,9 +23,9 @@ from amused_edge.runtime import sampler
 from amused_edge.runtime.engines import Graph
 from amused_edge.runtime.golden import GOLDEN_PROMPT
 from amused_edge.runtime.mask_predict import mask_predict
+from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
 FLOAT_TOLERANCE = 1e-4
@@ -113,18 +113,17 @@ def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> Genera
     comparison = _Comparison(pipeline, checkpoint, prompts, settings.guidance_scale)
     geometry = pipeline.geometry
     start = np.full((1, geometry.grid_height, geometry.grid_width), geometry.mask_token_id)
-    for step in mask_predict(
+    *_, last = mask_predict(
         comparison.denoise,
         start,
         [0],
         seed=0,
         settings=settings,
         mask_token_id=geometry.mask_token_id,
-    ):
-        pass
+    )
     with torch.no_grad():
-        expected = checkpoint.image_decoder()(torch.from_numpy(step.tokens)).numpy()
-    picture = pipeline.decode(step.tokens)
+        expected = checkpoint.image_decoder()(torch.from_numpy(last.tokens)).numpy()
+    picture = pipeline.decode(last.tokens)
     return comparison.report(expected, picture)
 
 
@@ -160,9 +159,8 @@ class _Comparison:
         return ours
 
     def _guided(self, logits: FloatArray, rows: IntArray) -> FloatArray:
-        if len(logits) == 1:
-            return logits[0, rows]
-        return sampler.guide(logits[0, rows], logits[1, rows], self._scale)
+        branches: list[FloatArray] = list(logits[:, rows])
+        return branches[0] if len(branches) == 1 else sampler.guide(branches[0], branches[1], self._scale)
 
     def _draw(self, logits: FloatArray, rows: IntArray, positions: int) -> IntArray:
         codes = logits.shape[1]
@@ -184,8 +182,8 @@ class _Comparison:
         pixel_error = int(np.abs(expected.astype(int) - picture.astype(int)).max())
         if not parity.mean_kl <= KL_TOLERANCE or pixel_error > PIXEL_TOLERANCE:
             raise ParityError(
-                f"a whole generation differs from the checkpoint: mean KL {parity.mean_kl:.3g} nats (allowed {KL_TOLERANCE:.3g}), "
-                f"pixels by {pixel_error} of 255 (allowed {PIXEL_TOLERANCE})"
+                f"a whole generation differs from the checkpoint: mean KL {parity.mean_kl:.3g} nats "
+                f"(allowed {KL_TOLERANCE:.3g}), pixels by {pixel_error} of 255 (allowed {PIXEL_TOLERANCE})"
             )
         return parity
 

@@ -93,8 +93,9 @@ def _find(folder: Path, stem: str, variant: str | None) -> list[Path]:
     pickles = sorted(p.name for p in folder.glob("*.bin")) if folder.is_dir() else []
     if pickles:
         raise CheckpointError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when loaded; save them as safetensors first, "
-            "in diffusers: `AmusedPipeline.from_pretrained(PATH).save_pretrained(NEW, safe_serialization=True)`"
+            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when loaded; save them as "
+            "safetensors first, in diffusers: "
+            "`AmusedPipeline.from_pretrained(PATH).save_pretrained(NEW, safe_serialization=True)`"
         )
     wanted = f"{stem}{suffixes[0]}.safetensors"
     raise CheckpointError(f"{folder} has no {wanted}; is this an aMUSEd checkpoint in diffusers layout?")

@@ -98,9 +98,7 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
     _write_tokenizer(out / "tokenizer")
 
 
-def _write_weights(
-    file: Path, shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: str
-) -> None:
+def _write_weights(file: Path, shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: str) -> None:
     """Write a safetensors file: length of the header, header, then every tensor in its order."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     position = 0

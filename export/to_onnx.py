@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
@@ -38,7 +37,7 @@ def export_onnx(module: nn.Module, example: Inputs, outputs: tuple[str, ...], pa
     """
     batch = torch.export.Dim(BATCH)
     dynamic = {name: {0: batch} for name in example}
-    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
+    with warnings.catch_warnings(), _Quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module,
@@ -64,7 +63,9 @@ def tensor_specs(values: list[ir.Value]) -> tuple[TensorSpec, ...]:
     """Return the manifest's form of a graph's inputs or outputs."""
     specs = []
     for value in values:
-        assert value.name and value.shape is not None and value.dtype is not None
+        assert value.name is not None
+        assert value.shape is not None
+        assert value.dtype is not None
         shape = tuple(d if isinstance(d, int) else str(d.value) for d in value.shape)
         specs.append(TensorSpec(value.name, value.dtype.numpy().name, shape))
     return tuple(specs)
@@ -88,7 +89,7 @@ def _forget_origin(model: ir.Model) -> None:
             value.doc_string = None
 
 
-class _quiet:
+class _Quiet:
     """Silence loggers for a while; errors still come as exceptions."""
 
     def __init__(self, *names: str) -> None:

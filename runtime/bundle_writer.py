@@ -92,6 +92,8 @@ def _remove_abandoned(out: Path) -> None:
 
 
 def _alive(process: int) -> bool:
+    if os.name == "nt":  # there, signal 0 is not a question
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -104,4 +106,4 @@ def _alive(process: int) -> bool:
 def _explain(error: OSError, out: Path) -> str:
     if error.errno == errno.ENOSPC:
         return f"the disk is full: cannot write {out}; nothing was kept, free some space and try again"
-    return f"cannot write {out}: {error.strerror or error}; nothing was kept"
+    return f"cannot write {out}: {error}; nothing was kept"

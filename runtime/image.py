@@ -1,7 +1,6 @@
 """Pictures in and out of files. Arrays are (H, W, 3) uint8 RGB."""
 
 import os
-import tempfile
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,17 +28,28 @@ def write_png(image: ImageArray, path: Path) -> None:
         The file exists.
     """
     check_png_path(path)
-    handle, partial = tempfile.mkstemp(suffix=".partial", prefix=f".{path.name}.", dir=path.parent)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with partial.open("xb") as file:
             Image.fromarray(image).save(file, format="PNG")
-        os.link(partial, path)  # unlike a rename, refuses a file that came meanwhile
+        _move_to_free_place(partial, path)
     except FileExistsError as error:
         raise OutputExistsError(f"{path} exists; choose another name or remove it") from error
     except OSError as error:
         raise AmusedEdgeError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        os.unlink(partial)
+        partial.unlink(missing_ok=True)
+
+
+def _move_to_free_place(source: Path, path: Path) -> None:
+    """Like a rename, but refuses a file that came meanwhile."""
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        check_png_path(path)
+        source.rename(path)
 
 
 def check_png_path(path: Path) -> None:

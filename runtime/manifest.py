@@ -121,8 +121,7 @@ class MicroConditioning:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """The engine that runs the graphs: its name, the version that was used to check parity, the oldest version tried.
-    """
+    """The engine that runs the graphs: name, version used to check parity, the oldest version tried."""
 
     name: str
     version: str

@@ -5,6 +5,7 @@ It knows tokens and logits; not prompts, graphs or pixels.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -66,26 +67,15 @@ def mask_predict(
     starting_mask_ratio
         Share of the grid masked at the start, in (0, 1].
     """
-    size, height, width = tokens.shape
-    for step in range(settings.steps):
+    for index in range(settings.steps):
+        loop = _StepRules(index, settings, mask_token_id, starting_mask_ratio)
         drawn = [
-            _step(
-                lambda rows, b=b: denoise(b, tokens[b], rows),  # type: ignore[misc]
-                tokens[b].reshape(-1),
-                _Noise(seed, pictures[b], step),
-                step,
-                settings,
-                mask_token_id,
-                starting_mask_ratio,
-            )
-            for b in range(size)
+            _step(partial(denoise, b), grid, _Noise(seed, picture, index), loop)
+            for b, (grid, picture) in enumerate(zip(tokens, pictures, strict=True))
         ]
-        shape = (size, height, width)
-        predicted = np.stack([d[0] for d in drawn]).reshape(shape)
-        mask = np.stack([d[1] for d in drawn]).reshape(shape)
-        confidence = np.stack([d[2] for d in drawn]).reshape(shape)
+        predicted, mask, confidence = (np.stack(part) for part in zip(*drawn, strict=True))
         tokens = np.where(mask, np.int64(mask_token_id), predicted)
-        yield Step(step, settings.steps, tokens, predicted, mask, confidence)
+        yield Step(index, settings.steps, tokens, predicted, mask, confidence)
 
 
 @dataclass(frozen=True)
@@ -108,40 +98,50 @@ class _Noise:
         return uniforms(count, seed=self.seed, picture=self.picture, step=self.step, purpose=purpose)
 
 
+@dataclass(frozen=True)
+class _StepRules:
+    """What all pictures of one step share."""
+
+    index: int
+    settings: SamplerSettings
+    mask_token_id: int
+    starting_mask_ratio: float
+
+    @property
+    def temperature(self) -> np.float32:
+        return temperature_at(self.settings.temperature, self.index, self.settings.steps)
+
+    def mask_length(self, positions: int, unknown: int) -> int:
+        """How many of `positions` stay masked, of which `unknown` were masked before; none after the last step."""
+        if self.index == self.settings.steps - 1:
+            return 0
+        return mask_length(
+            self.settings.schedule,
+            self.index,
+            self.settings.steps,
+            sequence_length=positions,
+            unknown=unknown,
+            starting_mask_ratio=self.starting_mask_ratio,
+        )
+
+
 def _step(
-    logits_of: Callable[[IntArray], FloatArray],
-    tokens: IntArray,
-    noise: _Noise,
-    step: int,
-    settings: SamplerSettings,
-    mask_token_id: int,
-    starting_mask_ratio: float,
+    denoise: Callable[[IntArray, IntArray], FloatArray], grid: IntArray, noise: _Noise, rules: _StepRules
 ) -> tuple[IntArray, BoolArray, FloatArray]:
-    """One step of one picture: (N,) tokens -> (N,) predicted tokens, mask and confidence."""
-    count = len(tokens)
-    rows = np.flatnonzero(tokens == mask_token_id)
-    predicted = tokens.copy()
+    """One step of one picture: tokens (h, w) -> predicted tokens, mask and confidence, each (h, w)."""
+    predicted = grid.flatten()
+    rows = np.flatnonzero(predicted == rules.mask_token_id)
     log_probability = np.empty(0, np.float32)
     if len(rows):
-        logits = logits_of(rows)
-        drawn = sampler.draw_tokens(logits, noise.tokens(rows, count, logits.shape[1]))
+        logits = denoise(grid, rows)
+        drawn = sampler.draw_tokens(logits, noise.tokens(rows, grid.size, logits.shape[1]))
         log_probability = sampler.log_probabilities(logits, drawn)
         if not np.isfinite(log_probability).all():
             raise GenerationError(
-                f"the denoiser returned logits that are not finite at step {step + 1}; the bundle does not fit this engine, "
-                "try another recipe or engine"
+                f"the denoiser returned logits that are not finite at step {rules.index + 1}; "
+                "the bundle does not fit this engine, try another recipe or engine"
             )
         predicted[rows] = drawn
-    temperature = temperature_at(settings.temperature, step, settings.steps)
-    confidence = sampler.confidences(log_probability, noise.confidence(count), temperature, rows)
-    remaining = 0
-    if step < settings.steps - 1:
-        remaining = mask_length(
-            settings.schedule,
-            step,
-            settings.steps,
-            sequence_length=count,
-            unknown=len(rows),
-            starting_mask_ratio=starting_mask_ratio,
-        )
-    return predicted, sampler.remask(confidence, remaining), confidence
+    confidence = sampler.confidences(log_probability, noise.confidence(grid.size), rules.temperature, rows)
+    mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows)))
+    return predicted.reshape(grid.shape), mask.reshape(grid.shape), confidence.reshape(grid.shape)

@@ -205,7 +205,8 @@ class AmusedPipeline:
     def first_logits(self, prompt: str) -> FloatArray:
         """Return the unguided logits (N, V) of the first step, where every token is masked."""
         masked = self._masked(1)
-        return self._logits(masked, self._condition(prompt))[0]
+        logits: FloatArray = self._logits(masked, self._condition(prompt))[0]
+        return logits
 
     def _masked(self, count: int) -> IntArray:
         g = self.geometry
@@ -222,14 +223,15 @@ class AmusedPipeline:
         seed: int,
         settings: SamplerSettings,
     ) -> Iterator[Step]:
-        """Run the loop for pictures side by side; each makes denoiser calls of its own (a guidance pair is one call).
-        """
+        """Run pictures side by side; each makes denoiser calls of its own (a guidance pair is one call)."""
 
         def denoise(index: int, tokens: IntArray, rows: IntArray) -> FloatArray:
-            if not settings.guided:
-                return self._logits(tokens[None], conditionings[index])[0, rows]
-            pair = self._logits(np.stack([tokens, tokens]), conditionings[index])
-            return sampler.guide(pair[0, rows], pair[1, rows], settings.guidance_scale)
+            branches = 2 if settings.guided else 1
+            logits = self._logits(np.stack([tokens] * branches), conditionings[index])[:, rows]
+            if settings.guided:
+                return sampler.guide(logits[0], logits[1], settings.guidance_scale)
+            alone: FloatArray = logits[0]
+            return alone
 
         return mask_predict(
             denoise,

@@ -55,7 +55,8 @@ def draw_tokens(logits: FloatArray, uniforms: FloatArray) -> IntArray:
     """
     noisy = gumbel(uniforms)
     noisy += logits
-    return np.argmax(noisy, axis=1)
+    drawn: IntArray = np.argmax(noisy, axis=1)
+    return drawn
 
 
 def log_probabilities(logits: FloatArray, tokens: IntArray) -> FloatArray:
@@ -69,8 +70,7 @@ def log_probabilities(logits: FloatArray, tokens: IntArray) -> FloatArray:
 
 
 def remask(confidence: FloatArray, mask_length: int) -> BoolArray:
-    """Choose the `mask_length` least confident tokens: (N,) -> (N,) bool. Ties break by position, the first is masked.
-    """
+    """Choose `mask_length` least confident tokens: (N,) -> (N,) bool. Ties break by position, the first is masked."""
     mask = np.zeros(confidence.shape, dtype=np.bool_)
     mask[np.argsort(confidence, kind="stable")[:mask_length]] = True
     return mask

@@ -86,7 +86,9 @@ TINY_TEXT: dict[str, Any] = {
 
 
 def randomize(module: Any, seed: int) -> Any:
-    """Give every parameter seeded random values, norms near one, so that no term vanishes as it does at initialisation."""
+    """Give every parameter seeded random values, norms near one: at initialisation some terms are zero and test
+    nothing.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -100,33 +102,37 @@ def randomize(module: Any, seed: int) -> Any:
     return module.eval()
 
 
+def write_checkpoint(
+    folder: Path,
+    uvit: dict[str, Any] | None = None,
+    vqgan: dict[str, Any] | None = None,
+    text: dict[str, Any] | None = None,
+    **save: Any,
+) -> Path:
+    """Save a tiny random checkpoint in diffusers layout; `save` goes to every `save_pretrained`."""
+    from diffusers import AmusedScheduler, UVit2DModel, VQModel
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    parts = {
+        "transformer": UVit2DModel(**{**TINY_UVIT, **(uvit or {})}),
+        "vqvae": VQModel(**{**TINY_VQGAN, **(vqgan or {})}),
+        "text_encoder": CLIPTextModelWithProjection(CLIPTextConfig(**{**TINY_TEXT, **(text or {})})),
+    }
+    for seed, (component, module) in enumerate(parts.items()):
+        randomize(module, seed).save_pretrained(folder / component, **save)
+    mask = parts["transformer"].config.vocab_size - 1
+    AmusedScheduler(mask_token_id=mask).save_pretrained(folder / "scheduler")
+    shutil.copytree(DEMO_CHECKPOINT / "tokenizer", folder / "tokenizer")
+    shutil.copy(DEMO_CHECKPOINT / "model_index.json", folder)
+    return folder
+
+
 @pytest.fixture
 def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
-    """Return a function that saves a tiny random checkpoint in diffusers layout: `make_checkpoint(uvit={...}, vqgan={...}, text={...})`."""
+    """Return `make(uvit={...}, vqgan={...}, text={...})`: saves a tiny random checkpoint in diffusers layout."""
 
-    def make(
-        name: str = "tiny",
-        uvit: dict[str, Any] | None = None,
-        vqgan: dict[str, Any] | None = None,
-        text: dict[str, Any] | None = None,
-        **save: Any,
-    ) -> Path:
-        from diffusers import AmusedScheduler, UVit2DModel, VQModel
-        from transformers import CLIPTextConfig, CLIPTextModelWithProjection
-
-        folder = tmp_path / name
-        parts = {
-            "transformer": UVit2DModel(**{**TINY_UVIT, **(uvit or {})}),
-            "vqvae": VQModel(**{**TINY_VQGAN, **(vqgan or {})}),
-            "text_encoder": CLIPTextModelWithProjection(CLIPTextConfig(**{**TINY_TEXT, **(text or {})})),
-        }
-        for seed, (component, module) in enumerate(parts.items()):
-            randomize(module, seed).save_pretrained(folder / component, **save)
-        mask = parts["transformer"].config.vocab_size - 1
-        AmusedScheduler(mask_token_id=mask).save_pretrained(folder / "scheduler")
-        shutil.copytree(DEMO_CHECKPOINT / "tokenizer", folder / "tokenizer")
-        shutil.copy(DEMO_CHECKPOINT / "model_index.json", folder)
-        return folder
+    def make(name: str = "tiny", **options: Any) -> Path:
+        return write_checkpoint(tmp_path / name, **options)
 
     return make
 

@@ -30,12 +30,9 @@ def _show(bundle: "Bundle") -> None:
     m = bundle.manifest
     g, s = m.geometry, m.sampler
     click.echo(f"{m.model.name} ({m.model.license}) for {m.target}, by amused-edge {m.tools.get('amused-edge', '?')}")
-    click.echo(
-        f"pictures    {g.image_width} x {g.image_height}, {g.grid_width} x {g.grid_height} tokens of {g.codebook_size} codes"
-    )
-    click.echo(
-        f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule} schedule"
-    )
+    click.echo(f"pictures    {g.image_width} x {g.image_height} pixels")
+    click.echo(f"tokens      {g.grid_width} x {g.grid_height} of {g.codebook_size} codes")
+    click.echo(f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule}")
     click.echo(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
     for role, graph in m.graphs.items():
         size = sum(file.bytes for file in graph.files) / 1e6

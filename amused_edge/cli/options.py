@@ -16,6 +16,7 @@ class TemperatureType(click.ParamType[Any]):
     name = "T[,T]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a float or a pair of floats."""
         if not isinstance(value, str):
             return value
         try:

@@ -1,6 +1,7 @@
 """The half of the U-ViT that depends on the prompt alone: run once per prompt, read by the denoiser at every step.
 
-It knows nothing of tokens. Outputs stand in `OUTPUTS`' order; R = 2 * num_res_blocks conv-stage blocks (down, then up), L layers.
+It knows nothing of tokens. Outputs stand in `OUTPUTS`' order, with R = 2 * num_res_blocks conv-stage blocks (down, then
+up) and L layers.
 """
 
 import math
@@ -111,13 +112,12 @@ class BlockConditioner(nn.Module):
 
     def forward(self, text: torch.Tensor, condition: torch.Tensor, out: _Collected) -> None:
         for res_block, attention_block in zip(self.res_blocks, self.attention_blocks, strict=True):
-            scale, shift = res_block.cond_embeds_mapper(condition).chunk(2, dim=1)
-            out.modulation += [1 + scale, shift]
+            out.modulation += res_block(condition)
             attention_block(text, out)
 
 
 class ResBlockConditioner(nn.Module):
-    """Holds the modulation's projection of a ConvNeXt block."""
+    """Modulation of a ConvNeXt block: 1 + scale and shift, each (B, C)."""
 
     def __init__(self, config: UVitConfig, tensors: Tensors) -> None:
         super().__init__()
@@ -127,6 +127,10 @@ class ResBlockConditioner(nn.Module):
             2 * config.block_out_channels,
             config.use_bias,
         )
+
+    def forward(self, condition: torch.Tensor) -> list[torch.Tensor]:
+        scale, shift = self.cond_embeds_mapper(condition).chunk(2, dim=1)
+        return [1 + scale, shift]
 
 
 class AttentionBlockConditioner(nn.Module):

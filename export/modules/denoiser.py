@@ -76,7 +76,7 @@ class Denoiser(nn.Module):
 
 def _rows(stacked: torch.Tensor) -> Pieces:
     """(B, K, C) -> K pieces (B, 1, C), which broadcast over a sequence."""
-    return iter(stacked.split(1, dim=1))
+    return iter(torch.split(stacked, 1, dim=1))
 
 
 def _pieces(stacked: torch.Tensor) -> Pieces:
@@ -104,8 +104,7 @@ class TokenTable(nn.Module, DerivedTensors):
 
 
 class Stage(nn.Module):
-    """One conv stage on a grid of `height` x `width`: [downsample], ConvNeXt and attention blocks in turn, [upsample].
-    """
+    """A conv stage on a `height` x `width` grid: [downsample], ConvNeXt and attention blocks in turn, [upsample]."""
 
     def __init__(
         self, config: UVitConfig, tensors: Tensors, *, downsample: bool = False, upsample: bool = False
@@ -171,7 +170,7 @@ class PatchSplit(nn.Module):
     def forward(self, x: torch.Tensor, height: int, width: int) -> torch.Tensor:
         channels = x.shape[-1]
         patches = self.conv(self.norm(x)).reshape(-1, width, 2, 2 * channels)
-        return patches.transpose(1, 2).reshape(-1, 4 * height * width, channels)
+        return patches.transpose(1, 2).reshape(-1, 4 * height * width, channels)  # type: ignore[no-any-return]
 
 
 class PatchKernel(nn.Module):

@@ -65,7 +65,7 @@ class ImageEncoder(nn.Module):
 
     def distances(self, image: torch.Tensor) -> torch.Tensor:
         """Euclidean distances to all codes, (B, h, w, codes): not part of the graph, for checks of near-ties."""
-        codes = self.quantize.embedding.weight.T
+        codes: torch.Tensor = self.quantize.embedding.weight.T  # type: ignore[assignment]
         return torch.cdist(self._latents(image).double(), codes.double())
 
     def _latents(self, image: torch.Tensor) -> torch.Tensor:

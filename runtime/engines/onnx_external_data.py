@@ -25,8 +25,7 @@ _CHILDREN: dict[str, dict[int, str]] = {
 
 @dataclass(frozen=True)
 class ExternalData:
-    """Where one tensor's values lie: file name as written in the model, first byte, number of bytes (0 if not stated).
-    """
+    """Where a tensor's values lie: file name as written in the model, first byte, number of bytes (0: not stated)."""
 
     location: str
     offset: int

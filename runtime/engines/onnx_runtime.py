@@ -24,11 +24,10 @@ class OnnxRuntimeGraph:
         model = bundle.file(self._entry.files[0])
         _check_external_data(bundle, role, model)
         providers = list(options.providers or (_CPU,))
-        unknown = sorted(set(providers) - set(ort.get_available_providers()))
+        available = ort.get_available_providers()
+        unknown = sorted(set(providers) - set(available))
         if unknown:
-            raise OptionsError(
-                f"provider {unknown[0]!r} is not in this onnxruntime; it has: {', '.join(ort.get_available_providers())}"
-            )
+            raise OptionsError(f"provider {unknown[0]!r} is not in this onnxruntime; it has: {', '.join(available)}")
         try:
             self._session: ort.InferenceSession | None = ort.InferenceSession(
                 str(model), session_options(options), providers=providers
@@ -40,6 +39,7 @@ class OnnxRuntimeGraph:
             ) from error
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`."""
         if self._session is None:
             raise GraphError(f"{self._role} was closed; make a new pipeline")
         feeds = prepare_inputs(self._role, self._entry, inputs)
@@ -50,6 +50,7 @@ class OnnxRuntimeGraph:
             raise GraphError(f"onnxruntime failed in {self._role}: {_first_line(error)}") from error
 
     def close(self) -> None:
+        """Drop the session."""
         self._session = None
 
 
@@ -76,7 +77,8 @@ def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
         file = model.parent / reference.location
         if file not in sizes:
             raise BundleError(
-                f"{model} reads weights from {reference.location!r}, which the manifest does not list; do not use this bundle"
+                f"{model} reads weights from {reference.location!r}, which the manifest does not list; "
+                "do not use this bundle"
             )
         if reference.offset + reference.length > sizes[file]:
             raise BundleError(f"{model} reads past the end of {file}; copy the bundle again")

@@ -1,0 +1,168 @@
+"""The command line: exit codes, one-line errors, files."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+COMMAND = [str(Path(sys.executable).parent / "amused-edge")]
+
+
+def run(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def fails(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """The command failed with this code and one line that has these words, without a traceback."""
+    assert result.returncode == code, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("amused-edge: ")
+    for word in words:
+        assert word in result.stderr
+    assert result.stdout == ""
+
+
+def test_generate_writes_one_picture(demo_bundle: Path, tmp_path: Path) -> None:
+    result = run("generate", demo_bundle, "a panda", "--steps", "2", "-o", "panda.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == ["panda.png"]
+    assert result.stderr == ""  # no progress bar where there is no terminal
+    with Image.open(tmp_path / "panda.png") as picture:
+        assert picture.size == (64, 64)
+        assert picture.mode == "RGB"
+
+
+def test_generate_equals_the_python_api(demo_bundle: Path, tmp_path: Path) -> None:
+    from amused_edge import AmusedPipeline, GenerationOptions, TextToImage
+
+    args = ["--count", "2", "--seed", "3", "--steps", "3", "--guidance", "2", "--temperature", "1,0.5", "-o", "x.png"]
+    result = run("generate", demo_bundle, "a fox", *args, "--schedule", "linear", "--negative", "blue", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    options = GenerationOptions(seed=3, steps=3, guidance_scale=2.0, temperature=(1.0, 0.5), schedule="linear")
+    with AmusedPipeline.from_bundle(demo_bundle) as pipeline:
+        images = pipeline.generate(TextToImage("a fox", "blue", pictures_per_prompt=2), options).images
+    for index in range(2):
+        with Image.open(tmp_path / f"x-{index}.png") as picture:
+            assert np.array_equal(np.asarray(picture), images[index])
+
+
+def test_generate_names_the_picture_after_the_prompt(demo_bundle: Path, tmp_path: Path) -> None:
+    result = run("generate", demo_bundle, "A Fox! ../é", "--steps", "1", "--seed", "7", "--quiet", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert [p.name for p in tmp_path.glob("*.png")] == ["a-fox-é-7.png"]
+
+
+def test_generate_sheet(demo_bundle: Path, tmp_path: Path) -> None:
+    args = ["--sheet", "s.png", "--columns", "2", "--scale", "2", "--steps", "1"]
+    result = run("generate", demo_bundle, "a fox", "a panda", "an owl", *args, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "s.png") as sheet:
+        assert sheet.width > 256
+        assert sheet.height > 256
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--steps", "0"], ["steps is 0"]),
+        (["--seed", "-1"], ["seed is -1"]),
+        (["--schedule", "cubic"], ["schedule is 'cubic'", "cosine, linear"]),
+        (["--guidance", "nan"], ["guidance_scale is nan"]),
+        (["--count", "0"], ["pictures_per_prompt is 0"]),
+        (["-o", "x.jpg"], ["x.jpg", ".png"]),
+        (["-o", "nowhere/x.png"], ["folder nowhere does not exist"]),
+        (["-o", "taken.png"], ["taken.png exists"]),
+        (["--threads", "0"], ["threads is 0"]),
+    ],
+)
+def test_generate_refuses_bad_input_and_leaves_nothing(
+    demo_bundle: Path, tmp_path: Path, args: list[str], words: list[str]
+) -> None:
+    (tmp_path / "taken.png").write_bytes(b"mine")
+    fails(run("generate", demo_bundle, "a fox", *args, cwd=tmp_path), 2, *words)
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.png"]
+    assert (tmp_path / "taken.png").read_bytes() == b"mine"
+
+
+def test_usage_errors_have_exit_code_2(demo_bundle: Path, tmp_path: Path) -> None:
+    assert run("generate", demo_bundle, cwd=tmp_path).returncode == 2
+    assert run("generate", demo_bundle, "x", "--temperature", "a", cwd=tmp_path).returncode == 2
+    assert run("nonsense", cwd=tmp_path).returncode == 2
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
+    fails(run("generate", tmp_path, "a fox", cwd=tmp_path), 1, "is not a bundle", "amused-edge export")
+    fails(run("inspect", tmp_path / "missing", cwd=tmp_path), 1, "is not a bundle")
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = run("--debug", "inspect", tmp_path, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "BundleError" in result.stderr
+
+
+def test_export_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    fails(run("export", "folder", "out", cwd=tmp_path), 1, "model_index.json", "diffusers layout")
+    fails(run("export", "folder", "folder", cwd=tmp_path), 2, "folder exists")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_inspect_shows_and_verifies(demo_bundle: Path, tmp_path: Path) -> None:
+    result = run("inspect", demo_bundle, "--verify", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    for word in ("64 x 64", "denoiser", "parity", "hashes      all right", "100.00% of tokens equal"):
+        assert word in result.stdout
+
+
+def test_inspect_finds_damage(bundle_copy: Path, tmp_path: Path) -> None:
+    weights = bundle_copy / "denoiser.onnx.data"
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    assert run("inspect", bundle_copy, cwd=tmp_path).returncode == 0  # opening is cheap and does not read weights
+    result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "denoiser.onnx.data is damaged" in result.stderr
+
+
+def test_inspect_fails_when_the_golden_output_is_not_reproduced(bundle_copy: Path, tmp_path: Path) -> None:
+    from amused_edge.runtime.verification import sha256
+
+    golden = bundle_copy / "golden.json"
+    content = json.loads(golden.read_text())
+    content["logits"][0] += 10.0
+    golden.write_text(json.dumps(content))
+    manifest = bundle_copy / "manifest.json"
+    entry = json.loads(manifest.read_text())
+    entry["files"]["golden.json"] |= {"bytes": golden.stat().st_size, "sha256": sha256(golden)}
+    manifest.write_text(json.dumps(entry))
+    result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "does not reproduce the golden output" in result.stderr
+
+
+def test_a_lone_surrogate_is_refused(demo_bundle: Path, tmp_path: Path) -> None:
+    """Bytes on the command line that are no UTF-8 reach Python as lone surrogates."""
+    result = subprocess.run(
+        [*COMMAND, "generate", str(demo_bundle), b"fox \xff", "-o", "x.png"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    fails(result, 2, "not valid Unicode")
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_version() -> None:
+    assert shutil.which(COMMAND[0])
+    result = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert "amused-edge" in result.stdout
