@@ -9,7 +9,12 @@ PEAK = 255.0
 
 
 def psnr(reference: ArrayLike, other: ArrayLike) -> float:
-    """Return the peak signal-to-noise ratio in dB, infinite for equal pictures: `10 log10(255^2 / MSE)`."""
-    difference = np.asarray(reference, np.float64) - np.asarray(other, np.float64)
-    error = float(np.mean(difference**2))
+    """Return the peak signal-to-noise ratio in dB, infinite for equal pictures: `10 log10(255^2 / MSE)`.
+
+    Raises `ValueError` where shapes differ.
+    """
+    a, b = np.asarray(reference, np.float64), np.asarray(other, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"shapes {a.shape} and {b.shape} differ")
+    error = float(np.mean((a - b) ** 2))
     return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)

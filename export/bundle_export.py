@@ -12,7 +12,6 @@ from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.modules.layers import derived_tensors
 from amused_edge.export.tokenizer import write_tokenizer
-from amused_edge.runtime import golden
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
 from amused_edge.runtime.engines import EngineOptions, load_graph
@@ -107,8 +106,8 @@ def export_bundle(
             manifest, errors[spec.role] = _export_role(spec, checkpoint, writer, manifest)
         stages.next("drawing a picture with the bundle and with the checkpoint")
         with AmusedPipeline(Bundle(writer.path, manifest), EngineOptions()) as pipeline:
-            generation = parity.check_generation(checkpoint, pipeline)
-            entry = writer.write_text(GOLDEN_NAME, golden.record(pipeline).to_json())
+            generation, golden = parity.check_generation(checkpoint, pipeline)
+        entry = writer.write_text(GOLDEN_NAME, golden.to_json())
         writer.write_manifest(
             replace(
                 manifest,

@@ -19,9 +19,9 @@ from amused_edge.export.errors import ParityError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules import conditioner
 from amused_edge.export.modules.vqgan import ImageEncoder
-from amused_edge.runtime import sampler
+from amused_edge.runtime import golden, sampler
 from amused_edge.runtime.engines import Graph
-from amused_edge.runtime.golden import GOLDEN_PROMPT
+from amused_edge.runtime.golden import GOLDEN_PROMPT, Golden
 from amused_edge.runtime.mask_predict import mask_predict
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.philox import Purpose, uniforms
@@ -100,8 +100,12 @@ def check_role(spec: GraphSpec, module: nn.Module, graph: Graph, inputs: Inputs)
     return errors
 
 
-def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> GenerationParity:
+def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> tuple[GenerationParity, Golden]:
     """Draw the golden prompt with the bundle and compare every state's logits, and the picture, with the torch modules.
+
+    Returns
+    -------
+    What was measured, and the golden output, which is what was drawn.
 
     Raises
     ------
@@ -124,7 +128,7 @@ def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> Genera
     with torch.no_grad():
         expected = checkpoint.image_decoder()(torch.from_numpy(last.tokens)).numpy()
     picture = pipeline.decode(last.tokens)
-    return comparison.report(expected, picture)
+    return comparison.report(expected, picture), golden.describe(pipeline, last.tokens, picture)
 
 
 class _Comparison:

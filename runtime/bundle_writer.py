@@ -8,6 +8,7 @@ import contextlib
 import errno
 import glob
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -54,10 +55,9 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
     """
     check_free(out)
     _remove_abandoned(out)
-    partial = out.parent / f"{_prefix(out)}{socket.gethostname()}-{os.getpid()}"
+    partial = out.parent / f"{_mark(out)}{os.getpid()}-{secrets.token_hex(4)}"
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
+        partial.mkdir(parents=True)
         writer = BundleWriter(partial)
         yield writer
         if writer.manifest is None:
@@ -78,15 +78,16 @@ def check_free(out: Path) -> None:
         raise OutputExistsError(f"{out} exists; choose another folder or remove it")
 
 
-def _prefix(out: Path) -> str:
-    return f".{out.name}.partial-"
+def _mark(out: Path) -> str:
+    """Return how names of unfinished folders of this bundle begin on this host; process id and a random part follow."""
+    return f".{out.name}.partial-{socket.gethostname()}-"
 
 
 def _remove_abandoned(out: Path) -> None:
     """Remove what writers of the same bundle left on this host when they were killed."""
-    mark = f"{_prefix(out)}{socket.gethostname()}-"
+    mark = _mark(out)
     for folder in out.parent.glob(f"{glob.escape(mark)}*"):
-        process = folder.name.removeprefix(mark)
+        process = folder.name.removeprefix(mark).partition("-")[0]
         if process.isdigit() and not _alive(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -96,7 +97,7 @@ def _alive(process: int) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -106,4 +107,4 @@ def _alive(process: int) -> bool:
 def _explain(error: OSError, out: Path) -> str:
     if error.errno == errno.ENOSPC:
         return f"the disk is full: cannot write {out}; nothing was kept, free some space and try again"
-    return f"cannot write {out}: {error}; nothing was kept"
+    return f"cannot finish {out}: {error}; nothing was kept"

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.json_fields import Fields
 from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.sampler import IntArray
 from amused_edge.runtime.tasks import TextToImage
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Golden:
         """Parse `golden.json`; raises `BundleError` if it is damaged."""
         try:
             fields = Fields(json.loads(text), "golden.json")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"golden.json is not JSON ({error}); copy the bundle again") from error
         return Golden(
             fields.get("prompt", str),
@@ -82,22 +84,31 @@ class GoldenReport:
     pixel_error: int
 
 
-def record(pipeline: "AmusedPipeline") -> Golden:
+def draw(pipeline: "AmusedPipeline") -> Golden:
     """Run the golden input on a pipeline."""
     result = pipeline.generate(TextToImage(GOLDEN_PROMPT), GenerationOptions(seed=0))
+    return describe(pipeline, result.tokens, result.images)
+
+
+def describe(pipeline: "AmusedPipeline", tokens: IntArray, images: ImageArray) -> Golden:
+    """Return the golden output of a pipeline that drew these tokens (1, h, w) and this picture (1, H, W, 3)."""
     return Golden(
         GOLDEN_PROMPT,
         pipeline.tokenizer([GOLDEN_PROMPT])[0].tolist(),
         [float(v) for v in pipeline.first_logits(GOLDEN_PROMPT)[0, :_LOGITS]],
-        result.tokens.reshape(-1).tolist(),
-        result.images[0, :_PIXELS, :_PIXELS].reshape(-1).tolist(),
+        tokens.reshape(-1).tolist(),
+        images[0, :_PIXELS, :_PIXELS].reshape(-1).tolist(),
     )
 
 
 def compare(pipeline: "AmusedPipeline") -> GoldenReport:
     """Run the golden input on a pipeline and compare with what its bundle stored."""
     golden = Golden.from_json(pipeline.bundle.golden.read_text(encoding="utf-8"))
-    now = record(pipeline)
+    now = draw(pipeline)
+    for name in ("logits", "tokens", "pixels"):
+        stored, got = getattr(golden, name), getattr(now, name)
+        if len(stored) != len(got):
+            raise BundleError(f"golden.json has {len(stored)} {name}, not {len(got)}; copy the bundle again")
     expected = np.array(golden.logits)
     return GoldenReport(
         same_ids=now.input_ids == golden.input_ids,

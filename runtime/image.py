@@ -1,6 +1,7 @@
 """Pictures in and out of files. Arrays are (H, W, 3) uint8 RGB."""
 
 import os
+import secrets
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ def write_png(image: ImageArray, path: Path) -> None:
         The file exists.
     """
     check_png_path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
         with partial.open("xb") as file:
             Image.fromarray(image).save(file, format="PNG")
@@ -76,6 +77,11 @@ def contact_sheet(
     captions
         One per picture, set below it in lines; none leaves no room for them.
     """
+    if not images or min(columns, scale) < 1 or len(captions) not in (0, len(images)):
+        raise OptionsError(
+            f"a sheet of {len(images)} pictures with {len(captions)} captions in {columns} columns at scale {scale}: "
+            "give at least one picture, column and scale, and no captions or one per picture"
+        )
     height, width = (side * scale for side in images[0].shape[:2])
     columns = min(columns, len(images))
     texts = [textwrap.wrap(text, max(1, width // _LETTER)) or [""] for text in captions]

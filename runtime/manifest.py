@@ -179,7 +179,7 @@ class Manifest:
         """
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{MANIFEST_NAME} is not JSON ({error}); make the bundle again") from error
         fields = Fields(content, MANIFEST_NAME)
         version = fields.get("schema_version", int)

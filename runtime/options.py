@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any
 
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.schedule import SCHEDULES, Schedule, Temperature
 
 _SEED_LIMIT = 2**64
+_REAL_LIMIT = 1e6
+"""Far above any useful guidance scale or temperature, far below what float32 arithmetic would turn into infinity."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,9 @@ class SamplerSettings:
     steps
         Calls of the denoiser, 1 or more.
     guidance_scale
-        Classifier-free guidance, 0 or more; the unconditional branch runs only above 1.
+        Classifier-free guidance, 0 to 1e6; the unconditional branch runs only above 1.
     temperature
-        Of the confidences, 0 or more: (first step, last step), or a scalar T for (T, 0.01).
+        Of the confidences, 0 to 1e6: (first step, last step), or a scalar T for (T, 0.01).
     schedule
         "cosine" or "linear".
     """
@@ -90,12 +93,13 @@ def whole_number(name: str, value: object, *, minimum: int) -> int:
     return int(value)
 
 
-def _real(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+def _real(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or (isinstance(value, float) and math.isnan(value)):
         raise OptionsError(f"{name} is {value!r}; it must be a number")
-    if value < 0:
-        raise OptionsError(f"{name} is {value}; it must be 0 or more")
-    return float(value)
+    number: Any = value
+    if not 0 <= number <= _REAL_LIMIT:
+        raise OptionsError(f"{name} is {value}; it must be between 0 and {_REAL_LIMIT:g}")
+    return float(number)
 
 
 def _temperature(value: object) -> Temperature:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from amused_edge.runtime import sampler, verification
 from amused_edge.runtime.bundle import Bundle
@@ -19,6 +21,8 @@ from amused_edge.runtime.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.sampler import FloatArray, IntArray
 from amused_edge.runtime.tasks import TextToImage
 from amused_edge.runtime.tokenizer import PromptTokenizer
+
+IntType = TypeVar("IntType", bound=np.integer[Any])
 
 OnStep = Callable[[int, Step], None]
 """Called after every step with the picture's place in the result and the step."""
@@ -184,7 +188,7 @@ class AmusedPipeline:
 
     def decode(self, tokens: IntArray) -> ImageArray:
         """Turn finished tokens (B, h, w) into pictures (B, H, W, 3) uint8, one at a time."""
-        tokens = np.asarray(tokens)
+        tokens = _grids("tokens", tokens, ndim=3)
         if tokens.min() < 0 or tokens.max() >= self.geometry.codebook_size:
             raise OptionsError(
                 f"tokens range from {tokens.min()} to {tokens.max()}; the codebook has 0 to "
@@ -195,6 +199,7 @@ class AmusedPipeline:
 
     def encode(self, images: ImageArray) -> IntArray:
         """Turn pictures (B, H, W, 3) uint8 of the bundle's size into tokens (B, h, w) int64, one at a time."""
+        images = _grids("images", images, ndim=4)
         encoder = self.graph("image_encoder")
         return np.concatenate([encoder({"image": image[None]})["tokens"] for image in images])
 
@@ -259,6 +264,16 @@ class _LastConditioning:
             self._value = self._condition.branches(prompt, negative, self._guided)
             self._index = index
         return self._value
+
+
+def _grids(name: str, values: NDArray[IntType], ndim: int) -> NDArray[IntType]:
+    """Check that there is at least one grid of whole numbers."""
+    values = np.asarray(values)
+    if values.ndim != ndim or not len(values) or not np.issubdtype(values.dtype, np.integer):
+        raise OptionsError(
+            f"{name} are {values.dtype} of shape {list(values.shape)}; give whole numbers with {ndim} axes"
+        )
+    return values
 
 
 def as_task(task: str | Sequence[str] | TextToImage) -> TextToImage:

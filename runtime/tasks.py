@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import whole_number
 
+_PICTURE_LIMIT = 2**64
+
 
 @dataclass(frozen=True)
 class TextToImage:
@@ -47,8 +49,11 @@ class TextToImage:
         object.__setattr__(self, "prompts", texts)
         object.__setattr__(self, "negative_prompts", negatives)
         count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1)
+        first = whole_number("first_picture", first_picture, minimum=0)
+        if first + count > _PICTURE_LIMIT:
+            raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
         object.__setattr__(self, "pictures_per_prompt", count)
-        object.__setattr__(self, "first_picture", whole_number("first_picture", first_picture, minimum=0))
+        object.__setattr__(self, "first_picture", first)
 
     def pictures(self) -> list[tuple[int, int]]:
         """Return (index of the prompt, index of the picture within its prompt) for every picture, in order."""

@@ -16,7 +16,7 @@ class Graph(Protocol):
     """A loaded graph."""
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph; raises `GraphError` if an input is missing, unknown or of another shape."""
+        """Run the graph; raises `GraphError` if an input is missing, unknown, or of another shape or kind."""
         ...
 
     def close(self) -> None:
@@ -39,5 +39,7 @@ def prepare_inputs(role: str, entry: GraphEntry, inputs: Arrays) -> dict[str, ND
         )
         if not fits:
             raise GraphError(f"{role}: {spec.name} has shape {list(array.shape)}, the graph takes {list(spec.shape)}")
+        if not np.can_cast(array.dtype, spec.dtype, "same_kind"):
+            raise GraphError(f"{role}: {spec.name} is {array.dtype}, the graph takes {spec.dtype}")
         prepared[spec.name] = np.ascontiguousarray(array, dtype=spec.dtype)
     return prepared

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 _LENGTH_DELIMITED = 2
 _FIXED_BYTES = {1: 8, 5: 4}
+_MAX_DEPTH = 64
 
 # Message -> {field number: message inside}. Only paths that lead to a tensor.
 _CHILDREN: dict[str, dict[int, str]] = {
@@ -43,7 +44,9 @@ def external_data(model: bytes) -> list[ExternalData]:
     return list(_references(memoryview(model), "model"))
 
 
-def _references(message: memoryview, kind: str) -> Iterator[ExternalData]:
+def _references(message: memoryview, kind: str, depth: int = 0) -> Iterator[ExternalData]:
+    if depth > _MAX_DEPTH:
+        raise ValueError("its graphs are nested too deeply")
     entries: dict[str, str] = {}
     for number, value in _fields(message):
         child = _CHILDREN[kind].get(number)
@@ -51,7 +54,7 @@ def _references(message: memoryview, kind: str) -> Iterator[ExternalData]:
             pair = {n: bytes(v).decode("utf-8", "replace") for n, v in _fields(value)}
             entries[pair.get(1, "")] = pair.get(2, "")
         elif child is not None:
-            yield from _references(value, child)
+            yield from _references(value, child, depth + 1)
     if entries:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
         yield ExternalData(entries.get("location", ""), offset, length)

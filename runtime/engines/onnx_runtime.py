@@ -80,7 +80,7 @@ def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
                 f"{model} reads weights from {reference.location!r}, which the manifest does not list; "
                 "do not use this bundle"
             )
-        if reference.offset + reference.length > sizes[file]:
+        if min(reference.offset, reference.length) < 0 or reference.offset + reference.length > sizes[file]:
             raise BundleError(f"{model} reads past the end of {file}; copy the bundle again")
 
 

@@ -1,0 +1,107 @@
+"""Fixtures of the runtime's tests: a bundle of a few hundred bytes, and ways to change it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+
+
+def _entry(folder: Path, name: str) -> dict[str, Any]:
+    content = (folder / name).read_bytes()
+    return {"path": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _graph(folder: Path, names: list[str]) -> dict[str, Any]:
+    return {
+        "files": [_entry(folder, name) for name in names],
+        "inputs": [{"name": "x", "dtype": "float32", "shape": [2]}],
+        "outputs": [{"name": "y", "dtype": "float32", "shape": [2]}],
+        "stored_precision": "fp32",
+        "executed_precision": "fp32",
+        "derived_tensors": {},
+    }
+
+
+def _save_adder(file: Path) -> None:
+    """Save the graph y = x + (1, 2), its weight in a file beside it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.array([1, 2], np.float32), "weight")
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "weight"], ["y"])],
+        "adder",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, file, save_as_external_data=True, location=f"{file.name}.data", size_threshold=0)
+
+
+@pytest.fixture
+def small_bundle(tmp_path: Path) -> Path:
+    """A bundle whose denoiser is the graph y = x + (1, 2); its other files are complete, but only placeholders."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for name in ("tokenizer.json", "golden.json"):
+        (folder / name).write_text("{}")
+    others = ("text_encoder", "conditioner", "image_decoder", "image_encoder")
+    for role in others:
+        (folder / f"{role}.onnx").write_bytes(f"placeholder for {role}".encode())
+    _save_adder(folder / "denoiser.onnx")
+    geometry = ("image_height", "image_width", "grid_height", "grid_width", "codebook_size", "mask_token_id")
+    manifest = {
+        "schema_version": 1,
+        "format": "amused-edge bundle",
+        "target": "onnx",
+        "model": {"name": "small", "source": "made by a test", "license": "Apache-2.0"},
+        "geometry": {**dict.fromkeys(geometry, 1), "text_length": 77},
+        "sampler": {"steps": 3, "guidance_scale": 2, "temperature": [2.0, 0.0], "schedule": "cosine"},
+        "micro_conditioning": {"crop_top": 0, "crop_left": 0.0, "aesthetic_score": 6.0},
+        "engine": {"name": "onnxruntime", "version": "1", "oldest_tried": "1"},
+        "files": {name: _entry(folder, name) for name in ("tokenizer.json", "golden.json")},
+        "graphs": {
+            **{role: _graph(folder, [f"{role}.onnx"]) for role in others},
+            "denoiser": _graph(folder, ["denoiser.onnx", "denoiser.onnx.data"]),
+        },
+        "tools": {},
+        "parity": {},
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture
+def edit_manifest() -> EditManifest:
+    """Return a function that lets another one change a bundle's parsed manifest: `edit_manifest(bundle, change)`."""
+
+    def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+        file = bundle / "manifest.json"
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        change(manifest)
+        file.write_text(json.dumps(manifest), encoding="utf-8")
+
+    return edit
+
+
+@pytest.fixture
+def relist(edit_manifest: EditManifest) -> Callable[[Path, str], None]:
+    """Return a function that gives the manifest a changed file's new size and hash: `relist(bundle, name)`."""
+
+    def update(bundle: Path, name: str) -> None:
+        def change(manifest: dict[str, Any]) -> None:
+            entries = [*manifest["files"].values(), *(f for g in manifest["graphs"].values() for f in g["files"])]
+            for entry in entries:
+                if entry["path"] == name:
+                    entry.update(_entry(bundle, name))
+
+        edit_manifest(bundle, change)
+
+    return update
