@@ -28,6 +28,7 @@ _WANTED = (
     "*/*.json",
     "tokenizer/*",
 )
+_TRANSFORMER = ["diffusers", "UVit2DModel"]
 _STALE_BUFFERS = frozenset({"text_model.embeddings.position_ids"})
 """Saved by old versions of transformers; counts from 0 up."""
 
@@ -65,11 +66,12 @@ class Checkpoint:
     def license(self) -> str:
         """The licence named in the model card's header, or "unknown"."""
         from huggingface_hub.repocard import metadata_load
+        from yaml import YAMLError
 
         card = self.folder / "README.md"
         try:
             metadata = metadata_load(card) if card.is_file() else None
-        except ValueError:
+        except (ValueError, YAMLError):
             metadata = None
         return str((metadata or {}).get("license", "unknown"))
 
@@ -124,7 +126,7 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     source
         A folder in diffusers layout, or a hub id such as "amused/amused-256".
     variant
-        "fp16" for half-precision files; None takes the plain ones and falls back to fp16.
+        "fp16" for half-precision files; None takes the plain ones (in a folder, fp16 ones where there are no others).
 
     Raises
     ------
@@ -136,9 +138,10 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     if not folder.exists() and _HUB_ID.fullmatch(str(source)):
         folder, name = _download(str(source), variant), str(source)
     index = _json(folder / "model_index.json", "is this an aMUSEd checkpoint in diffusers layout?")
-    kind = index.get("transformer", [None, None])[-1]
-    if kind != "UVit2DModel":
-        raise CheckpointError(f"{folder} has a transformer of class {kind}; aMUSEd's is UVit2DModel")
+    if index.get("transformer") != _TRANSFORMER:
+        raise CheckpointError(
+            f"{folder / 'model_index.json'}: transformer is {index.get('transformer')!r}; aMUSEd's is {_TRANSFORMER}"
+        )
     checkpoint = Checkpoint(
         folder=folder,
         source=name,

@@ -78,6 +78,12 @@ class VQGanConfig:
         _only("in_channels", self.in_channels, 3)
         _only("out_channels", self.out_channels, 3)
 
+        for channels in self.block_out_channels:
+            if self.norm_num_groups < 1 or channels % self.norm_num_groups:
+                raise CheckpointError(
+                    f"vqvae/config.json: norm_num_groups {self.norm_num_groups} does not divide {channels} channels"
+                )
+
     @property
     def embed_dim(self) -> int:
         """Width of a code."""

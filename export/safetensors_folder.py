@@ -103,11 +103,11 @@ def _find(folder: Path, stem: str, variant: str | None) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()), key=str)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} is not a safetensors index ({error}); download it again") from error
     for name in names:
-        if Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name:
             raise CheckpointError(f"{index} names the shard {name!r}, which may lie outside its folder")
         if not (index.parent / name).is_file():
             raise CheckpointError(f"{index} names the shard {name}, which is missing; download it again")

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import onnx_ir as ir
+import onnxscript.optimizer
 import torch
 from torch import nn
 
@@ -49,14 +50,23 @@ def export_onnx(module: nn.Module, example: Inputs, outputs: tuple[str, ...], pa
             output_names=list(outputs),
             dynamic_shapes=dynamic,
             verbose=False,
+            optimize=False,
         )
-    assert program is not None
-    model = program.model
+        assert program is not None
+        model = program.model
+        # The exporter's own optimisation folds small weights with the operators after them, and their names are lost.
+        weights = {name for name, _ in module.named_parameters()}
+        onnxscript.optimizer.optimize_ir(model, should_fold=lambda node: _keeps(weights, node))
     _forget_origin(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     model.producer_name, model.producer_version = "amused-edge", None
     ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=1024)
     return model
+
+
+def _keeps(weights: set[str], node: ir.Node) -> bool | None:
+    """Say that a node that reads a weight is not to be folded; leave others to the optimizer."""
+    return False if any(value is not None and value.name in weights for value in node.inputs) else None
 
 
 def tensor_specs(values: list[ir.Value]) -> tuple[TensorSpec, ...]:

@@ -22,6 +22,8 @@ def write_tokenizer(folder: Path, path: Path, length: int) -> None:
     CheckpointError
         The folder holds no tokenizer.
     """
+    if not any((folder / name).is_file() for name in ("vocab.json", "tokenizer.json")):
+        raise CheckpointError(f"{folder} has neither vocab.json nor tokenizer.json; download the checkpoint again")
     try:
         tokenizer = CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
         backend = tokenizer.backend_tokenizer

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.layers import Linear
 from amused_edge.export.tensors import Tensors
 
@@ -18,8 +19,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, config: dict[str, Any], tensors: Tensors) -> None:
         super().__init__()
-        model = CLIPTextModelWithProjection(CLIPTextConfig(**{**config, "attn_implementation": "eager"}))
-        model.config._attn_implementation = "eager"
+        model = _clip(config)
         state = {name: tensors.take(name, *tensor.shape) for name, tensor in model.state_dict().items()}
         model.load_state_dict(state, assign=True)
         model.eval().requires_grad_(False)
@@ -30,6 +30,13 @@ class TextEncoder(nn.Module):
     def forward(self, input_ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         states = self.text_model(input_ids=input_ids, output_hidden_states=True)
         return states.hidden_states[-2], self.text_projection(states.pooler_output)
+
+
+def _clip(config: dict[str, Any]) -> CLIPTextModelWithProjection:
+    try:
+        return CLIPTextModelWithProjection(CLIPTextConfig(**{**config, "attn_implementation": "eager"}))
+    except Exception as error:  # transformers raises many kinds for a config that makes no sense
+        raise CheckpointError(f"text_encoder/config.json describes no CLIP text encoder: {error}") from error
 
 
 def _store_input_major(model: nn.Module) -> None:
