@@ -19,8 +19,12 @@ $(VENV)/.made: pyproject.toml constraints.txt
 install: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 
-demo: install
-	test -f $(BUNDLE)/manifest.json || $(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo
+# Made anew whenever a source that it depends on changed.
+$(BUNDLE)/manifest.json: $(wildcard export/*.py export/modules/*.py runtime/*.py runtime/engines/*.py) | install
+	rm -rf $(BUNDLE)
+	$(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo
+
+demo: install $(BUNDLE)/manifest.json
 	rm -f $(SHEET)
 	$(BIN)/amused-edge generate $(BUNDLE) --sheet $(SHEET) --scale 3 --quiet \
 		"a 3d render of a fox on a blue background" "a drawing of a red apple on a yellow background" \
@@ -45,17 +49,15 @@ types: install
 check: test lint types wheel-check
 
 # The wheel holds every tracked source file, and works where only the runtime's packages are installed.
-wheel-check: install
-	rm -rf build/wheel build/bare && $(BIN)/python -m build --quiet --wheel --outdir build/wheel .
+wheel-check: install $(BUNDLE)/manifest.json
+	rm -rf build/wheel build/bare build/lib && $(BIN)/python -m build --quiet --wheel --outdir build/wheel .
 	$(BIN)/python tests/wheel_content.py build/wheel/*.whl
-	test -f $(BUNDLE)/manifest.json || $(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo --quiet
 	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
 	cd build && bare/bin/python ../tests/wheel_smoke.py $(abspath $(BUNDLE))
 
 # Runs the demo bundle on the oldest ONNX Runtime that manifests name.
-compat: install
-	test -f $(BUNDLE)/manifest.json || $(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo --quiet
-	rm -rf build/compat && $(PYTHON) -m venv build/compat
+compat: install $(BUNDLE)/manifest.json
+	rm -rf build/compat build/lib && $(PYTHON) -m venv build/compat
 	build/compat/bin/python -m pip install --quiet . "onnxruntime==$(OLDEST_ENGINE)"
 	cd build && compat/bin/amused-edge inspect --verify $(abspath $(BUNDLE))
 

@@ -1,4 +1,4 @@
-"""amused-edge: aMUSEd masked image models converted for phones, quantized, run in NumPy, and measured.
+"""amused-edge: aMUSEd masked image models converted to ONNX and run in NumPy.
 
 Names are imported when first used, so `import amused_edge` costs nothing.
 """

@@ -11,7 +11,7 @@ from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.modules.layers import derived_tensors
-from amused_edge.export.tokenizer import write_tokenizer
+from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
 from amused_edge.runtime.engines import EngineOptions, load_graph
@@ -24,6 +24,7 @@ from amused_edge.runtime.manifest import (
     Manifest,
     MicroConditioning,
     ModelInfo,
+    Parity,
 )
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
@@ -49,7 +50,7 @@ class ExportOptions:
         Defaults for the manifest; what is left open comes from the checkpoint's `generation_config.json`, else the
         reference.
     variant
-        "fp16" to read half-precision files; None reads the plain ones and falls back to fp16.
+        "fp16" to read half-precision files; None as in `open_checkpoint`.
     name
         Of the model, for the manifest; None takes the checkpoint's.
     """
@@ -112,7 +113,7 @@ def export_bundle(
             replace(
                 manifest,
                 files={**manifest.files, GOLDEN_NAME: entry},
-                parity=parity.summary(errors, generation),
+                parity=Parity(errors, generation),
             )
         )
     return Bundle.open(out)
@@ -150,13 +151,13 @@ def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:
         grid_width=sides["width"] // factor,
         codebook_size=checkpoint.uvit.codebook_size,
         mask_token_id=checkpoint.mask_token_id,
-        text_length=checkpoint.text.get("max_position_embeddings", 77),
+        text_length=checkpoint.text_length,
     )
 
 
 def _start(checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, writer: BundleWriter) -> Manifest:
     """Write the tokenizer and return the manifest of a bundle without graphs."""
-    write_tokenizer(checkpoint.folder / "tokenizer", writer.path / TOKENIZER_NAME, geometry.text_length)
+    tokenizer = writer.write_text(TOKENIZER_NAME, tokenizer_json(checkpoint.folder / "tokenizer", geometry.text_length))
     return Manifest(
         target="onnx",
         model=ModelInfo(
@@ -168,10 +169,10 @@ def _start(checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, w
         sampler=options.sampler.settings(checkpoint.sampler),
         micro_conditioning=MicroConditioning(),
         engine=EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED),
-        files={TOKENIZER_NAME: writer.entry(TOKENIZER_NAME)},
+        files={TOKENIZER_NAME: tokenizer},
         graphs={},
         tools={name: found for name in TOOLS if (found := _version(name))} | {"python": platform.python_version()},
-        parity={},
+        parity=None,
     )
 
 

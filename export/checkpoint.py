@@ -75,6 +75,16 @@ class Checkpoint:
             metadata = None
         return str((metadata or {}).get("license", "unknown"))
 
+    @property
+    def text_vocabulary(self) -> int:
+        """Ids that the text encoder knows; the default is CLIP's."""
+        return int(self.text.get("vocab_size", 49408))
+
+    @property
+    def text_length(self) -> int:
+        """Ids per prompt; the default is CLIP's."""
+        return int(self.text.get("max_position_embeddings", 77))
+
     @cached_property
     def _transformer(self) -> SafetensorsFolder:
         weights = SafetensorsFolder(self.folder / "transformer", "diffusion_pytorch_model", self.variant)

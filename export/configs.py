@@ -42,8 +42,6 @@ class UVitConfig:
             raise CheckpointError(
                 "transformer/config.json sets only one of downsample and upsample; logits would not fit the grid"
             )
-        if self.num_res_blocks < 1 or self.num_hidden_layers < 1:
-            raise CheckpointError("transformer/config.json: num_res_blocks and num_hidden_layers must be 1 or more")
 
     @property
     def grid_multiple(self) -> int:
@@ -109,14 +107,28 @@ def parse_config(kind: type[C], content: dict[str, Any], where: str) -> C:
             continue
         value = content[entry.name]
         value = tuple(value) if isinstance(value, list) else value
-        if entry.name != "vq_embed_dim" and not _same_kind(value, entry.default):
-            raise CheckpointError(f"{where}: {entry.name} is {value!r}, not like {entry.default!r}")
+        if not _fits(value, entry.default) and not (entry.name == "vq_embed_dim" and _fits(value, 1)):
+            raise CheckpointError(f"{where}: {entry.name} is {value!r}; it must be {_wanted(entry.default)}")
         values[entry.name] = value
     return kind(**values)
 
 
-def _same_kind(value: object, default: object) -> bool:
-    return type(value) is type(default) or (type(default) is float and type(value) is int)
+def _fits(value: object, default: object) -> bool:
+    """Whether a value is of the default's type; numbers must be positive and lists must not be empty."""
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and bool(value) and all(_fits(item, default[0]) for item in value)
+    if isinstance(default, float):
+        return type(value) in (int, float) and value > 0  # type: ignore[operator]
+    if type(default) is int:
+        return type(value) is int and value > 0
+    return type(value) is type(default)
+
+
+def _wanted(default: object) -> str:
+    if isinstance(default, tuple):
+        return f"a list, each item {_wanted(default[0])}"
+    names = {bool: "true or false", int: "a whole number above 0", float: "a number above 0", str: "a string"}
+    return names.get(type(default), "a whole number above 0, or null")
 
 
 def _divides(name: str, part: int, whole_name: str, whole: int) -> None:

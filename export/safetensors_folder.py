@@ -8,8 +8,6 @@ from safetensors import SafetensorError, safe_open
 
 from amused_edge.export.errors import CheckpointError
 
-_FLOATS = ("F64", "F32", "F16", "BF16")
-
 
 class SafetensorsFolder:
     """Names, shapes and values of the tensors in a component's folder.
@@ -103,15 +101,16 @@ def _find(folder: Path, stem: str, variant: str | None) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()), key=str)
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        files = [index.parent / name for name in names]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} is not a safetensors index ({error}); download it again") from error
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
+        if Path(name).name != name:
             raise CheckpointError(f"{index} names the shard {name!r}, which may lie outside its folder")
         if not (index.parent / name).is_file():
             raise CheckpointError(f"{index} names the shard {name}, which is missing; download it again")
-    return [index.parent / name for name in names]
+    return files
 
 
 def _some(names: list[str], limit: int = 5) -> str:

@@ -19,8 +19,6 @@ IR_VERSION = 10
 
 BATCH = "batch"
 
-logger = logging.getLogger(__name__)
-
 
 def export_onnx(module: nn.Module, example: Inputs, outputs: tuple[str, ...], path: Path) -> ir.Model:
     """Write `path` (the graph) and `path` + ".data" (the weights).

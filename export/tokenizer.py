@@ -7,8 +7,8 @@ from transformers import CLIPTokenizerFast
 from amused_edge.export.errors import CheckpointError
 
 
-def write_tokenizer(folder: Path, path: Path, length: int) -> None:
-    """Write the fast CLIP tokenizer of a checkpoint.
+def tokenizer_json(folder: Path, length: int) -> str:
+    """Return the text of `tokenizer.json`: the checkpoint's fast CLIP tokenizer.
 
     Parameters
     ----------
@@ -29,6 +29,6 @@ def write_tokenizer(folder: Path, path: Path, length: int) -> None:
         backend = tokenizer.backend_tokenizer
         backend.enable_truncation(length)
         backend.enable_padding(length=length, pad_id=tokenizer.pad_token_id, pad_token=tokenizer.pad_token)
-        backend.save(str(path))
+        return str(backend.to_str(pretty=True))
     except Exception as error:  # the library raises many kinds for a damaged folder
         raise CheckpointError(f"{folder} holds no CLIP tokenizer: {error}") from error

@@ -44,7 +44,12 @@ class Bundle:
         bundle = Bundle(root, Manifest.from_json(text))
         bundle._check_roles()
         for entry in bundle.manifest.all_files():
-            bundle._check_file(entry)
+            try:
+                bundle._check_file(entry)
+            except OSError as error:
+                raise BundleError(
+                    f"cannot read {bundle.file(entry)}: {error.strerror}; copy the bundle again"
+                ) from error
         return bundle
 
     def file(self, entry: FileEntry) -> Path:

@@ -56,6 +56,7 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
     check_free(out)
     _remove_abandoned(out)
     partial = out.parent / f"{_mark(out)}{os.getpid()}-{secrets.token_hex(4)}"
+    parents = [parent for parent in out.parents if not parent.exists()]
     try:
         partial.mkdir(parents=True)
         writer = BundleWriter(partial)
@@ -70,11 +71,18 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
         raise BundleError(_explain(error, out)) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        for parent in parents:  # the innermost first; those that hold the bundle stay
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
 def check_free(out: Path) -> None:
     """Raise `OutputExistsError` if there is anything at `out`."""
-    if out.exists() or out.is_symlink():
+    try:
+        taken = out.exists() or out.is_symlink()
+    except OSError as error:
+        raise BundleError(f"{out} cannot be a bundle's folder: {error.strerror}; choose another one") from error
+    if taken:
         raise OutputExistsError(f"{out} exists; choose another folder or remove it")
 
 

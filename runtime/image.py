@@ -1,5 +1,6 @@
 """Pictures in and out of files. Arrays are (H, W, 3) uint8 RGB."""
 
+import contextlib
 import os
 import secrets
 import textwrap
@@ -24,12 +25,12 @@ def write_png(image: ImageArray, path: Path) -> None:
     Raises
     ------
     OptionsError
-        The name does not end in .png, or its folder does not exist.
+        The name does not end in .png, or its folder does not exist or cannot be written to.
     OutputExistsError
         The file exists.
     """
     check_png_path(path)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with partial.open("xb") as file:
             Image.fromarray(image).save(file, format="PNG")
@@ -39,7 +40,8 @@ def write_png(image: ImageArray, path: Path) -> None:
     except OSError as error:
         raise AmusedEdgeError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _move_to_free_place(source: Path, path: Path) -> None:
@@ -59,6 +61,8 @@ def check_png_path(path: Path) -> None:
         raise OptionsError(f"{path} does not end in .png; pictures are written as PNG")
     if not path.parent.is_dir():
         raise OptionsError(f"folder {path.parent} does not exist; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise OptionsError(f"folder {path.parent} cannot be written to; choose another one")
     if path.exists():
         raise OutputExistsError(f"{path} exists; choose another name or remove it")
 

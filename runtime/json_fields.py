@@ -1,6 +1,6 @@
 """Reads typed fields out of parsed JSON; every mistake is a `BundleError` that names the place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from amused_edge.runtime.errors import BundleError
@@ -28,11 +28,18 @@ class Fields:
             )
         return value
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._value)
+
     def raw(self, name: str) -> Any:
         """Return a field that must be there, of whatever type."""
         if name not in self._value:
             raise BundleError(f"{self._where} lacks {name!r}; the bundle is damaged, make it again")
         return self._value[name]
+
+    def values(self, name: str, kind: type[T]) -> list[T]:
+        """Return a list whose members are all of this type (an int counts as a float)."""
+        return [Fields({name: value}, self._where).get(name, kind) for value in self.get(name, list)]
 
     def child(self, name: str) -> "Fields":
         """Return a field that is itself an object."""

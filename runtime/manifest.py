@@ -17,6 +17,9 @@ MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.json"
 
+_LIMIT = 2**20
+"""Above any size that a geometry can have."""
+
 ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder", "image_encoder")
 
 
@@ -109,6 +112,13 @@ class Geometry:
     mask_token_id: int
     text_length: int
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 < value < _LIMIT:
+                raise BundleError(f"the geometry's {name} is {value}; it must be between 1 and {_LIMIT - 1}")
+        if self.mask_token_id < self.codebook_size:
+            raise BundleError(f"mask_token_id {self.mask_token_id} is one of the {self.codebook_size} codes")
+
 
 @dataclass(frozen=True)
 class MicroConditioning:
@@ -129,6 +139,46 @@ class EngineInfo:
 
 
 @dataclass(frozen=True)
+class GenerationParity:
+    """A whole generation of a bundle beside the torch modules.
+
+    Attributes
+    ----------
+    steps
+        How many states were compared.
+    mean_kl, max_kl
+        KL(torch || bundle) of guided logits on masked rows, in nats.
+    max_logit_error
+        Largest |difference| of guided logits, relative to the largest |logit|.
+    equal_draws
+        Share of tokens that both would draw with the same noise.
+    picture_psnr
+        Of the finished picture, in dB; None where it is equal to the last bit.
+    """
+
+    steps: int
+    mean_kl: float
+    max_kl: float
+    max_logit_error: float
+    equal_draws: float
+    picture_psnr: float | None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What was measured against the source model at export; `docs/bundle.md` has the measures and what is allowed.
+
+    Attributes
+    ----------
+    roles
+        Role -> output -> error.
+    """
+
+    roles: dict[str, dict[str, float]]
+    generation: GenerationParity
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The whole contract; see the attributes' types.
 
@@ -145,7 +195,7 @@ class Manifest:
     tools
         Versions of the packages that made the bundle.
     parity
-        What was measured against the source model at export, in the words of `docs/bundle.md`.
+        None only while the bundle is being made.
     """
 
     target: str
@@ -157,7 +207,7 @@ class Manifest:
     files: dict[str, FileEntry]
     graphs: dict[str, GraphEntry]
     tools: dict[str, str]
-    parity: dict[str, Any]
+    parity: Parity | None
 
     def all_files(self) -> list[FileEntry]:
         """Return every file of the bundle but the manifest itself."""
@@ -202,13 +252,27 @@ def _manifest(fields: Fields) -> Manifest:
         files=fields.table("files", _file),
         graphs=fields.table("graphs", _graph),
         tools=fields.get("tools", dict),
-        parity=fields.get("parity", dict),
+        parity=_parity(fields.child("parity")),
     )
 
 
 def _plain(build: Any, fields: Fields, kind: type) -> Any:
     """Build a dataclass whose attributes are all of one type."""
     return build(**{name: fields.get(name, kind) for name in build.__dataclass_fields__})
+
+
+def _parity(fields: Fields) -> Parity:
+    generation = fields.child("generation")
+    roles = fields.table("roles", lambda role: {name: role.get(name, float) for name in role})
+    measured = GenerationParity(
+        steps=generation.get("steps", int),
+        mean_kl=generation.get("mean_kl", float),
+        max_kl=generation.get("max_kl", float),
+        max_logit_error=generation.get("max_logit_error", float),
+        equal_draws=generation.get("equal_draws", float),
+        picture_psnr=None if generation.raw("picture_psnr") is None else generation.get("picture_psnr", float),
+    )
+    return Parity(roles, measured)
 
 
 def _file(fields: Fields) -> FileEntry:
@@ -226,13 +290,14 @@ def _graph(fields: Fields) -> GraphEntry:
     files = fields.items("files", _file)
     if not files:
         raise BundleError(f"{MANIFEST_NAME}: a graph has no files; the bundle is damaged, make it again")
+    derived = fields.child("derived_tensors")
     return GraphEntry(
         files=files,
         inputs=fields.items("inputs", _tensor),
         outputs=fields.items("outputs", _tensor),
         stored_precision=fields.get("stored_precision", str),
         executed_precision=fields.get("executed_precision", str),
-        derived_tensors={k: tuple(v) for k, v in fields.get("derived_tensors", dict).items()},
+        derived_tensors={name: tuple(derived.values(name, str)) for name in fields.get("derived_tensors", dict)},
     )
 
 

@@ -139,7 +139,7 @@ def _step(
         if not np.isfinite(log_probability).all():
             raise GenerationError(
                 f"the denoiser returned logits that are not finite at step {rules.index + 1}; "
-                "the bundle does not fit this engine, try another recipe or engine"
+                "the bundle does not fit this engine; try another engine"
             )
         predicted[rows] = drawn
     confidence = sampler.confidences(log_probability, noise.confidence(grid.size), rules.temperature, rows)

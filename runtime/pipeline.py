@@ -145,7 +145,7 @@ class AmusedPipeline:
         GraphError, GenerationError
             The engine failed.
         """
-        task = as_task(task)
+        task = _as_task(task)
         options = options or GenerationOptions()
         settings = self.settings(options)
         conditionings = _LastConditioning(self._condition, task, settings.guided)
@@ -171,7 +171,7 @@ class AmusedPipeline:
         """Yield each `Step` of all pictures of a task side by side; stop whenever you like. Arguments as in
         `generate`.
         """
-        task = as_task(task)
+        task = _as_task(task)
         options = options or GenerationOptions()
         settings = self.settings(options)
         prompts = [
@@ -276,6 +276,6 @@ def _grids(name: str, values: NDArray[IntType], ndim: int) -> NDArray[IntType]:
     return values
 
 
-def as_task(task: str | Sequence[str] | TextToImage) -> TextToImage:
+def _as_task(task: str | Sequence[str] | TextToImage) -> TextToImage:
     """Wrap prompts that were given bare."""
     return task if isinstance(task, TextToImage) else TextToImage(task)

@@ -31,7 +31,11 @@ def verify(bundle: Bundle) -> None:
         Names the first file whose content is not what the manifest says.
     """
     for entry in bundle.manifest.all_files():
-        if sha256(bundle.file(entry)) != entry.sha256:
+        try:
+            found = sha256(bundle.file(entry))
+        except OSError as error:
+            raise BundleError(f"cannot read {bundle.file(entry)}: {error.strerror}; copy the bundle again") from error
+        if found != entry.sha256:
             raise BundleError(
                 f"{bundle.file(entry)} is damaged: its SHA-256 is not the manifest's; copy the bundle again"
             )
@@ -39,15 +43,24 @@ def verify(bundle: Bundle) -> None:
 
 def verify_once(bundle: Bundle) -> None:
     """Like `verify`, but skipped where this bundle, unchanged, was verified on this machine before."""
-    marker = _cache_folder() / _state(bundle)
-    if marker.exists():
+    marker = _marker(bundle)
+    if marker is not None and marker.exists():
         return
     verify(bundle)
+    if marker is not None:
+        try:
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
+        except OSError as error:
+            logger.info("cannot remember that %s was verified: %s", bundle.path, error)
+
+
+def _marker(bundle: Bundle) -> Path | None:
+    """Return the file whose presence says that the bundle was verified; None where there is no home for it."""
     try:
-        marker.parent.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-    except OSError as error:
-        logger.info("cannot remember that %s was verified: %s", bundle.path, error)
+        return _cache_folder() / _state(bundle)
+    except RuntimeError:
+        return None
 
 
 def _cache_folder() -> Path:

@@ -37,10 +37,10 @@ def main() -> None:
         error.show()
         sys.exit(USAGE if isinstance(error, click.UsageError) else FAILED)
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted; nothing was kept", INTERRUPTED)
+        _fail("interrupted", INTERRUPTED)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except (AmusedEdgeError, ImportError) as error:
+    except (AmusedEdgeError, ImportError, OSError) as error:
         if debug:
             raise
         usage = isinstance(error, OptionsError | OutputExistsError)
@@ -48,8 +48,8 @@ def main() -> None:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, ImportError):
-        return f"{error.name or error} is not installed; `pip install 'amused-edge[export]'` brings what export needs"
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; export needs the extra [export] of this package"
     return " ".join(str(error).split())
 
 

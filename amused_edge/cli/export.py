@@ -45,9 +45,11 @@ def export(
     with progress(quiet) as report:
         bundle = export_bundle(checkpoint, out, chosen, target=target, on_stage=report)
     if not quiet:
-        parity = bundle.manifest.parity["generation"]
+        parity = bundle.manifest.parity
+        assert parity is not None
+        measured = parity.generation
         size = sum(file.bytes for file in bundle.manifest.all_files()) / 1e6
         click.echo(
-            f"{out}: {size:.1f} MB; parity over {parity['steps']} steps: mean KL {parity['mean_kl']:.1e} nats, "
-            f"logits within {parity['max_logit_error']:.1e}"
+            f"{out}: {size:.1f} MB; parity over {measured.steps} steps: mean KL {measured.mean_kl:.1e} nats, "
+            f"logits within {measured.max_logit_error:.1e}"
         )

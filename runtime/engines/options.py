@@ -1,4 +1,4 @@
-"""Settings of an engine; they change speed and memory, not what is drawn."""
+"""Settings of an engine, for speed and memory. Threads and providers may change the last bits of what is computed."""
 
 from dataclasses import dataclass
 

@@ -63,19 +63,20 @@ def test_tools_and_engine_versions(demo: Manifest) -> None:
 @pytest.mark.parametrize("which", ["tiny", "demo"])
 def test_parity_is_recorded_and_within_tolerance(which: str, demo: Manifest, tiny_export: TinyExport) -> None:
     manifest = demo if which == "demo" else tiny_export.bundle.manifest
-    roles, generation = manifest.parity["roles"], manifest.parity["generation"]
+    assert manifest.parity is not None
+    roles, generation = manifest.parity.roles, manifest.parity.generation
     assert set(roles) == set(ROLES) == set(manifest.graphs)
     for spec in GRAPHS:
         assert set(roles[spec.role]) == set(spec.outputs)
         for name, error in roles[spec.role].items():
             limit = {"tokens": parity.CODE_TOLERANCE, "image": parity.PIXEL_TOLERANCE}.get(name, parity.FLOAT_TOLERANCE)
             assert 0 <= error <= limit
-    assert generation["steps"] == manifest.sampler.steps
-    assert 0 <= generation["mean_kl"] <= parity.KL_TOLERANCE
-    assert generation["mean_kl"] <= generation["max_kl"] < math.inf
-    assert 0 < generation["max_logit_error"] <= 1e-4
-    assert 0.99 <= generation["equal_draws"] <= 1
-    assert generation["picture_psnr"] is None or generation["picture_psnr"] > 40
+    assert generation.steps == manifest.sampler.steps
+    assert 0 <= generation.mean_kl <= parity.KL_TOLERANCE
+    assert generation.mean_kl <= generation.max_kl < math.inf
+    assert 0 < generation.max_logit_error <= 1e-4
+    assert 0.99 <= generation.equal_draws <= 1
+    assert generation.picture_psnr is None or generation.picture_psnr > 40
 
 
 def test_files_are_those_of_the_manifest_and_whole(demo_bundle: Path) -> None:

@@ -228,13 +228,13 @@ def test_a_path_that_is_neither_folder_nor_hub_id(tmp_path: Path) -> None:
 def test_another_pipeline_is_refused(transformer: Any, make_checkpoint: Make) -> None:
     folder = make_checkpoint()
     edit_json(folder / "model_index.json", transformer=transformer)
-    refused(folder, "aMUSEd's is UVit2DModel")
+    refused(folder, r"aMUSEd's is \['diffusers', 'UVit2DModel'\]")
 
 
 def test_a_pipeline_without_a_transformer_is_refused(make_checkpoint: Make) -> None:
     folder = make_checkpoint()
     (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline", "unet": ["a", "b"]}')
-    refused(folder, "aMUSEd's is UVit2DModel")
+    refused(folder, r"aMUSEd's is \['diffusers', 'UVit2DModel'\]")
 
 
 @pytest.mark.parametrize("part", ["transformer", "vqvae", "text_encoder"])
@@ -260,8 +260,16 @@ def test_a_damaged_config_is_named(part: str, text: str | None, make_checkpoint:
         ("transformer/config.json", {"micro_cond_embed_dim": 41}, "micro_cond_embed_dim is 41"),
         ("transformer/config.json", {"upsample": True}, "only one of downsample and upsample"),
         ("transformer/config.json", {"num_attention_heads": 5}, "num_attention_heads 5 does not divide hidden_size"),
-        ("transformer/config.json", {"block_num_heads": 0}, "block_num_heads 0 does not divide"),
-        ("transformer/config.json", {"num_res_blocks": 0}, "num_res_blocks and num_hidden_layers must be 1 or more"),
+        ("transformer/config.json", {"block_num_heads": 0}, "block_num_heads is 0; it must be a whole number above 0"),
+        ("vqvae/config.json", {"block_out_channels": []}, r"block_out_channels is \(\); it must be a list"),
+        ("vqvae/config.json", {"block_out_channels": [8, "16"]}, "each item a whole number above 0"),
+        (
+            "vqvae/config.json",
+            {"vq_embed_dim": "64"},
+            "vq_embed_dim is '64'; it must be a whole number above 0, or null",
+        ),
+        ("vqvae/config.json", {"latent_channels": -1}, "latent_channels is -1; it must be a whole number above 0"),
+        ("transformer/config.json", {"num_res_blocks": 0}, "num_res_blocks is 0; it must be a whole number above 0"),
         ("transformer/config.json", {"hidden_size": "32"}, "hidden_size is '32'"),
         ("transformer/config.json", {"use_bias": 1}, "use_bias is 1"),
         ("vqvae/config.json", {"norm_type": "spatial"}, "norm_type is 'spatial'"),

@@ -15,7 +15,7 @@ from amused_edge.export.checkpoint import open_checkpoint, text_shapes, uvit_sha
 from amused_edge.export.configs import UVitConfig, VQGanConfig, parse_config
 from amused_edge.export.modules.conditioner import Conditioner
 from amused_edge.export.tensors import declared_shapes
-from amused_edge.export.tokenizer import write_tokenizer
+from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.tokenizer import PromptTokenizer
 from tests.conftest import TINY_TEXT, TINY_UVIT, TINY_VQGAN
 
@@ -76,7 +76,7 @@ def test_a_standin_is_a_whole_checkpoint(dtype: str, tiny: str, tmp_path: Path) 
     checkpoint = open_checkpoint(out)
     checkpoint.check()
     assert checkpoint.mask_token_id == 39
-    write_tokenizer(out / "tokenizer", tmp_path / "tokenizer.json", 77)
+    (tmp_path / "tokenizer.json").write_text(tokenizer_json(out / "tokenizer", 77), encoding="utf-8")
     ids = PromptTokenizer(tmp_path / "tokenizer.json", 77)(["a red fox", ""])
     assert ids.max() == checkpoint.text["vocab_size"] - 1
     assert ids[1, :3].tolist() == [1112, 1113, 1113]

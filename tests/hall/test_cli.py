@@ -166,3 +166,42 @@ def test_version() -> None:
     assert shutil.which(COMMAND[0])
     result = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
     assert "amused-edge" in result.stdout
+
+
+def test_a_prompt_in_long_letters_gives_a_short_name(demo_bundle: Path, tmp_path: Path) -> None:
+    result = run("generate", demo_bundle, "\U0001d41a" * 70, "--steps", "1", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    (name,) = [path.name for path in tmp_path.glob("*.png")]
+    assert len(name.encode()) < 80
+
+
+def test_other_faults_of_the_system_are_one_line_too(demo_bundle: Path, tmp_path: Path) -> None:
+    fails(run("generate", demo_bundle, "x", "-o", "x" * 300 + ".png", cwd=tmp_path), 1, "File name too long")
+
+
+@pytest.mark.parametrize(("name", "value"), [("pixels", 255), ("input_ids", -1)])
+def test_inspect_judges_the_decoder_and_the_tokenizer(bundle_copy: Path, tmp_path: Path, name: str, value: int) -> None:
+    from amused_edge.runtime.verification import sha256
+
+    golden = bundle_copy / "golden.json"
+    content = json.loads(golden.read_text())
+    content[name][1] = abs(value - content[name][1])
+    golden.write_text(json.dumps(content))
+    manifest = bundle_copy / "manifest.json"
+    entry = json.loads(manifest.read_text())
+    entry["files"]["golden.json"] |= {"bytes": golden.stat().st_size, "sha256": sha256(golden)}
+    manifest.write_text(json.dumps(entry))
+    result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "does not reproduce the golden output" in result.stderr
+
+
+def test_a_golden_prompt_of_another_version_is_used(bundle_copy: Path) -> None:
+    """The prompt stands in the bundle, which never changes; the program's own may."""
+    from amused_edge import AmusedPipeline
+    from amused_edge.runtime import golden
+
+    with AmusedPipeline.from_bundle(bundle_copy) as pipeline:
+        (bundle_copy / "golden.json").write_text(golden.draw(pipeline, "a panda").to_json())
+        assert golden.compare(pipeline).reproduced
+        assert golden.compare(pipeline).equal_tokens == 1.0

@@ -72,7 +72,17 @@ def small_bundle(tmp_path: Path) -> Path:
             "denoiser": _graph(folder, ["denoiser.onnx", "denoiser.onnx.data"]),
         },
         "tools": {},
-        "parity": {},
+        "parity": {
+            "roles": {"denoiser": {"logits": 1e-6}},
+            "generation": {
+                "steps": 3,
+                "mean_kl": 0.0,
+                "max_kl": 0.0,
+                "max_logit_error": 1e-6,
+                "equal_draws": 1.0,
+                "picture_psnr": None,
+            },
+        },
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder

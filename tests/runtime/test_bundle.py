@@ -457,3 +457,47 @@ def test_the_manifest_is_plain_json(demo_bundle: Path) -> None:
 
     for name in ("manifest.json", "golden.json"):
         json.loads((demo_bundle / name).read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m["graphs"]["denoiser"].update(derived_tensors={"a": 5}), "'a' is 5, not a list"),
+        (lambda m: m["graphs"]["denoiser"].update(derived_tensors={"a": [5]}), "'a' is 5, not a str"),
+        (lambda m: m["parity"].update(roles=[]), "'roles' is"),
+        (lambda m: m["parity"]["generation"].pop("steps"), "lacks 'steps'"),
+        (lambda m: m["geometry"].update(codebook_size=0), "codebook_size is 0"),
+        (lambda m: m["geometry"].update(grid_width=10**9), "grid_width is 1000000000"),
+        (
+            lambda m: m["geometry"].update(codebook_size=256, mask_token_id=255),
+            "mask_token_id 255 is one of the 256 codes",
+        ),
+    ],
+)
+def test_odd_values_in_the_manifest_are_bundle_errors(
+    small_bundle: Path, edit_manifest: Any, change: Any, message: str
+) -> None:
+    edit_manifest(small_bundle, change)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(small_bundle)
+
+
+def test_a_name_too_long_for_the_file_system_is_a_bundle_error(small_bundle: Path, edit_manifest: Any) -> None:
+    edit_manifest(small_bundle, lambda m: m["files"]["golden.json"].update(path="x" * 300))
+    with pytest.raises(BundleError, match="cannot read"):
+        Bundle.open(small_bundle)
+
+
+def test_verification_needs_no_home(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Path.home() raises where there is neither HOME nor an entry for the user."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(Path, "home", staticmethod(homeless))
+    verification.verify_once(Bundle.open(small_bundle))
+    (small_bundle / "golden.json").write_bytes(b"x" * (small_bundle / "golden.json").stat().st_size)
+    with pytest.raises(BundleError, match="is damaged"):
+        verification.verify_once(Bundle.open(small_bundle))

@@ -187,3 +187,16 @@ def test_a_leftover_with_an_absurd_process_id_is_removed(out: Path, manifest: Ma
     with new_bundle(out) as writer:
         writer.write_manifest(manifest)
     assert not leftover.exists()
+
+
+def test_a_failure_leaves_no_new_parent_folders(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(BundleError, match="has no manifest"), new_bundle(tmp_path / "kept" / "a" / "b" / "demo"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert not list((tmp_path / "kept").iterdir())
+
+
+def test_a_name_too_long_for_the_file_system_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="choose another one"), new_bundle(tmp_path / ("x" * 300)):
+        raise AssertionError("the block must not run")

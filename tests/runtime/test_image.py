@@ -167,3 +167,11 @@ def test_a_sheet_that_cannot_be_laid_out_is_refused(count: int, options: dict[st
     images = [np.zeros((4, 4, 3), np.uint8)] * count
     with pytest.raises(OptionsError, match=f"a sheet of {count} pictures"):
         contact_sheet(images, **{"columns": 2, **options})
+
+
+def test_a_name_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    """Once, the unfinished file's longer name was refused after the picture was drawn."""
+    path = tmp_path / ("x" * 251 + ".png")
+    write_png(np.zeros((2, 2, 3), np.uint8), path)
+    assert path.is_file()
+    assert len(list(tmp_path.iterdir())) == 1
