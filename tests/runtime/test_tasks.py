@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.pipeline import as_task
+from amused_edge.runtime.pipeline import _as_task
 from amused_edge.runtime.tasks import TextToImage
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -65,9 +65,9 @@ def test_pictures_come_prompt_by_prompt() -> None:
 
 @pytest.mark.parametrize("bare", ["a", ["a"], ("a",)])
 def test_bare_prompts_are_wrapped(bare: Any) -> None:
-    assert as_task(bare) == TextToImage("a")
+    assert _as_task(bare) == TextToImage("a")
 
 
 def test_a_task_is_passed_on_as_it_is() -> None:
     task = TextToImage("a", "b", 2)
-    assert as_task(task) is task
+    assert _as_task(task) is task
