@@ -31,7 +31,7 @@ from amused_edge.cli.progress import progress
     show_default=True,
     help="Enlarge the sheet's pictures this many times.",
 )
-@click.option("--count", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Pictures per prompt.")
+@click.option("--count", type=int, default=1, show_default=True, help="Pictures per prompt.")
 @click.option("--first", type=int, default=0, show_default=True, help="Index of each prompt's first picture.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--negative", default="", help="What to steer away from.")

@@ -343,10 +343,13 @@ def test_golden_numbers_survive_the_round_trip(pipeline: AmusedPipeline) -> None
 def test_one_changed_number_is_reported(
     pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch, name: str, place: int, change: float, expected: set[str]
 ) -> None:
-    """As if the engine had computed that one number otherwise, and only that one."""
+    """As if that one number, and only that one, were another; the decoder is judged on what is stored."""
     numbers = stored(pipeline)
     getattr(numbers, name)[place] += change
-    monkeypatch.setattr(golden, "draw", lambda _: numbers)
+    if name == "pixels":
+        monkeypatch.setattr(golden.Golden, "from_json", staticmethod(lambda _: numbers))
+    else:
+        monkeypatch.setattr(golden, "draw", lambda _pipeline, _prompt: numbers)
     report = asdict(golden.compare(pipeline))
     equal = {"same_ids": True, "logit_error": 0.0, "equal_tokens": 1.0, "pixel_error": 0}
     assert {key for key in report if report[key] != equal[key]} == expected
