@@ -24,8 +24,8 @@ from amused_edge.runtime.manifest import (
     Manifest,
     MicroConditioning,
     ModelInfo,
-    Parity,
 )
+from amused_edge.runtime.measurements import Parity
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
 
@@ -107,13 +107,13 @@ def export_bundle(
             manifest, errors[spec.role] = _export_role(spec, checkpoint, writer, manifest)
         stages.next("drawing a picture with the bundle and with the checkpoint")
         with AmusedPipeline(Bundle(writer.path, manifest), EngineOptions()) as pipeline:
-            generation, golden = parity.check_generation(checkpoint, pipeline)
+            logits, pictures, golden = parity.check_generation(checkpoint, pipeline)
         entry = writer.write_text(GOLDEN_NAME, golden.to_json())
         writer.write_manifest(
             replace(
                 manifest,
                 files={**manifest.files, GOLDEN_NAME: entry},
-                parity=Parity(errors, generation),
+                parity=Parity(errors, logits, pictures),
             )
         )
     return Bundle.open(out)
@@ -172,7 +172,6 @@ def _start(checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, w
         files={TOKENIZER_NAME: tokenizer},
         graphs={},
         tools={name: found for name in TOOLS if (found := _version(name))} | {"python": platform.python_version()},
-        parity=None,
     )
 
 

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from amused_edge.benchmarks.fidelity import kl_divergence, relative_error
-from amused_edge.benchmarks.images import psnr
+from amused_edge.benchmarks.fidelity import relative_error
+from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, PictureMeter, follow, logit_source
 from amused_edge.export.checkpoint import Checkpoint
 from amused_edge.export.errors import ParityError
 from amused_edge.export.graphs import GraphSpec, Inputs
@@ -21,10 +21,8 @@ from amused_edge.export.modules.vqgan import ImageEncoder
 from amused_edge.runtime import golden, sampler
 from amused_edge.runtime.engines import Graph
 from amused_edge.runtime.golden import GOLDEN_PROMPT, Golden
-from amused_edge.runtime.manifest import GenerationParity
-from amused_edge.runtime.mask_predict import mask_predict
+from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
 from amused_edge.runtime.options import GenerationOptions
-from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
@@ -77,7 +75,9 @@ def check_role(spec: GraphSpec, module: nn.Module, graph: Graph, inputs: Inputs)
     return errors
 
 
-def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> tuple[GenerationParity, Golden]:
+def check_generation(
+    checkpoint: Checkpoint, pipeline: AmusedPipeline
+) -> tuple[LogitFidelity, PictureFidelity, Golden]:
     """Draw the golden prompt with the bundle and compare every state's logits, and the picture, with the torch modules.
 
     Returns
@@ -91,82 +91,45 @@ def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> tuple[
     """
     settings = pipeline.settings(GenerationOptions())
     prompts = ["", GOLDEN_PROMPT] if settings.guided else [GOLDEN_PROMPT]
-    comparison = _Comparison(pipeline, checkpoint, prompts, settings.guidance_scale)
-    geometry = pipeline.geometry
-    start = np.full((1, geometry.grid_height, geometry.grid_width), geometry.mask_token_id)
-    *_, last = mask_predict(
-        comparison.denoise,
-        start,
-        [0],
-        seed=0,
-        settings=settings,
-        mask_token_id=geometry.mask_token_id,
-    )
+    sources = {
+        "bundle": logit_source(pipeline, GOLDEN_PROMPT, settings),
+        "torch": _torch_source(checkpoint, pipeline, prompts, settings.guidance_scale),
+    }
+    meter = LogitMeter()
+    for state in follow(sources, "bundle", pipeline.geometry, settings):
+        meter.add(state.logits["torch"], state.logits["bundle"], state)
+    tokens = state.predicted[None]
+    logits, pictures = meter.result(), PictureMeter()
+    picture = pipeline.decode(tokens)
     with torch.no_grad():
-        expected = checkpoint.image_decoder()(torch.from_numpy(last.tokens)).numpy()
-    picture = pipeline.decode(last.tokens)
-    return comparison.report(expected, picture), golden.describe(pipeline, GOLDEN_PROMPT, last.tokens, picture)
-
-
-class _Comparison:
-    """Answers the loop with the bundle's logits and notes how far the torch modules' are."""
-
-    def __init__(self, pipeline: AmusedPipeline, checkpoint: Checkpoint, prompts: list[str], scale: float) -> None:
-        self._scale = scale
-        ids = pipeline.tokenizer(prompts)
-        micro = pipeline.micro_conditions
-        self._engine_inputs = pipeline.condition(prompts)
-        with torch.no_grad():
-            text = checkpoint.text_encoder()(torch.from_numpy(ids))
-            micro_conditions = torch.from_numpy(micro).expand(len(prompts), -1)
-            outputs = checkpoint.conditioner()(*text, micro_conditions)
-        self._torch_inputs = dict(zip(conditioner.OUTPUTS, outputs, strict=True))
-        self._torch_denoiser = checkpoint.denoiser()
-        self._engine_denoiser = pipeline.graph("denoiser")
-        self._kl: list[NDArray[np.float64]] = []
-        self._errors: list[float] = []
-        self._equal: list[NDArray[np.bool_]] = []
-
-    def denoise(self, index: int, tokens: IntArray, rows: IntArray) -> FloatArray:
-        branches = len(self._engine_inputs["block_keys"])
-        batch = np.stack([tokens] * branches)
-        engine = self._engine_denoiser({"tokens": batch, **self._engine_inputs})["logits"]
-        with torch.no_grad():
-            reference = self._torch_denoiser(torch.from_numpy(batch), **self._torch_inputs).numpy()
-        ours, theirs = self._guided(engine, rows), self._guided(reference, rows)
-        self._kl.append(kl_divergence(theirs, ours))
-        self._errors.append(relative_error(theirs, ours))
-        self._equal.append(self._draw(ours, rows, tokens.size) == self._draw(theirs, rows, tokens.size))
-        return ours
-
-    def _guided(self, logits: FloatArray, rows: IntArray) -> FloatArray:
-        branches: list[FloatArray] = list(logits[:, rows])
-        return branches[0] if len(branches) == 1 else sampler.guide(branches[0], branches[1], self._scale)
-
-    def _draw(self, logits: FloatArray, rows: IntArray, positions: int) -> IntArray:
-        codes = logits.shape[1]
-        step = len(self._equal)
-        noise = uniforms(positions * codes, seed=0, picture=0, step=step, purpose=Purpose.TOKENS)
-        return sampler.draw_tokens(logits, noise.reshape(positions, codes)[rows])
-
-    def report(self, expected: NDArray[np.uint8], picture: NDArray[np.uint8]) -> GenerationParity:
-        kl = np.concatenate(self._kl)
-        ratio = psnr(expected, picture)
-        parity = GenerationParity(
-            steps=len(self._errors),
-            mean_kl=float(kl.mean()),
-            max_kl=float(kl.max()),
-            max_logit_error=max(self._errors),
-            equal_draws=float(np.concatenate(self._equal).mean()),
-            picture_psnr=None if np.isinf(ratio) else ratio,
+        expected = checkpoint.image_decoder()(torch.from_numpy(tokens)).numpy()
+        codes = checkpoint.image_encoder()(torch.from_numpy(picture)).numpy()
+    pictures.add(expected[0], picture[0], float(np.mean(pipeline.encode(picture) == codes)))
+    pixel_error = int(np.abs(expected.astype(int) - picture.astype(int)).max())
+    if not logits.mean_kl <= KL_TOLERANCE or pixel_error > PIXEL_TOLERANCE:
+        raise ParityError(
+            f"a whole generation differs from the checkpoint: mean KL {logits.mean_kl:.3g} nats "
+            f"(allowed {KL_TOLERANCE:.3g}), pixels by {pixel_error} of 255 (allowed {PIXEL_TOLERANCE})"
         )
-        pixel_error = int(np.abs(expected.astype(int) - picture.astype(int)).max())
-        if not parity.mean_kl <= KL_TOLERANCE or pixel_error > PIXEL_TOLERANCE:
-            raise ParityError(
-                f"a whole generation differs from the checkpoint: mean KL {parity.mean_kl:.3g} nats "
-                f"(allowed {KL_TOLERANCE:.3g}), pixels by {pixel_error} of 255 (allowed {PIXEL_TOLERANCE})"
-            )
-        return parity
+    return logits, pictures.result(), golden.describe(pipeline, GOLDEN_PROMPT, tokens, picture)
+
+
+def _torch_source(checkpoint: Checkpoint, pipeline: AmusedPipeline, prompts: list[str], scale: float) -> LogitSource:
+    """Return the torch modules' guided logits, from the prompts' ids on."""
+    ids = torch.from_numpy(pipeline.tokenizer(prompts))
+    micro = torch.from_numpy(pipeline.micro_conditions).expand(len(prompts), -1)
+    with torch.no_grad():
+        outputs = checkpoint.conditioner()(*checkpoint.text_encoder()(ids), micro)
+    conditioning = dict(zip(conditioner.OUTPUTS, outputs, strict=True))
+    denoiser = checkpoint.denoiser()
+
+    def logits(tokens: IntArray, rows: IntArray) -> FloatArray:
+        batch = torch.from_numpy(np.stack([tokens] * len(prompts)))
+        with torch.no_grad():
+            branches: FloatArray = denoiser(batch, **conditioning).numpy()[:, rows]
+        return branches[0] if len(prompts) == 1 else sampler.guide(branches[0], branches[1], scale)
+
+    return logits
 
 
 def _error(reference: NDArray[Any], actual: NDArray[Any]) -> tuple[float, float]:

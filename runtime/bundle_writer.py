@@ -36,6 +36,11 @@ class BundleWriter:
         (self.path / name).write_text(text, encoding="utf-8")
         return self.entry(name)
 
+    def copy(self, source: Path, name: str) -> FileEntry:
+        """Copy a file of another bundle and return its entry."""
+        shutil.copyfile(source, self.path / name)
+        return self.entry(name)
+
     def write_manifest(self, manifest: Manifest) -> None:
         """Write (or replace) the manifest; without one, the bundle does not appear."""
         self.manifest = manifest

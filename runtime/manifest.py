@@ -4,12 +4,14 @@ Reading is strict: a manifest that does not say all of this, or names a file out
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from amused_edge.runtime.errors import BundleError, OptionsError
 from amused_edge.runtime.json_fields import Fields
+from amused_edge.runtime.measurements import Parity, Quantization, read_parity, read_quantization
 from amused_edge.runtime.options import SamplerSettings
 
 SCHEMA_VERSION = 1
@@ -19,6 +21,8 @@ GOLDEN_NAME = "golden.json"
 
 _LIMIT = 2**20
 """Above any size that a geometry can have."""
+
+T = TypeVar("T")
 
 ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder", "image_encoder")
 
@@ -56,6 +60,33 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class TensorFormat:
+    """What a weight became in a quantized bundle.
+
+    Attributes
+    ----------
+    bits
+        Per stored value: 4, 8, 16 or 32.
+    block
+        How many values along the inputs share a scale; None: all of an output channel (of a row, in a table).
+    activations
+        What the other factor of the product is computed in: "float32", "float16"; "uint8" with one scale for the whole
+        tensor, taken at run time ("dynamic uint8") or at calibration ("static uint8"); "dynamic int8" with a scale per
+        row and block.
+    operator
+        What computes with it.
+    error
+        Root mean square of what rounding changed, relative to that of the weight's values.
+    """
+
+    bits: int
+    block: int | None
+    activations: str
+    operator: str
+    error: float
+
+
+@dataclass(frozen=True)
 class GraphEntry:
     """One graph.
 
@@ -64,9 +95,11 @@ class GraphEntry:
     files
         The model file first, then its weights.
     stored_precision, executed_precision
-        What the weights are stored in, and what the engine computes in.
+        What most weights are stored in, and what the engine was seen to compute in.
     derived_tensors
         Initializers that do not stand in the checkpoint as they are -> the checkpoint tensors they were folded from.
+    tensors
+        What each weight became, by its name in the parent bundle; empty in an exported bundle.
     """
 
     files: tuple[FileEntry, ...]
@@ -75,6 +108,7 @@ class GraphEntry:
     stored_precision: str
     executed_precision: str
     derived_tensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    tensors: dict[str, TensorFormat] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,46 +173,6 @@ class EngineInfo:
 
 
 @dataclass(frozen=True)
-class GenerationParity:
-    """A whole generation of a bundle beside the torch modules.
-
-    Attributes
-    ----------
-    steps
-        How many states were compared.
-    mean_kl, max_kl
-        KL(torch || bundle) of guided logits on masked rows, in nats.
-    max_logit_error
-        Largest |difference| of guided logits, relative to the largest |logit|.
-    equal_draws
-        Share of tokens that both would draw with the same noise.
-    picture_psnr
-        Of the finished picture, in dB; None where it is equal to the last bit.
-    """
-
-    steps: int
-    mean_kl: float
-    max_kl: float
-    max_logit_error: float
-    equal_draws: float
-    picture_psnr: float | None
-
-
-@dataclass(frozen=True)
-class Parity:
-    """What was measured against the source model at export; `docs/bundle.md` has the measures and what is allowed.
-
-    Attributes
-    ----------
-    roles
-        Role -> output -> error.
-    """
-
-    roles: dict[str, dict[str, float]]
-    generation: GenerationParity
-
-
-@dataclass(frozen=True)
 class Manifest:
     """The whole contract; see the attributes' types.
 
@@ -195,7 +189,9 @@ class Manifest:
     tools
         Versions of the packages that made the bundle.
     parity
-        None only while the bundle is being made.
+        Of a bundle made by export: measured against the checkpoint. None of a quantized one.
+    quantization
+        Of a quantized bundle: how it was made and what it cost. None of an exported one.
     """
 
     target: str
@@ -207,7 +203,8 @@ class Manifest:
     files: dict[str, FileEntry]
     graphs: dict[str, GraphEntry]
     tools: dict[str, str]
-    parity: Parity | None
+    parity: Parity | None = None
+    quantization: Quantization | None = None
 
     def all_files(self) -> list[FileEntry]:
         """Return every file of the bundle but the manifest itself."""
@@ -252,27 +249,18 @@ def _manifest(fields: Fields) -> Manifest:
         files=fields.table("files", _file),
         graphs=fields.table("graphs", _graph),
         tools=fields.get("tools", dict),
-        parity=_parity(fields.child("parity")),
+        parity=_optional(fields, "parity", read_parity),
+        quantization=_optional(fields, "quantization", read_quantization),
     )
+
+
+def _optional(fields: Fields, name: str, read: Callable[[Fields], T]) -> T | None:
+    return None if fields.raw(name) is None else read(fields.child(name))
 
 
 def _plain(build: Any, fields: Fields, kind: type) -> Any:
     """Build a dataclass whose attributes are all of one type."""
     return build(**{name: fields.get(name, kind) for name in build.__dataclass_fields__})
-
-
-def _parity(fields: Fields) -> Parity:
-    generation = fields.child("generation")
-    roles = fields.table("roles", lambda role: {name: role.get(name, float) for name in role})
-    measured = GenerationParity(
-        steps=generation.get("steps", int),
-        mean_kl=generation.get("mean_kl", float),
-        max_kl=generation.get("max_kl", float),
-        max_logit_error=generation.get("max_logit_error", float),
-        equal_draws=generation.get("equal_draws", float),
-        picture_psnr=None if generation.raw("picture_psnr") is None else generation.get("picture_psnr", float),
-    )
-    return Parity(roles, measured)
 
 
 def _file(fields: Fields) -> FileEntry:
@@ -298,6 +286,18 @@ def _graph(fields: Fields) -> GraphEntry:
         stored_precision=fields.get("stored_precision", str),
         executed_precision=fields.get("executed_precision", str),
         derived_tensors={name: tuple(derived.values(name, str)) for name in fields.get("derived_tensors", dict)},
+        tensors=fields.table("tensors", _tensor_format),
+    )
+
+
+def _tensor_format(fields: Fields) -> TensorFormat:
+    block = None if fields.raw("block") is None else fields.get("block", int)
+    return TensorFormat(
+        fields.get("bits", int),
+        block,
+        fields.get("activations", str),
+        fields.get("operator", str),
+        fields.get("error", float),
     )
 
 

@@ -24,6 +24,9 @@ from amused_edge.runtime.tokenizer import PromptTokenizer
 
 IntType = TypeVar("IntType", bound=np.integer[Any])
 
+Load = Callable[[Bundle, str, EngineOptions], Graph]
+"""Loads the graph of a role; whoever measures may put graphs of its own in place of the engine's."""
+
 OnStep = Callable[[int, Step], None]
 """Called after every step with the picture's place in the result and the step."""
 
@@ -60,11 +63,12 @@ class AmusedPipeline:
     Use `from_bundle`; close it, or use it in a `with` block, to release the engine's memory.
     """
 
-    def __init__(self, bundle: Bundle, engine: EngineOptions) -> None:
+    def __init__(self, bundle: Bundle, engine: EngineOptions, *, load: Load = load_graph) -> None:
         self.bundle = bundle
         self.geometry = bundle.manifest.geometry
         self.tokenizer = PromptTokenizer(bundle.tokenizer, self.geometry.text_length)
         self._engine = engine
+        self._load = load
         self._graphs: dict[str, Graph] = {}
         self._lock = threading.Lock()
         self._closed = False
@@ -117,7 +121,7 @@ class AmusedPipeline:
             if self._closed:
                 raise GraphError("the pipeline was closed; make a new one")
             if role not in self._graphs:
-                self._graphs[role] = load_graph(self.bundle, role, self._engine)
+                self._graphs[role] = self._load(self.bundle, role, self._engine)
             return self._graphs[role]
 
     def generate(
@@ -213,6 +217,19 @@ class AmusedPipeline:
         logits: FloatArray = self._logits(masked, self._condition(prompt))[0]
         return logits
 
+    def guided_logits(
+        self, tokens: IntArray, rows: IntArray, conditioning: Conditioning, settings: SamplerSettings
+    ) -> FloatArray:
+        """Return the logits (M, V) of the rows (M,) of one grid (h, w): guided if the settings say so, from the
+        conditioning of [negative prompt, prompt], else from that of the prompt alone.
+        """
+        branches = 2 if settings.guided else 1
+        logits = self._logits(np.stack([tokens] * branches), conditioning)[:, rows]
+        if settings.guided:
+            return sampler.guide(logits[0], logits[1], settings.guidance_scale)
+        alone: FloatArray = logits[0]
+        return alone
+
     def _masked(self, count: int) -> IntArray:
         g = self.geometry
         return np.full((count, g.grid_height, g.grid_width), g.mask_token_id, np.int64)
@@ -231,12 +248,7 @@ class AmusedPipeline:
         """Run pictures side by side; each makes denoiser calls of its own (a guidance pair is one call)."""
 
         def denoise(index: int, tokens: IntArray, rows: IntArray) -> FloatArray:
-            branches = 2 if settings.guided else 1
-            logits = self._logits(np.stack([tokens] * branches), conditionings[index])[:, rows]
-            if settings.guided:
-                return sampler.guide(logits[0], logits[1], settings.guidance_scale)
-            alone: FloatArray = logits[0]
-            return alone
+            return self.guided_logits(tokens, rows, conditionings[index], settings)
 
         return mask_predict(
             denoise,

@@ -40,10 +40,14 @@ def _show(bundle: "Bundle") -> None:
         return
     for role, errors in m.parity.roles.items():
         click.echo(f"parity      {role}: {', '.join(f'{name} {error:.1e}' for name, error in errors.items())}")
-    p = m.parity.generation
+    _show_fidelity("parity", m.parity.logits, m.parity.pictures)
+
+
+def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFidelity") -> None:
+    psnr = "equal" if pictures.psnr is None else f"{pictures.psnr:.1f} dB"
     click.echo(
-        f"parity      generation of {p.steps} steps: mean KL {p.mean_kl:.1e} nats, logits {p.max_logit_error:.1e}, "
-        f"equal draws {p.equal_draws:.2%}"
+        f"{title:<11} {logits.generations} generations: mean KL {logits.mean_kl:.1e} nats, "
+        f"logits {logits.max_logit_error:.1e}, equal draws {logits.equal_draws:.2%}, pictures {psnr}"
     )
 
 

@@ -1,0 +1,77 @@
+"""What the engine really computes in: read from the graph as ONNX Runtime has optimised it, not from ours."""
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import onnx_ir as ir
+import onnxruntime as ort
+
+_PRODUCTS = frozenset(
+    "MatMul FusedMatMul Gemm FusedGemm Conv FusedConv NhwcFusedConv ConvTranspose Attention MultiHeadAttention "
+    "MatMulNBits DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger QLinearMatMul QGemm QLinearConv "
+    "ConvInteger QAttention".split()
+)
+"""Operators that do nearly all of the arithmetic."""
+
+_WHOLE = frozenset("DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger QLinearMatMul QGemm QLinearConv "
+                   "ConvInteger QAttention".split())
+_INT8_LEVEL = 4
+_NAMES = {ir.DataType.FLOAT: "float32", ir.DataType.FLOAT16: "float16", ir.DataType.DOUBLE: "float64"}
+
+
+def executed_products(model: Path) -> dict[str, int]:
+    """Return what computes a graph's products on this machine's CPU engine, and how often.
+
+    Keys are like "MatMulNBits in float32" or "DynamicQuantizeMatMul in uint8"; counts are nodes. `model` is the
+    `.onnx` file.
+    """
+    with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
+        optimised = Path(folder) / "optimised.onnx"
+        options = ort.SessionOptions()
+        options.log_severity_level = 3
+        options.optimized_model_filepath = str(optimised)
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
+        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        graph = ir.load(optimised).graph
+        dtypes: dict[ir.Value, ir.DataType] = {}
+        counts: Counter[str] = Counter()
+        for node in graph:
+            if node.op_type in _PRODUCTS:
+                counts[f"{node.op_type} in {_precision(node, dtypes)}"] += 1
+            _note_outputs(node, dtypes)
+    return dict(sorted(counts.items()))
+
+
+def _note_outputs(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> None:
+    """Note what a node's outputs are, which follows from its inputs."""
+    if node.op_type == "Cast":
+        dtype: ir.DataType | None = ir.DataType(node.attributes["to"].as_int())
+    elif node.op_type in ("DequantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat"):
+        dtype = ir.DataType.FLOAT
+    else:
+        dtype = _float_input(node, dtypes)
+    if dtype is not None:
+        dtypes.update(dict.fromkeys(node.outputs, dtype))
+
+
+def _float_input(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> ir.DataType | None:
+    """Return the dtype of a node's first input that is a float."""
+    for value in node.inputs:
+        if value is None:
+            continue
+        dtype = value.const_value.dtype if value.const_value is not None else dtypes.get(value, value.dtype)
+        if dtype in _NAMES:
+            return dtype
+    return None
+
+
+def _precision(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> str:
+    if node.op_type in _WHOLE:
+        return "uint8"
+    level = node.attributes.get("accuracy_level")
+    if node.op_type == "MatMulNBits" and level is not None and level.as_int() == _INT8_LEVEL:
+        return "int8"
+    dtype = _float_input(node, dtypes)
+    return _NAMES[dtype] if dtype is not None else "?"

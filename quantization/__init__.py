@@ -1,0 +1,1 @@
+"""What changes weights, never meaning: bundle -> bundle."""

@@ -1,0 +1,131 @@
+"""What a bundle saved and what it cost, against its parent: one JSON file and one page beside the bundle."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amused_edge.benchmarks.teacher_forcing import BundleFidelity
+from amused_edge.quantization.recipes import Recipe
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.manifest import TensorFormat
+from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
+
+WORST = 10
+"""Weights that the page shows."""
+
+
+@dataclass(frozen=True)
+class RoleSize:
+    """Bytes of one graph's files, in the parent and now."""
+
+    parent: int
+    made: int
+
+    @property
+    def share(self) -> float:
+        """Of the parent's."""
+        return self.made / self.parent
+
+
+@dataclass(frozen=True)
+class Account:
+    """All that was measured.
+
+    Attributes
+    ----------
+    sizes
+        By role, and "bundle" for all files.
+    executed
+        By role: what this machine's engine computes the graph's products in.
+    tensors
+        ROLE/NAME -> what the weight became.
+    """
+
+    model: str
+    recipe: dict[str, Any]
+    engine: str
+    sizes: dict[str, RoleSize]
+    executed: dict[str, str]
+    logits: LogitFidelity
+    pictures: PictureFidelity
+    tensors: dict[str, TensorFormat]
+
+    def to_json(self) -> str:
+        """Return the text of OUT.account.json."""
+        return json.dumps({"schema_version": 1, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """Return the text of OUT.account.md."""
+        sections = (self._sizes(), self._fidelity(), self._worst())
+        return "\n\n".join([f"# {self.model} by recipe {self.recipe['name']}", *sections]) + "\n"
+
+    def _sizes(self) -> str:
+        rows = ["| graph | parent, MB | now, MB | share | products run as |", "|---|---|---|---|---|"]
+        for role, size in self.sizes.items():
+            executed = self.executed.get(role, "")
+            rows.append(f"| {role} | {size.parent / 1e6:.1f} | {size.made / 1e6:.1f} | {size.share:.3f} | {executed} |")
+        return "\n".join([*rows, "", f"Engine: {self.engine}."])
+
+    def _fidelity(self) -> str:
+        return "\n".join(["## Against the parent", "", *fidelity_table({"": BundleFidelity(self.logits, self.pictures)})])
+
+    def _worst(self) -> str:
+        worst = sorted(self.tensors.items(), key=lambda item: -item[1].error)[:WORST]
+        rows = ["## Weights that rounding changed most", "", "| weight | bits | block | activations | error |", "|---|---|---|---|---|"]
+        rows += [f"| {n} | {t.bits} | {t.block or ''} | {t.activations} | {t.error:.2e} |" for n, t in worst]
+        return "\n".join([*rows, "", "Error: root mean square of the change, relative to the weight's."])
+
+
+def fidelity_table(measured: dict[str, BundleFidelity]) -> list[str]:
+    """Return the lines of a Markdown table, one row per bundle."""
+    head = "| | pictures | mean KL, nats | max KL | total variation | top-1 | top-5 | equal draws | rank correlation | decoder PSNR, dB | worst | SSIM | encoder's equal codes |"
+    rows = [head, "|---" * 13 + "|"]
+    for name, both in measured.items():
+        x, p = both.logits, both.pictures
+        numbers = (
+            f"{x.mean_kl:.2e}", f"{x.max_kl:.2e}", f"{x.total_variation:.2e}", f"{x.top1:.2%}", f"{x.top5:.2%}",
+            f"{x.equal_draws:.2%}", f"{x.confidence_correlation:.5f}", _decibels(p.psnr), _decibels(p.worst_psnr),
+            "" if p.ssim is None else f"{p.ssim:.5f}", f"{p.equal_codes:.2%}",
+        )  # fmt: skip
+        rows.append(f"| {name} | {x.generations} | " + " | ".join(numbers) + " |")
+    return rows
+
+
+def _decibels(value: float | None) -> str:
+    return "equal" if value is None else f"{value:.1f}"
+
+
+def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: BundleFidelity) -> Account:
+    """Gather the account of a bundle."""
+    graphs = made.manifest.graphs
+    sizes = {
+        role: RoleSize(_bytes(parent.manifest.graphs[role].files), _bytes(graph.files)) for role, graph in graphs.items()
+    }
+    sizes["bundle"] = RoleSize(_bytes(parent.manifest.all_files()), _bytes(made.manifest.all_files()))
+    return Account(
+        model=made.manifest.model.name,
+        recipe=recipe.to_dict(),
+        engine=f"{made.manifest.engine.name} {made.manifest.tools['onnxruntime']}",
+        sizes=sizes,
+        executed={role: graph.executed_precision for role, graph in graphs.items()},
+        logits=fidelity.logits,
+        pictures=fidelity.pictures,
+        tensors={f"{role}/{name}": made for role, graph in graphs.items() for name, made in graph.tensors.items()},
+    )
+
+
+def paths(out: Path) -> tuple[Path, Path]:
+    """Return where the account of a bundle lies."""
+    return out.with_name(f"{out.name}.account.json"), out.with_name(f"{out.name}.account.md")
+
+
+def write(account: Account, out: Path) -> None:
+    """Write both files."""
+    data, page = paths(out)
+    data.write_text(account.to_json(), encoding="utf-8")
+    page.write_text(account.to_markdown(), encoding="utf-8")
+
+
+def _bytes(files: Any) -> int:
+    return sum(file.bytes for file in files)

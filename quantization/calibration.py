@@ -1,0 +1,146 @@
+"""Runs the parent bundle on prompts and watches what goes through its graphs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from amused_edge.quantization.ranges import Range, RangeObserver
+from amused_edge.quantization.recipes import Calibration
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
+from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.tasks import TextToImage
+
+CONDITIONED_PER_DRAWN = 8
+"""Prompts that pass the text encoder and the conditioner for each that is drawn: these see one state per prompt only."""
+
+SEED = 2**32
+"""Of the generations; far from the seeds that measurements use."""
+
+
+@dataclass
+class Watch:
+    """What to measure of one graph.
+
+    Attributes
+    ----------
+    products
+        Names of values whose X^T X (over all but the last axis) is summed up.
+    ranges
+        Names of values whose range is observed.
+    """
+
+    products: set[str] = field(default_factory=set)
+    ranges: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was measured of one graph: value name -> X^T X (K, K) float64, and -> range."""
+
+    products: dict[str, NDArray[np.float64]]
+    ranges: dict[str, Range]
+
+
+def observe(
+    bundle: Bundle,
+    graphs: Mapping[str, tuple[ir.Model, Watch]],
+    calibration: Calibration,
+    prompts: Sequence[str],
+    *,
+    on_picture: Callable[[int, int], None] | None = None,
+) -> dict[str, Observations]:
+    """Draw pictures with a bundle and watch values of its graphs.
+
+    Parameters
+    ----------
+    graphs
+        Role -> its graph, whose values have the names in `Watch`, and what to watch.
+    prompts
+        One or more; if there are fewer than the calibration asks for, they are drawn again with other noise.
+    """
+    watchers: dict[str, _WatchedGraph] = {}
+
+    def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+        if role not in graphs:
+            return load_graph(bundle, role, options)
+        watchers[role] = _WatchedGraph(bundle, role, *graphs[role])
+        return watchers[role]
+
+    with AmusedPipeline(bundle, EngineOptions(), load=load) as pipeline:
+        for role in graphs:
+            pipeline.graph(role)
+        drawn = graphs.keys() & {"denoiser", "image_decoder", "image_encoder"}
+        for index in range(calibration.prompts if drawn else 0):
+            if on_picture is not None:
+                on_picture(index, calibration.prompts)
+            task = TextToImage(prompts[index % len(prompts)], first_picture=index)
+            images = pipeline.generate(task, GenerationOptions(seed=SEED)).images
+            if "image_encoder" in graphs:
+                pipeline.encode(images)
+        if graphs.keys() & {"text_encoder", "conditioner"}:
+            for prompt in prompts[: calibration.prompts * CONDITIONED_PER_DRAWN]:
+                pipeline.condition([prompt])
+    return {role: watcher.observations(calibration) for role, watcher in watchers.items()}
+
+
+class _WatchedGraph:
+    """A graph that shows its inner values to observers; a `Graph` otherwise."""
+
+    def __init__(self, bundle: Bundle, role: str, model: ir.Model, watch: Watch) -> None:
+        self._role, self._entry = role, bundle.graph(role)
+        self._products: dict[str, NDArray[np.float64]] = {}
+        self._watch = watch
+        self._ranges = {name: RangeObserver() for name in watch.ranges}
+        names = watch.products | watch.ranges
+        self._session = open_session(model, bundle.path, extra_outputs=names)
+        self._inputs = names & {spec.name for spec in self._entry.inputs}
+        self._inner = sorted(names - self._inputs)
+
+    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        feeds = prepare_inputs(self._role, self._entry, inputs)
+        outputs = [spec.name for spec in self._entry.outputs]
+        asked = list(dict.fromkeys([*outputs, *self._inner]))
+        values = dict(zip(asked, self._session.run(asked, feeds), strict=True))
+        for name in self._watch.products:
+            rows = self._value(name, values, feeds)
+            rows = rows.reshape(-1, rows.shape[-1])
+            self._products[name] = self._products.get(name, 0.0) + (rows.T @ rows).astype(np.float64)
+        for name, observer in self._ranges.items():
+            observer.add(self._value(name, values, feeds))
+        return {name: values[name] for name in outputs}
+
+    @staticmethod
+    def _value(name: str, values: Arrays, feeds: Arrays) -> NDArray[Any]:
+        return values[name] if name in values else feeds[name]
+
+    def observations(self, calibration: Calibration) -> Observations:
+        ranges = {name: observer.range(calibration.ranges) for name, observer in self._ranges.items()}
+        return Observations(self._products, ranges)
+
+    def close(self) -> None:
+        """Keep what was observed."""
+
+
+def open_session(model: ir.Model, folder: Any, *, extra_outputs: set[str] | None = None) -> ort.InferenceSession:
+    """Run a graph that is only in memory; weights that it did not change stay in the bundle's files."""
+    graph = model.graph
+    before = list(graph.outputs)
+    values = {value.name: value for node in graph for value in node.outputs}
+    known = {value.name for value in (*graph.outputs, *graph.inputs)}
+    graph.outputs.extend(values[name] for name in sorted((extra_outputs or set()) - known))
+    try:
+        proto = ir.to_proto(model).SerializeToString()
+    finally:
+        del graph.outputs[len(before) :]
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    return ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,251 @@
+"""Gives weights of an ONNX graph fewer bits and the operators that compute with them.
+
+What the engine makes of each form (ONNX Runtime 1.32; `benchmarks.precision_audit` reads it from optimised graphs):
+
+- MatMulNBits computes in float32 at accuracy level 1 and quantizes activations per row and block at level 4. The level
+  is always written: DequantizeLinear before a MatMul, which would look simpler, is fused into level 4 unasked.
+- DynamicQuantizeMatMul takes one activation scale per tensor. Its weights are unsigned here: x86 CPUs without VNNI
+  saturate the sums of unsigned x signed products silently; unsigned x unsigned is exact everywhere, and runs on the
+  same kernel where there is VNNI.
+- DequantizeLinear before a Conv stays and runs at each call; with QuantizeLinear and DequantizeLinear around, the
+  engine fuses a QLinearConv. Zero points are always written: without them a session option of the engine that turns
+  signed weights into unsigned ones fails.
+- A Cast of half weights is folded into float32 weights when the graph is loaded.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.onnx_weights import Weight
+from amused_edge.quantization.ranges import Range
+from amused_edge.quantization.recipes import Rule
+from amused_edge.quantization.rounding import ZERO_POINT, Blocks, blocks, channels, feedback_blocks
+from amused_edge.runtime.manifest import TensorFormat
+
+CONTRIB = "com.microsoft"
+_FLOAT_LEVEL, _INT8_LEVEL = 1, 4
+
+
+def rewrite_weight(
+    graph: ir.Graph,
+    weight: Weight,
+    rule: Rule,
+    *,
+    hessian: NDArray[np.floating] | None = None,
+    ranges: Mapping[str, Range] | None = None,
+) -> TensorFormat:
+    """Change one weight and its uses as a rule says.
+
+    Parameters
+    ----------
+    hessian
+        X^T X of a matmul's calibration inputs, for rounding "feedback".
+    ranges
+        Value name -> range of a convolution's input and output, for "static" activations.
+
+    Returns
+    -------
+    What the weight became.
+    """
+    if rule.bits == 32:
+        return TensorFormat(32, None, "float32", weight.nodes[0].op_type, 0.0)
+    assert weight.value.const_value is not None
+    values = weight.value.const_value.numpy()
+    if rule.bits == 16:
+        return _cast_from_half(graph, weight, values)
+    if weight.operator == "table":
+        return _rows(graph, weight, values)
+    if weight.operator == "conv":
+        return _convolution(graph, weight, values, ranges if rule.activations == "static" else None)
+    if rule.activations == "dynamic":
+        return _dynamic_matmul(graph, weight, values)
+    assert rule.block is not None
+    if rule.rounding == "feedback" and hessian is not None:
+        rounded = feedback_blocks(values, hessian, rule.bits, rule.block, symmetric=rule.symmetric)
+    else:
+        rounded = blocks(values, rule.bits, rule.block, symmetric=rule.symmetric)
+    error = rounding_error(values, rounded.dequantize())
+    return _block_matmul(graph, weight, rounded, rule, error)
+
+
+def rounding_error(values: NDArray[np.floating], rounded: NDArray[np.floating]) -> float:
+    """Return the root mean square of the change, relative to that of the values."""
+    size = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+    change = float(np.sqrt(np.mean(np.square(rounded.astype(np.float64) - values))))
+    return change / size if size else change
+
+
+def _dynamic_matmul(graph: ir.Graph, weight: Weight, values: NDArray[np.float32]) -> TensorFormat:
+    """MatMul -> DynamicQuantizeMatMul."""
+    rounded = channels(values, axis=1)
+    tensors = [
+        _add(graph, f"{weight.name}.codes", rounded.codes),
+        _add(graph, f"{weight.name}.scales", rounded.scales),
+        _add(graph, f"{weight.name}.zero_points", np.full(rounded.scales.shape, ZERO_POINT, np.uint8)),
+    ]
+    for node in weight.nodes:
+        _replace(graph, node, [ir.node("DynamicQuantizeMatMul", [node.inputs[0], *tensors], domain=CONTRIB)])
+    _drop(graph, weight.value)
+    error = rounding_error(values, rounded.dequantize())
+    return TensorFormat(8, None, "dynamic uint8", "DynamicQuantizeMatMul", error)
+
+
+def _block_matmul(graph: ir.Graph, weight: Weight, rounded: Blocks, rule: Rule, error: float) -> TensorFormat:
+    """MatMul -> MatMulNBits, at the accuracy level that the rule's activations ask for."""
+    integer = rule.activations == "blockwise"
+    tensors = [
+        _add(graph, f"{weight.name}.codes", _packed(rounded.codes, rounded.bits)),
+        _add(graph, f"{weight.name}.scales", rounded.scales.reshape(-1)),
+    ]
+    if not rule.symmetric:
+        zero_points = _packed(rounded.zero_points, rounded.bits).reshape(-1)
+        tensors.append(_add(graph, f"{weight.name}.zero_points", zero_points))
+    attributes = {
+        "K": rounded.inputs,
+        "N": len(rounded.codes),
+        "bits": rounded.bits,
+        "block_size": rounded.size,
+        "accuracy_level": _INT8_LEVEL if integer else _FLOAT_LEVEL,
+    }
+    for node in weight.nodes:
+        _replace(graph, node, [ir.node("MatMulNBits", [node.inputs[0], *tensors], attributes, domain=CONTRIB)])
+    _drop(graph, weight.value)
+    activations = "dynamic int8" if integer else "float32"
+    return TensorFormat(rounded.bits, rounded.size, activations, "MatMulNBits", error)
+
+
+def _packed(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Pack codes along the last axis, the first in the low bits, padded to whole bytes."""
+    if bits == 8:
+        return codes
+    if codes.shape[-1] % 2:
+        codes = np.concatenate([codes, np.zeros_like(codes[..., :1])], axis=-1)
+    return codes[..., 0::2] | (codes[..., 1::2] << 4)
+
+
+def _rows(graph: ir.Graph, weight: Weight, values: NDArray[np.float32]) -> TensorFormat:
+    """Gather -> Gather codes and scales, Cast, Mul: only the rows that are looked up become floats."""
+    rounded = channels(values, axis=0)
+    signed = (rounded.codes.astype(np.int16) - ZERO_POINT).astype(np.int8)
+    codes = _add(graph, f"{weight.name}.codes", signed)
+    scales = _add(graph, f"{weight.name}.scales", rounded.scales[:, None])
+    for node in weight.nodes:
+        chosen = ir.node("Gather", [codes, node.inputs[1]])
+        scale = ir.node("Gather", [scales, node.inputs[1]])
+        cast = ir.node("Cast", [chosen.outputs[0]], {"to": ir.DataType.FLOAT})
+        product = ir.node("Mul", [cast.outputs[0], scale.outputs[0]])
+        _replace(graph, node, [chosen, scale, cast, product])
+    _drop(graph, weight.value)
+    return TensorFormat(8, None, "float32", "Gather", rounding_error(values, rounded.dequantize()))
+
+
+def _convolution(
+    graph: ir.Graph, weight: Weight, values: NDArray[np.float32], ranges: Mapping[str, Range] | None
+) -> TensorFormat:
+    """Put DequantizeLinear before the weight and, with static ranges, quantize input, output and bias too."""
+    rounded = channels(values, axis=0)
+    codes = _add(graph, f"{weight.name}.codes", rounded.codes)
+    scales = _add(graph, f"{weight.name}.scales", rounded.scales)
+    zero_points = _add(graph, f"{weight.name}.zero_points", np.full(rounded.scales.shape, ZERO_POINT, np.uint8))
+    for node in weight.nodes:
+        kernel = ir.node("DequantizeLinear", [codes, scales, zero_points], {"axis": 0})
+        graph.insert_before(node, kernel)
+        if ranges is not None:
+            _quantize_around(graph, node, rounded.scales, ranges)
+        node.replace_input_with(1, kernel.outputs[0])
+    _drop(graph, weight.value)
+    error = rounding_error(values, rounded.dequantize())
+    return TensorFormat(8, None, "float32" if ranges is None else "static uint8", "Conv", error)
+
+
+def _quantize_around(
+    graph: ir.Graph, node: ir.Node, weight_scales: NDArray[np.float32], ranges: Mapping[str, Range]
+) -> None:
+    """Quantize a convolution's input, bias and output with the ranges of calibration."""
+    source, result = node.inputs[0], node.outputs[0]
+    assert source is not None
+    assert source.name is not None
+    assert result.name is not None
+    prefix = f"{result.name}.quantized"
+    before = _round_trip(graph, source, ranges[source.name], f"{prefix}.input")
+    graph.insert_before(node, before)
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is not None:
+        assert bias.const_value is not None
+        scales = (ranges[source.name].scale * weight_scales).astype(np.float32)
+        steps = np.rint(bias.const_value.numpy() / scales)
+        codes = np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
+        rounded = ir.node(
+            "DequantizeLinear",
+            [_add(graph, f"{prefix}.bias.codes", codes), _add(graph, f"{prefix}.bias.scales", scales)],
+            {"axis": 0},
+        )
+        graph.insert_before(node, rounded)
+        node.replace_input_with(2, rounded.outputs[0])
+        _drop(graph, bias)
+    node.replace_input_with(0, before[-1].outputs[0])
+    users = list(result.uses())
+    after = _round_trip(graph, result, ranges[result.name], f"{prefix}.output")
+    graph.insert_after(node, after)
+    for user, place in users:
+        user.replace_input_with(place, after[-1].outputs[0])
+
+
+def _round_trip(graph: ir.Graph, value: ir.Value, span: Range, prefix: str) -> list[ir.Node]:
+    """Return QuantizeLinear and DequantizeLinear of a value."""
+    scale = _add(graph, f"{prefix}.scale", np.float32(span.scale))
+    zero_point = _add(graph, f"{prefix}.zero_point", np.uint8(span.zero_point))
+    down = ir.node("QuantizeLinear", [value, scale, zero_point])
+    return [down, ir.node("DequantizeLinear", [down.outputs[0], scale, zero_point])]
+
+
+def _cast_from_half(graph: ir.Graph, weight: Weight, values: NDArray[np.float32]) -> TensorFormat:
+    """Store halves, and compute in float32: rows of a table are cast after they were looked up."""
+    stored = to_half(weight.name, values)
+    del graph.initializers[weight.name]
+    halves = _add(graph, weight.name, stored)
+    for node in weight.nodes:
+        if weight.operator == "table":
+            chosen = ir.node("Gather", [halves, node.inputs[1]])
+            cast = ir.node("Cast", [chosen.outputs[0]], {"to": ir.DataType.FLOAT})
+            _replace(graph, node, [chosen, cast])
+        else:
+            cast = ir.node("Cast", [halves], {"to": ir.DataType.FLOAT})
+            graph.insert_before(node, cast)
+            node.replace_input_with(1, cast.outputs[0])
+    return TensorFormat(16, None, "float32", weight.nodes[0].op_type, rounding_error(values, stored))
+
+
+def to_half(name: str, values: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Round to halves; raises `QuantizationError` where a value is not finite or beyond their range."""
+    with np.errstate(over="ignore"):
+        halves = values.astype(np.float16)
+    if not np.isfinite(halves).all():
+        raise QuantizationError(
+            f"{name} has values that are not finite as halves (the largest is {np.abs(values).max():g}); "
+            "keep it in 32 bits with a rule of its own"
+        )
+    return halves
+
+
+def _add(graph: ir.Graph, name: str, values: NDArray[np.generic] | np.generic) -> ir.Value:
+    value = ir.Value(name=name, const_value=ir.tensor(np.asarray(values), name=name))
+    value.dtype = value.const_value.dtype  # type: ignore[union-attr]
+    value.shape = value.const_value.shape  # type: ignore[union-attr,assignment]
+    graph.register_initializer(value)
+    return value
+
+
+def _replace(graph: ir.Graph, node: ir.Node, nodes: list[ir.Node]) -> None:
+    nodes[-1].name = node.name
+    ir.convenience.replace_nodes_and_values(graph, node, [node], nodes, node.outputs, nodes[-1].outputs)
+
+
+def _drop(graph: ir.Graph, value: ir.Value) -> None:
+    """Remove an initializer that nothing uses any more."""
+    if value.name is not None and not value.uses():
+        graph.initializers.pop(value.name, None)

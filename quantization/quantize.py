@@ -1,0 +1,288 @@
+"""Bundle -> bundle with fewer bits: the whole way, from the recipe to the account of what it cost."""
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from amused_edge.benchmarks.precision_audit import executed_products
+from amused_edge.benchmarks.prompts import BUILT_IN
+from amused_edge.benchmarks.teacher_forcing import BundleFidelity, compare_bundles
+from amused_edge.quantization import account
+from amused_edge.quantization.calibration import Observations, Watch, observe
+from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.named_recipes import load_recipe
+from amused_edge.quantization.onnx_half import convert_to_half
+from amused_edge.quantization.onnx_rewrite import rewrite_weight, rounding_error, to_half
+from amused_edge.quantization.onnx_weights import Weight
+from amused_edge.quantization.plan import GraphPlan, make_plan
+from amused_edge.quantization.recipes import Recipe, Rule
+from amused_edge.runtime import golden, verification
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, GraphEntry, Manifest, TensorFormat
+from amused_edge.runtime.measurements import Quantization
+from amused_edge.runtime.options import GenerationOptions, whole_number
+from amused_edge.runtime.pipeline import AmusedPipeline
+
+TOOLS = ("amused-edge", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
+
+FIDELITY_PROMPTS = 8
+
+OnStage = Callable[[str, int, int], None]
+"""Called with what begins now, its number from 0, and how many stages there are."""
+
+
+@dataclass(frozen=True)
+class QuantizeOptions:
+    """What a quantization may choose beside its recipe.
+
+    Attributes
+    ----------
+    prompts
+        Calibration draws the first of them, the account the last. None: prompts that are built in.
+    calibration_prompts
+        How many calibration draws; None: what the recipe says.
+    fidelity_prompts
+        How many pictures the account draws, 1 or more.
+    """
+
+    prompts: Sequence[str] | None = None
+    calibration_prompts: int | None = None
+    fidelity_prompts: int = FIDELITY_PROMPTS
+
+    def __post_init__(self) -> None:
+        if self.prompts is not None and not self.prompts:
+            raise QuantizationError("there are no prompts; give one or more")
+        whole_number("fidelity_prompts", self.fidelity_prompts, minimum=1)
+        if self.calibration_prompts is not None:
+            whole_number("calibration_prompts", self.calibration_prompts, minimum=1)
+
+    def chosen(self) -> tuple[str, ...]:
+        """Return the prompts."""
+        return tuple(self.prompts) if self.prompts is not None else BUILT_IN
+
+
+def quantize_bundle(
+    source: str | Path,
+    out: str | Path,
+    recipe: str | Path | Recipe,
+    options: QuantizeOptions | None = None,
+    *,
+    on_stage: OnStage | None = None,
+) -> Bundle:
+    """Make a new bundle with fewer bits, and measure it against its parent.
+
+    Parameters
+    ----------
+    source
+        A bundle that export wrote.
+    out
+        The new bundle's folder; must not exist. It appears complete or not at all; beside it, OUT.account.json and
+        OUT.account.md hold what was measured.
+    recipe
+        Its name, a JSON file, or a `Recipe`.
+
+    Raises
+    ------
+    RecipeError
+        The recipe is not valid, or does not fit the bundle.
+    QuantizationError
+        The bundle cannot be quantized: it is already, or a weight is not finite.
+    OutputExistsError, BundleError
+        `out` or its account exists, or cannot be written; the source is damaged.
+    """
+    out, options = Path(out), options or QuantizeOptions()
+    for path in (out, *account.paths(out)):
+        check_free(path)
+    chosen = load_recipe(recipe)
+    if chosen.calibration is not None and options.calibration_prompts is not None:
+        calibration = replace(chosen.calibration, prompts=options.calibration_prompts)
+        chosen = replace(chosen, calibration=calibration)
+    parent = Bundle.open(source)
+    plans = make_plan(parent, chosen)
+    verification.verify_once(parent)
+    stages = _Stages(on_stage, len(plans) + 2)
+    observations = _calibrate(parent, plans, chosen, options, stages)
+    with new_bundle(out) as writer:
+        manifest = _start(parent, writer)
+        for role, plan in plans.items():
+            stages.next(f"quantizing {role}")
+            entry = _write_graph(parent, plan, observations.get(role), writer)
+            manifest = replace(manifest, graphs={**manifest.graphs, role: entry})
+        manifest, fidelity = _measure(parent, manifest, chosen, options, writer, stages)
+        writer.write_manifest(manifest)
+        account.write(account.make(parent, Bundle(writer.path, manifest), chosen, fidelity), out)
+    return Bundle.open(out)
+
+
+class _Stages:
+    """Counts stages for whoever watches."""
+
+    def __init__(self, on_stage: OnStage | None, total: int) -> None:
+        self._on_stage = on_stage
+        self._total = total
+        self._index = -1
+
+    def next(self, description: str) -> None:
+        self._index += 1
+        self.detail(description)
+
+    def detail(self, description: str) -> None:
+        """Say more of the stage that runs."""
+        if self._on_stage is not None:
+            self._on_stage(description, self._index, self._total)
+
+
+def _calibrate(
+    parent: Bundle, plans: dict[str, GraphPlan], recipe: Recipe, options: QuantizeOptions, stages: _Stages
+) -> dict[str, Observations]:
+    stages.next("calibrating")
+    watched = {role: watch for role, plan in plans.items() if (watch := what_to_watch(plan)) is not None}
+    if recipe.calibration is None or not watched:
+        return {}
+    graphs = {role: (plans[role].model, watch) for role, watch in watched.items()}
+    return observe(
+        parent,
+        graphs,
+        recipe.calibration,
+        options.chosen(),
+        on_picture=lambda i, n: stages.detail(f"calibrating: picture {i + 1} of {n}"),
+    )
+
+
+def what_to_watch(plan: GraphPlan) -> Watch | None:
+    """Return which values calibration must see for a plan's rules; None if none."""
+    watch = Watch()
+    for name, rule in plan.rules.items():
+        nodes = plan.weights[name].nodes
+        if rule.rounding == "feedback":
+            watch.products |= {_named(node.inputs[0]) for node in nodes}
+        if rule.activations == "static":
+            watch.ranges |= {_named(value) for node in nodes for value in (node.inputs[0], node.outputs[0])}
+    return watch if watch.products or watch.ranges else None
+
+
+def _named(value: ir.Value | None) -> str:
+    assert value is not None
+    assert value.name is not None
+    return value.name
+
+
+def _start(parent: Bundle, writer: BundleWriter) -> Manifest:
+    """Copy what belongs to no graph and return the manifest of a bundle without graphs."""
+    files = {}
+    for name, entry in parent.manifest.files.items():
+        if name != GOLDEN_NAME:
+            files[name] = writer.copy(parent.file(entry), entry.path)
+    tools = {**parent.manifest.tools, **{name: version(name) for name in TOOLS}, "python": platform.python_version()}
+    return replace(parent.manifest, files=files, graphs={}, tools=tools, parity=None)
+
+
+def _write_graph(
+    parent: Bundle, plan: GraphPlan, observations: Observations | None, writer: BundleWriter
+) -> GraphEntry:
+    """Write one graph, changed as planned, and return its entry."""
+    entry = parent.graph(plan.role)
+    formats = apply(plan, observations)
+    name = f"{plan.role}.onnx"
+    ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
+    products = executed_products(writer.path / name)
+    return replace(
+        entry,
+        files=(writer.entry(name), writer.entry(f"{name}.data")),
+        stored_precision=_stored(plan, formats),
+        executed_precision=", ".join(f"{count} {what}" for what, count in products.items()),
+        tensors=formats,
+    )
+
+
+def apply(plan: GraphPlan, observations: Observations | None = None) -> dict[str, TensorFormat]:
+    """Change a plan's graph as its rules say.
+
+    Returns
+    -------
+    What each weight became.
+
+    Raises
+    ------
+    QuantizationError
+        A weight is not finite, or does not fit in halves.
+    """
+    if plan.half:
+        kept = {name for name, rule in plan.rules.items() if rule.bits == 32}
+        formats = {name: _half_format(weight, plan.rules[name]) for name, weight in plan.weights.items()}
+        convert_to_half(plan.model.graph, kept)
+    else:
+        formats = {}
+        for name, weight in plan.weights.items():
+            try:
+                formats[name] = _rewrite(plan, weight, observations)
+            except QuantizationError as error:
+                raise QuantizationError(f"{plan.role}/{name}: {error}") from error
+    for node in plan.model.graph:
+        if node.domain:
+            plan.model.opset_imports.setdefault(node.domain, 1)
+    return formats
+
+
+def _half_format(weight: Weight, rule: Rule) -> TensorFormat:
+    operator = weight.nodes[0].op_type
+    if rule.bits == 32:
+        return TensorFormat(32, None, "float32", operator, 0.0)
+    assert weight.value.const_value is not None
+    values = weight.value.const_value.numpy()
+    return TensorFormat(16, None, "float16", operator, rounding_error(values, to_half(weight.name, values)))
+
+
+def _rewrite(plan: GraphPlan, weight: Weight, observations: Observations | None) -> TensorFormat:
+    hessian, ranges = None, None
+    if observations is not None:
+        seen = [observations.products.get(_named(node.inputs[0])) for node in weight.nodes]
+        known = [product for product in seen if product is not None]
+        hessian = np.sum(known, axis=0) if known else None
+        ranges = observations.ranges
+    return rewrite_weight(plan.model.graph, weight, plan.rules[weight.name], hessian=hessian, ranges=ranges)
+
+
+def _stored(plan: GraphPlan, formats: dict[str, TensorFormat]) -> str:
+    """Say how many of the weights' values are stored in how many bits, most first."""
+    values: dict[int, int] = {}
+    for name, made in formats.items():
+        values[made.bits] = values.get(made.bits, 0) + int(np.prod(plan.weights[name].shape))
+    total = sum(values.values())
+    shares = sorted(values.items(), key=lambda item: -item[1])
+    return ", ".join(f"{bits} bits {count / total:.1%}" for bits, count in shares)
+
+
+def _measure(
+    parent: Bundle,
+    manifest: Manifest,
+    recipe: Recipe,
+    options: QuantizeOptions,
+    writer: BundleWriter,
+    stages: _Stages,
+) -> tuple[Manifest, BundleFidelity]:
+    """Draw the golden picture, compare the new bundle with its parent, and return the finished manifest."""
+    stages.next("measuring")
+    prompts = options.chosen()[-options.fidelity_prompts :]
+    made = AmusedPipeline(Bundle(writer.path, manifest), EngineOptions())
+    with made, AmusedPipeline(parent, EngineOptions()) as original:
+        fidelity = compare_bundles(
+            original,
+            {"made": made},
+            prompts,
+            original.settings(GenerationOptions()),
+            on_picture=lambda i, n: stages.detail(f"measuring: picture {i + 1} of {n}"),
+        )["made"]
+        expected = golden.draw(made, golden.GOLDEN_PROMPT)
+    entry = writer.write_text(GOLDEN_NAME, expected.to_json())
+    digest = hashlib.sha256((parent.path / MANIFEST_NAME).read_bytes()).hexdigest()
+    made_of = Quantization(recipe.to_dict(), digest, fidelity.logits, fidelity.pictures)
+    return replace(manifest, files={**manifest.files, GOLDEN_NAME: entry}, quantization=made_of), fidelity

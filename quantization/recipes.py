@@ -1,0 +1,226 @@
+"""Recipes: which weight is stored in how many bits and computed with how. Data, not code: a recipe is a JSON file.
+
+A recipe is a list of rules; a weight follows the first whose pattern and operator fit, and stays float32 if none does.
+Biases, norm weights and what is no factor of a product stay float32 (half, where a graph computes in halves).
+"""
+
+import fnmatch
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from amused_edge.quantization.errors import RecipeError
+
+Operator = Literal["matmul", "conv", "table"]
+Activations = Literal["float", "half", "dynamic", "blockwise", "static"]
+Rounding = Literal["nearest", "feedback"]
+Ranges = Literal["minmax", "percentile", "mse"]
+
+_COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
+    "float": ({4, 8, 16, 32}, {"matmul", "conv", "table"}),
+    "half": ({16}, {"matmul", "conv", "table"}),
+    "dynamic": ({8}, {"matmul"}),
+    "blockwise": ({4, 8}, {"matmul"}),
+    "static": ({8}, {"conv"}),
+}
+"""How activations are treated -> bits and operators for which that exists."""
+
+_SMALLEST_BLOCK = 16
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What becomes of some weights.
+
+    Attributes
+    ----------
+    tensors
+        Pattern (`*`, `?`, `[...]`) of ROLE/NAME, for example "denoiser/*.ff.net.2.weight"; NAME is the graph's or the
+        checkpoint's.
+    operator
+        "matmul", "conv" (convolutions) or "table" (looked up by row); None: any.
+    bits
+        4, 8, 16 or 32 (left as it is). 4 bits are for matmuls.
+    block
+        Of a matmul: how many inputs share a scale, a power of two from 16 on; None: all inputs of an output channel.
+        Convolutions have one scale per output channel, tables one per row.
+    symmetric
+        Of blocks: zero points fixed in the middle, and not stored.
+    activations
+        What the product is computed in. "float": float32; "half": float16, where the engine has it; "dynamic": 8-bit
+        activations, one scale per tensor, taken at run time; "blockwise": 8-bit, one scale per row and block, taken at
+        run time; "static": 8-bit, one scale per tensor, from calibration.
+    rounding
+        "nearest", or "feedback" (GPTQ, needs calibration; for blocks).
+    """
+
+    tensors: str
+    operator: Operator | None = None
+    bits: int = 32
+    block: int | None = None
+    symmetric: bool = False
+    activations: Activations = "float"
+    rounding: Rounding = "nearest"
+
+    def __post_init__(self) -> None:
+        where = f"rule {self.tensors!r}"
+        _one_of(where, "operator", self.operator, (None, *get_args(Operator)))
+        _one_of(where, "activations", self.activations, get_args(Activations))
+        _one_of(where, "rounding", self.rounding, get_args(Rounding))
+        _one_of(where, "bits", self.bits, (4, 8, 16, 32))
+        _one_of(where, "symmetric", self.symmetric, (True, False))
+        bits, operators = _COMPUTE[self.activations]
+        if self.bits not in bits:
+            choices = ", ".join(str(b) for b in sorted(bits))
+            raise RecipeError(f"{where}: {self.activations!r} activations go with {choices} bits, not {self.bits}")
+        if self.operator is not None and self.operator not in operators:
+            raise RecipeError(f"{where}: {self.activations!r} activations are not for {self.operator}")
+        self._check_block(where)
+
+    def _check_block(self, where: str) -> None:
+        if self.block is not None:
+            power = type(self.block) is int and self.block >= _SMALLEST_BLOCK and self.block & (self.block - 1) == 0
+            if not power:
+                raise RecipeError(f"{where}: block is {self.block!r}; give a power of two from {_SMALLEST_BLOCK} on")
+            if self.bits > 8 or self.activations in ("dynamic", "static"):
+                raise RecipeError(f"{where}: {self.bits} bits with {self.activations!r} activations take no block")
+        if self.rounding == "feedback" and self.block is None:
+            raise RecipeError(f"{where}: rounding 'feedback' is for blocks; give a block")
+
+    def matches(self, role: str, names: Iterable[str], operator: Operator) -> bool:
+        """Say whether a weight falls under the rule."""
+        fits = self.operator in (None, operator)
+        return fits and any(fnmatch.fnmatchcase(f"{role}/{name}", self.tensors) for name in names)
+
+    def check_fits(self, role: str, name: str, operator: Operator) -> None:
+        """Raise `RecipeError` if the rule cannot be applied to a weight that it matches."""
+        weight, message = f"{role}/{name}, a {operator}", None
+        if operator not in _COMPUTE[self.activations][1]:
+            message = f"{self.activations!r} activations"
+        elif self.bits == 4 and operator != "matmul":
+            message = "4 bits"
+        elif operator == "matmul" and self.bits < 16 and self.block is None and self.activations != "dynamic":
+            message = f"{self.bits} bits with {self.activations!r} activations and no block"
+        if message is not None:
+            raise RecipeError(
+                f"rule {self.tensors!r} asks for {message} of {weight}, which no engine computes; narrow its pattern "
+                "or name an operator"
+            )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What static ranges and error feedback are measured on: seeded generations of the parent bundle.
+
+    Attributes
+    ----------
+    prompts
+        How many of the prompts are drawn, 1 or more.
+    ranges
+        How a static range is chosen: "minmax" (all values), "percentile" (all but 0.01 % on each side), "mse" (the
+        least squared error).
+    """
+
+    prompts: int = 16
+    ranges: Ranges = "mse"
+
+    def __post_init__(self) -> None:
+        if type(self.prompts) is not int or self.prompts < 1:
+            raise RecipeError(f"calibration: prompts is {self.prompts!r}; it must be a whole number from 1 on")
+        _one_of("calibration", "ranges", self.ranges, get_args(Ranges))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named list of rules.
+
+    Attributes
+    ----------
+    rules
+        The first that matches a weight is followed.
+    calibration
+        None if nothing needs it.
+    """
+
+    name: str
+    rules: tuple[Rule, ...]
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise RecipeError(f"recipe {self.name!r} has no rules")
+        needing = [r for r in self.rules if r.activations == "static" or r.rounding == "feedback"]
+        if needing and self.calibration is None:
+            raise RecipeError(
+                f"recipe {self.name!r} needs a calibration: rule {needing[0].tensors!r} has static activations or "
+                "rounding 'feedback'"
+            )
+
+    def rule(self, role: str, names: Sequence[str], operator: Operator) -> Rule:
+        """Return what a weight follows, and check that it can be applied."""
+        for rule in self.rules:
+            if rule.matches(role, names, operator):
+                rule.check_fits(role, names[0], operator)
+                return rule
+        return Rule(f"{role}/{names[0]}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of a recipe file; what equals its default is left out."""
+        rules = [_without_defaults(rule) for rule in self.rules]
+        content: dict[str, Any] = {"name": self.name, "rules": rules}
+        if self.calibration is not None:
+            content["calibration"] = asdict(self.calibration)
+        return content
+
+    def to_json(self) -> str:
+        """Return the text of a recipe file."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_dict(content: object) -> "Recipe":
+        """Build a recipe from the content of a recipe file.
+
+        Raises
+        ------
+        RecipeError
+            A field is missing, unknown or not valid.
+        """
+        values = _checked("a recipe", content, Recipe)
+        rules = values["rules"]
+        if not isinstance(values["name"], str) or not isinstance(rules, list):
+            raise RecipeError("a recipe has a 'name' (text) and 'rules' (a list)")
+        built = []
+        for rule in rules:
+            given = _checked("a rule", rule, Rule)
+            if not isinstance(given["tensors"], str):
+                raise RecipeError(f"a rule's 'tensors' is {given['tensors']!r}; it must be a pattern of ROLE/NAME")
+            built.append(Rule(**given))
+        calibration = values.get("calibration")
+        if calibration is not None:
+            calibration = Calibration(**_checked("a calibration", calibration, Calibration))
+        return Recipe(values["name"], tuple(built), calibration)
+
+
+def _without_defaults(rule: Rule) -> dict[str, Any]:
+    return {f.name: value for f in fields(rule) if (value := getattr(rule, f.name)) != f.default or f.name == "bits"}
+
+
+def _checked(what: str, content: object, kind: type[Any]) -> Mapping[str, Any]:
+    """Check that an object has the fields of a dataclass and no others."""
+    if not isinstance(content, dict):
+        raise RecipeError(f"{what} is {content!r}; it must be a JSON object")
+    known = [f.name for f in fields(kind)]
+    for name in content:
+        if name not in known:
+            raise RecipeError(f"{what} has the unknown field {name!r}; known are {', '.join(known)}")
+    for name in ("name", "rules", "tensors"):
+        if name in known and name not in content:
+            raise RecipeError(f"{what} lacks the field {name!r}")
+    return content
+
+
+def _one_of(where: str, name: str, value: object, choices: tuple[Any, ...]) -> None:
+    if not any(value == choice and type(value) is type(choice) for choice in choices):
+        shown = ", ".join(repr(choice) for choice in choices)
+        raise RecipeError(f"{where}: {name} is {value!r}; choose {shown}")
