@@ -7,15 +7,18 @@ from pathlib import Path
 import onnx_ir as ir
 import onnxruntime as ort
 
-_PRODUCTS = frozenset(
-    "MatMul FusedMatMul Gemm FusedGemm Conv FusedConv NhwcFusedConv ConvTranspose Attention MultiHeadAttention "
-    "MatMulNBits DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger QLinearMatMul QGemm QLinearConv "
-    "ConvInteger QAttention".split()
+_INTEGER = frozenset(
+    {
+        *("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "QAttention"),
+        *("QLinearConv", "ConvInteger"),
+    }
 )
+_PRODUCTS = _INTEGER | {
+    *("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "MatMulNBits", "Attention", "MultiHeadAttention"),
+    *("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose"),
+}
 """Operators that do nearly all of the arithmetic."""
 
-_WHOLE = frozenset("DynamicQuantizeMatMul MatMulIntegerToFloat MatMulInteger QLinearMatMul QGemm QLinearConv "
-                   "ConvInteger QAttention".split())
 _INT8_LEVEL = 4
 _NAMES = {ir.DataType.FLOAT: "float32", ir.DataType.FLOAT16: "float16", ir.DataType.DOUBLE: "float64"}
 
@@ -68,7 +71,7 @@ def _float_input(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> ir.DataT
 
 
 def _precision(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> str:
-    if node.op_type in _WHOLE:
+    if node.op_type in _INTEGER:
         return "uint8"
     level = node.attributes.get("accuracy_level")
     if node.op_type == "MatMulNBits" and level is not None and level.as_int() == _INT8_LEVEL:

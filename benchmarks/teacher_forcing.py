@@ -15,8 +15,8 @@ from amused_edge.benchmarks.images import psnr, ssim
 from amused_edge.runtime import sampler
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
-from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
 from amused_edge.runtime.mask_predict import mask_predict
+from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pipeline import AmusedPipeline
@@ -63,7 +63,7 @@ def follow(
     seed: int = 0,
     picture: int = 0,
 ) -> Iterator[State]:
-    """Draw a picture with the logits of `driver` and yield the `State` of every step, all tokens masked at the start."""
+    """Draw a picture with the logits of `driver`, from an all-masked grid, and yield the `State` of every step."""
     asked: dict[str, FloatArray] = {}
     seen: list[tuple[IntArray, IntArray]] = []
 
@@ -73,9 +73,7 @@ def follow(
         return asked[driver]
 
     start = np.full((1, geometry.grid_height, geometry.grid_width), geometry.mask_token_id, np.int64)
-    steps = mask_predict(
-        denoise, start, [picture], seed=seed, settings=settings, mask_token_id=geometry.mask_token_id
-    )
+    steps = mask_predict(denoise, start, [picture], seed=seed, settings=settings, mask_token_id=geometry.mask_token_id)
     for step in steps:
         tokens, rows = seen.pop()
         codes = asked[driver].shape[1]

@@ -75,9 +75,7 @@ def check_role(spec: GraphSpec, module: nn.Module, graph: Graph, inputs: Inputs)
     return errors
 
 
-def check_generation(
-    checkpoint: Checkpoint, pipeline: AmusedPipeline
-) -> tuple[LogitFidelity, PictureFidelity, Golden]:
+def check_generation(checkpoint: Checkpoint, pipeline: AmusedPipeline) -> tuple[LogitFidelity, PictureFidelity, Golden]:
     """Draw the golden prompt with the bundle and compare every state's logits, and the picture, with the torch modules.
 
     Returns

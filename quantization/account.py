@@ -68,19 +68,29 @@ class Account:
         return "\n".join([*rows, "", f"Engine: {self.engine}."])
 
     def _fidelity(self) -> str:
-        return "\n".join(["## Against the parent", "", *fidelity_table({"": BundleFidelity(self.logits, self.pictures)})])
+        return "\n".join(
+            ["## Against the parent", "", *fidelity_table({"": BundleFidelity(self.logits, self.pictures)})]
+        )
 
     def _worst(self) -> str:
         worst = sorted(self.tensors.items(), key=lambda item: -item[1].error)[:WORST]
-        rows = ["## Weights that rounding changed most", "", "| weight | bits | block | activations | error |", "|---|---|---|---|---|"]
+        rows = [
+            "## Weights that rounding changed most",
+            "",
+            "| weight | bits | block | activations | error |",
+            "|---|---|---|---|---|",
+        ]
         rows += [f"| {n} | {t.bits} | {t.block or ''} | {t.activations} | {t.error:.2e} |" for n, t in worst]
         return "\n".join([*rows, "", "Error: root mean square of the change, relative to the weight's."])
 
 
 def fidelity_table(measured: dict[str, BundleFidelity]) -> list[str]:
     """Return the lines of a Markdown table, one row per bundle."""
-    head = "| | pictures | mean KL, nats | max KL | total variation | top-1 | top-5 | equal draws | rank correlation | decoder PSNR, dB | worst | SSIM | encoder's equal codes |"
-    rows = [head, "|---" * 13 + "|"]
+    columns = (
+        *("", "pictures", "mean KL, nats", "max KL", "total variation", "top-1", "top-5", "equal draws"),
+        *("rank correlation", "decoder PSNR, dB", "worst", "SSIM", "encoder's equal codes"),
+    )
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, both in measured.items():
         x, p = both.logits, both.pictures
         numbers = (
@@ -100,7 +110,8 @@ def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: BundleFidelity)
     """Gather the account of a bundle."""
     graphs = made.manifest.graphs
     sizes = {
-        role: RoleSize(_bytes(parent.manifest.graphs[role].files), _bytes(graph.files)) for role, graph in graphs.items()
+        role: RoleSize(_bytes(parent.manifest.graphs[role].files), _bytes(graph.files))
+        for role, graph in graphs.items()
     }
     sizes["bundle"] = RoleSize(_bytes(parent.manifest.all_files()), _bytes(made.manifest.all_files()))
     return Account(

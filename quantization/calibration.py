@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from amused_edge.quantization.onnx_session import MemoryGraph
 from amused_edge.quantization.ranges import Range, RangeObserver
 from amused_edge.quantization.recipes import Calibration
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
-from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.tasks import TextToImage
 
 CONDITIONED_PER_DRAWN = 8
-"""Prompts that pass the text encoder and the conditioner for each that is drawn: these see one state per prompt only."""
+"""Prompts that pass the text encoder and the conditioner for each that is drawn: they see but one state per prompt."""
 
 SEED = 2**32
 """Of the generations; far from the seeds that measurements use."""
@@ -95,52 +95,23 @@ class _WatchedGraph:
     """A graph that shows its inner values to observers; a `Graph` otherwise."""
 
     def __init__(self, bundle: Bundle, role: str, model: ir.Model, watch: Watch) -> None:
-        self._role, self._entry = role, bundle.graph(role)
-        self._products: dict[str, NDArray[np.float64]] = {}
-        self._watch = watch
+        self._graph = MemoryGraph(bundle, role, model, watch.products | watch.ranges)
+        self._outputs = [spec.name for spec in bundle.graph(role).outputs]
+        self._products: dict[str, NDArray[np.float64] | float] = dict.fromkeys(watch.products, 0.0)
         self._ranges = {name: RangeObserver() for name in watch.ranges}
-        names = watch.products | watch.ranges
-        self._session = open_session(model, bundle.path, extra_outputs=names)
-        self._inputs = names & {spec.name for spec in self._entry.inputs}
-        self._inner = sorted(names - self._inputs)
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        feeds = prepare_inputs(self._role, self._entry, inputs)
-        outputs = [spec.name for spec in self._entry.outputs]
-        asked = list(dict.fromkeys([*outputs, *self._inner]))
-        values = dict(zip(asked, self._session.run(asked, feeds), strict=True))
-        for name in self._watch.products:
-            rows = self._value(name, values, feeds)
-            rows = rows.reshape(-1, rows.shape[-1])
-            self._products[name] = self._products.get(name, 0.0) + (rows.T @ rows).astype(np.float64)
+        values = self._graph.run(inputs)
+        for name in self._products:
+            rows = values[name].reshape(-1, values[name].shape[-1])
+            self._products[name] = self._products[name] + (rows.T @ rows).astype(np.float64)
         for name, observer in self._ranges.items():
-            observer.add(self._value(name, values, feeds))
-        return {name: values[name] for name in outputs}
-
-    @staticmethod
-    def _value(name: str, values: Arrays, feeds: Arrays) -> NDArray[Any]:
-        return values[name] if name in values else feeds[name]
+            observer.add(values[name])
+        return {name: values[name] for name in self._outputs}
 
     def observations(self, calibration: Calibration) -> Observations:
         ranges = {name: observer.range(calibration.ranges) for name, observer in self._ranges.items()}
-        return Observations(self._products, ranges)
+        return Observations({name: np.asarray(product) for name, product in self._products.items()}, ranges)
 
     def close(self) -> None:
         """Keep what was observed."""
-
-
-def open_session(model: ir.Model, folder: Any, *, extra_outputs: set[str] | None = None) -> ort.InferenceSession:
-    """Run a graph that is only in memory; weights that it did not change stay in the bundle's files."""
-    graph = model.graph
-    before = list(graph.outputs)
-    values = {value.name: value for node in graph for value in node.outputs}
-    known = {value.name for value in (*graph.outputs, *graph.inputs)}
-    graph.outputs.extend(values[name] for name in sorted((extra_outputs or set()) - known))
-    try:
-        proto = ir.to_proto(model).SerializeToString()
-    finally:
-        del graph.outputs[len(before) :]
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    return ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])

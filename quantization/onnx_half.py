@@ -12,12 +12,17 @@ import onnx_ir as ir
 from amused_edge.quantization.onnx_rewrite import to_half
 
 _ISLANDS = frozenset(
-    "Pow Sqrt Reciprocal ReduceMean ReduceSum ReduceL2 Exp Log Sin Cos "
-    "LayerNormalization InstanceNormalization GroupNormalization".split()
+    {
+        *("Pow", "Sqrt", "Reciprocal", "ReduceMean", "ReduceSum", "ReduceL2", "Exp", "Log", "Sin", "Cos"),
+        *("LayerNormalization", "InstanceNormalization", "GroupNormalization"),
+    }
 )
 _FOLLOWERS = frozenset(
-    "Add Sub Mul Div Neg Sigmoid Tanh Gelu Erf Where Max Min Clip "
-    "Reshape Transpose Concat Split Slice Squeeze Unsqueeze Expand Identity Gather GatherND".split()
+    {
+        *("Add", "Sub", "Mul", "Div", "Neg", "Sigmoid", "Tanh", "Gelu", "Erf", "Where", "Max", "Min", "Clip"),
+        *("Reshape", "Transpose", "Concat", "Split", "Slice", "Squeeze", "Unsqueeze", "Expand", "Identity"),
+        *("Gather", "GatherND"),
+    }
 )
 """What stays in float32 when it is given float32."""
 
@@ -87,7 +92,7 @@ class _Conversion:
 
     def _is_float(self, value: ir.Value) -> bool:
         if value.const_value is not None:
-            return value.const_value.dtype == ir.DataType.FLOAT
+            return bool(value.const_value.dtype == ir.DataType.FLOAT)
         return value in self._precision
 
     def _set(self, value: ir.Value, precision: ir.DataType) -> None:

@@ -124,7 +124,8 @@ def _packed(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
         return codes
     if codes.shape[-1] % 2:
         codes = np.concatenate([codes, np.zeros_like(codes[..., :1])], axis=-1)
-    return codes[..., 0::2] | (codes[..., 1::2] << 4)
+    packed: NDArray[np.uint8] = (codes[..., 0::2] | (codes[..., 1::2] << 4)).astype(np.uint8)
+    return packed
 
 
 def _rows(graph: ir.Graph, weight: Weight, values: NDArray[np.float32]) -> TensorFormat:
@@ -166,17 +167,14 @@ def _quantize_around(
     graph: ir.Graph, node: ir.Node, weight_scales: NDArray[np.float32], ranges: Mapping[str, Range]
 ) -> None:
     """Quantize a convolution's input, bias and output with the ranges of calibration."""
-    source, result = node.inputs[0], node.outputs[0]
-    assert source is not None
-    assert source.name is not None
+    result = node.outputs[0]
     assert result.name is not None
     prefix = f"{result.name}.quantized"
-    before = _round_trip(graph, source, ranges[source.name], f"{prefix}.input")
-    graph.insert_before(node, before)
+    input_scale = _quantize_input(graph, node, ranges, f"{prefix}.input")
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None:
         assert bias.const_value is not None
-        scales = (ranges[source.name].scale * weight_scales).astype(np.float32)
+        scales = (input_scale * weight_scales).astype(np.float32)
         steps = np.rint(bias.const_value.numpy() / scales)
         codes = np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
         rounded = ir.node(
@@ -187,12 +185,28 @@ def _quantize_around(
         graph.insert_before(node, rounded)
         node.replace_input_with(2, rounded.outputs[0])
         _drop(graph, bias)
-    node.replace_input_with(0, before[-1].outputs[0])
     users = list(result.uses())
     after = _round_trip(graph, result, ranges[result.name], f"{prefix}.output")
     graph.insert_after(node, after)
     for user, place in users:
         user.replace_input_with(place, after[-1].outputs[0])
+
+
+def _quantize_input(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range], prefix: str) -> float:
+    """Quantize a convolution's input, unless it is the quantized output of another one; return its scale."""
+    source = node.inputs[0]
+    assert source is not None
+    producer = source.producer()
+    if producer is not None and producer.op_type == "DequantizeLinear":
+        scale = producer.inputs[1]
+        assert scale is not None
+        assert scale.const_value is not None
+        return float(scale.const_value.numpy())
+    assert source.name is not None
+    before = _round_trip(graph, source, ranges[source.name], prefix)
+    graph.insert_before(node, before)
+    node.replace_input_with(0, before[-1].outputs[0])
+    return ranges[source.name].scale
 
 
 def _round_trip(graph: ir.Graph, value: ir.Value, span: Range, prefix: str) -> list[ir.Node]:
@@ -233,9 +247,8 @@ def to_half(name: str, values: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def _add(graph: ir.Graph, name: str, values: NDArray[np.generic] | np.generic) -> ir.Value:
-    value = ir.Value(name=name, const_value=ir.tensor(np.asarray(values), name=name))
-    value.dtype = value.const_value.dtype  # type: ignore[union-attr]
-    value.shape = value.const_value.shape  # type: ignore[union-attr,assignment]
+    tensor = ir.tensor(np.asarray(values), name=name)
+    value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape))
     graph.register_initializer(value)
     return value
 

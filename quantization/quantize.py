@@ -64,9 +64,21 @@ class QuantizeOptions:
         if self.calibration_prompts is not None:
             whole_number("calibration_prompts", self.calibration_prompts, minimum=1)
 
-    def chosen(self) -> tuple[str, ...]:
-        """Return the prompts."""
+    @property
+    def prompt_list(self) -> tuple[str, ...]:
+        """The prompts."""
         return tuple(self.prompts) if self.prompts is not None else BUILT_IN
+
+    @property
+    def measured_prompts(self) -> tuple[str, ...]:
+        """The prompts whose pictures are compared."""
+        return self.prompt_list[-self.fidelity_prompts :]
+
+    def adapt(self, recipe: Recipe) -> Recipe:
+        """Return the recipe with the number of calibration prompts that was asked for."""
+        if recipe.calibration is None or self.calibration_prompts is None:
+            return recipe
+        return replace(recipe, calibration=replace(recipe.calibration, prompts=self.calibration_prompts))
 
 
 def quantize_bundle(
@@ -101,15 +113,12 @@ def quantize_bundle(
     out, options = Path(out), options or QuantizeOptions()
     for path in (out, *account.paths(out)):
         check_free(path)
-    chosen = load_recipe(recipe)
-    if chosen.calibration is not None and options.calibration_prompts is not None:
-        calibration = replace(chosen.calibration, prompts=options.calibration_prompts)
-        chosen = replace(chosen, calibration=calibration)
+    chosen = options.adapt(load_recipe(recipe))
     parent = Bundle.open(source)
     plans = make_plan(parent, chosen)
     verification.verify_once(parent)
     stages = _Stages(on_stage, len(plans) + 2)
-    observations = _calibrate(parent, plans, chosen, options, stages)
+    observations = calibrate(parent, plans, chosen, options, stages.detail)
     with new_bundle(out) as writer:
         manifest = _start(parent, writer)
         for role, plan in plans.items():
@@ -128,7 +137,7 @@ class _Stages:
     def __init__(self, on_stage: OnStage | None, total: int) -> None:
         self._on_stage = on_stage
         self._total = total
-        self._index = -1
+        self._index = 0
 
     def next(self, description: str) -> None:
         self._index += 1
@@ -140,20 +149,25 @@ class _Stages:
             self._on_stage(description, self._index, self._total)
 
 
-def _calibrate(
-    parent: Bundle, plans: dict[str, GraphPlan], recipe: Recipe, options: QuantizeOptions, stages: _Stages
+def calibrate(
+    parent: Bundle,
+    plans: dict[str, GraphPlan],
+    recipe: Recipe,
+    options: QuantizeOptions,
+    report: Callable[[str], None],
 ) -> dict[str, Observations]:
-    stages.next("calibrating")
-    watched = {role: watch for role, plan in plans.items() if (watch := what_to_watch(plan)) is not None}
-    if recipe.calibration is None or not watched:
+    """Return, by role, what the plans' rules need to know; nothing is drawn where they need nothing."""
+    report("calibrating")
+    graphs = {role: (plan.model, watch) for role, plan in plans.items() if (watch := what_to_watch(plan)) is not None}
+    if not graphs:
         return {}
-    graphs = {role: (plans[role].model, watch) for role, watch in watched.items()}
+    assert recipe.calibration is not None  # a recipe with such rules has one
     return observe(
         parent,
         graphs,
         recipe.calibration,
-        options.chosen(),
-        on_picture=lambda i, n: stages.detail(f"calibrating: picture {i + 1} of {n}"),
+        options.prompt_list,
+        on_picture=lambda i, n: report(f"calibrating: picture {i + 1} of {n}"),
     )
 
 
@@ -170,9 +184,9 @@ def what_to_watch(plan: GraphPlan) -> Watch | None:
 
 
 def _named(value: ir.Value | None) -> str:
-    assert value is not None
-    assert value.name is not None
-    return value.name
+    name = None if value is None else value.name
+    assert isinstance(name, str)
+    return name
 
 
 def _start(parent: Bundle, writer: BundleWriter) -> Manifest:
@@ -271,13 +285,12 @@ def _measure(
 ) -> tuple[Manifest, BundleFidelity]:
     """Draw the golden picture, compare the new bundle with its parent, and return the finished manifest."""
     stages.next("measuring")
-    prompts = options.chosen()[-options.fidelity_prompts :]
     made = AmusedPipeline(Bundle(writer.path, manifest), EngineOptions())
     with made, AmusedPipeline(parent, EngineOptions()) as original:
         fidelity = compare_bundles(
             original,
             {"made": made},
-            prompts,
+            options.measured_prompts,
             original.settings(GenerationOptions()),
             on_picture=lambda i, n: stages.detail(f"measuring: picture {i + 1} of {n}"),
         )["made"]

@@ -37,7 +37,8 @@ class Range:
     def round_trip(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return values as they come back from 8 bits."""
         codes = np.clip(np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point, 0, LEVELS)
-        return (codes - self.zero_point) * self.scale
+        rounded: NDArray[np.float64] = (codes - self.zero_point) * self.scale
+        return rounded
 
 
 class RangeObserver:

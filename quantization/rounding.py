@@ -52,7 +52,7 @@ class Blocks:
     @property
     def size(self) -> int:
         """Inputs per block."""
-        return self.codes.shape[2]
+        return int(self.codes.shape[2])
 
 
 @dataclass(frozen=True)

@@ -58,16 +58,23 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
     BundleError
         The disk is full, or the folder cannot be written.
     """
+    with new_folder(out) as folder:
+        writer = BundleWriter(folder)
+        yield writer
+        if writer.manifest is None:
+            raise BundleError(f"nothing was written for {out}: the bundle has no manifest")
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give a temporary folder and, when the block ends without an error, rename it to `out`; raises as `new_bundle`."""
     check_free(out)
     _remove_abandoned(out)
     partial = out.parent / f"{_mark(out)}{os.getpid()}-{secrets.token_hex(4)}"
     parents = [parent for parent in out.parents if not parent.exists()]
     try:
         partial.mkdir(parents=True)
-        writer = BundleWriter(partial)
-        yield writer
-        if writer.manifest is None:
-            raise BundleError(f"nothing was written for {out}: the bundle has no manifest")
+        yield partial
         check_free(out)
         partial.rename(out)
     except OSError as error:

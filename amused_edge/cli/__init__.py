@@ -11,6 +11,8 @@ import click
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
+from amused_edge.cli.quantize import quantize
+from amused_edge.cli.validate import validate
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -23,7 +25,7 @@ def commands(debug: bool) -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-for command in (export, generate, inspect):
+for command in (export, quantize, generate, inspect, validate):
     commands.add_command(command)
 
 
@@ -49,7 +51,7 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed; export needs the extra [export] of this package"
+        return f"{error.name} is not installed; install this package with its extras: 'amused-edge[export,quantize]'"
     return " ".join(str(error).split())
 
 

@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
 
 
 @click.command()
@@ -36,6 +37,9 @@ def _show(bundle: "Bundle") -> None:
     for role, graph in m.graphs.items():
         size = sum(file.bytes for file in graph.files) / 1e6
         click.echo(f"{role:<15} {size:>9.1f} MB  stored {graph.stored_precision}, executed {graph.executed_precision}")
+    if m.quantization is not None:
+        click.echo(f"recipe      {m.quantization.recipe.get('name')!r}, of the bundle {m.quantization.parent[:12]}")
+        _show_fidelity("fidelity", m.quantization.logits, m.quantization.pictures)
     if m.parity is None:
         return
     for role, errors in m.parity.roles.items():

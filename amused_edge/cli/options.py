@@ -1,12 +1,16 @@
 """Options that several commands share, and how their text becomes values."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+prompts = click.option(
+    "--prompts", type=click.Path(path_type=Path), help="Text file, one prompt per line.  [default: 64 built-in ones]"
+)
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 

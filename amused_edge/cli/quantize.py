@@ -1,0 +1,66 @@
+"""`amused-edge quantize`."""
+
+from pathlib import Path
+
+import click
+
+from amused_edge.cli import options
+from amused_edge.cli.progress import progress
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file.")
+@options.prompts
+@click.option("--calibration-prompts", type=int, help="Drawn to calibrate.  [default: the recipe's]")
+@click.option("--fidelity-prompts", type=int, default=8, show_default=True, help="Drawn to measure the damage.")
+@click.option("--sensitivity", is_flag=True, help="Measure each weight alone; OUT becomes a folder with the table.")
+@click.option("--max-kl", type=float, help="With --sensitivity: mix a recipe with at most this mean KL, in nats.")
+@click.option("--budget", type=float, help="With --sensitivity: mix a recipe for at most this many MB.")
+@options.quiet
+def quantize(
+    bundle: Path,
+    out: Path,
+    recipe: str,
+    prompts: Path | None,
+    calibration_prompts: int | None,
+    fidelity_prompts: int,
+    sensitivity: bool,
+    max_kl: float | None,
+    budget: float | None,
+    quiet: bool,
+) -> None:
+    """Make the bundle OUT from BUNDLE with fewer bits, as a recipe says, and measure what that cost.
+
+    OUT.account.json and OUT.account.md, beside OUT, hold sizes, fidelity and what each weight became.
+
+    With --sensitivity no bundle is made: OUT gets sensitivity.json, .md and .png, and recipe.json with a limit.
+    """
+    from amused_edge.benchmarks.prompts import read_prompts
+    from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+    from amused_edge.quantization.search import RECIPE_NAME, search
+
+    if not sensitivity and (max_kl is not None or budget is not None):
+        raise click.UsageError("--max-kl and --budget go with --sensitivity")
+    given = None if prompts is None else read_prompts(prompts)
+    chosen = QuantizeOptions(given, calibration_prompts, fidelity_prompts)
+    with progress(quiet) as report:
+        if sensitivity:
+            result = search(bundle, out, recipe, chosen, max_kl=max_kl, budget=budget, on_stage=report)
+        else:
+            made = quantize_bundle(bundle, out, recipe, chosen, on_stage=report)
+    if quiet:
+        return
+    if sensitivity:
+        mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
+        click.echo(f"{out}: {len(result.rows)} weights measured{mixed}")
+        return
+    size = sum(file.bytes for file in made.manifest.all_files()) / 1e6
+    assert made.manifest.quantization is not None
+    cost = made.manifest.quantization
+    psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
+    click.echo(
+        f"{out}: {size:.1f} MB; against its parent: mean KL {cost.logits.mean_kl:.1e} nats, "
+        f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
+    )

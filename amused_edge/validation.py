@@ -1,0 +1,143 @@
+"""The chain on a checkpoint of the user's: export, every recipe, fidelity, in one report."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amused_edge.benchmarks.teacher_forcing import BundleFidelity
+from amused_edge.export.bundle_export import ExportOptions, export_bundle
+from amused_edge.quantization import account
+from amused_edge.quantization.named_recipes import load_recipe
+from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle_writer import check_free
+from amused_edge.runtime.errors import AmusedEdgeError
+
+DEFAULT_RECIPES = ("fp16", "w8", "w8a8", "w4")
+
+PARENT = "fp32"
+"""Name of the exported bundle in the report's folder."""
+
+OnStage = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What became of each bundle.
+
+    Attributes
+    ----------
+    bundles
+        Name -> bundle, the exported one first.
+    failures
+        Recipe -> why there is no bundle.
+    report
+        The Markdown page.
+    """
+
+    bundles: dict[str, Bundle]
+    failures: dict[str, str]
+    report: Path
+
+
+def validate(
+    source: str | Path,
+    out: str | Path,
+    recipes: Sequence[str] = DEFAULT_RECIPES,
+    export: ExportOptions | None = None,
+    options: QuantizeOptions | None = None,
+    *,
+    on_stage: OnStage | None = None,
+) -> Validation:
+    """Export a checkpoint, make a bundle by each recipe, and write `report.md` and `report.json`.
+
+    Parameters
+    ----------
+    source
+        A folder in diffusers layout, or a hub id.
+    out
+        New folder for the bundles (`fp32`, and one named after each recipe), their accounts and the report.
+
+    Raises
+    ------
+    AmusedEdgeError
+        The checkpoint cannot be exported, a recipe is not valid, or `out` exists. A recipe that fails on the way is
+        told in the report instead.
+    """
+    out = Path(out)
+    check_free(out)
+    chosen = [load_recipe(recipe) for recipe in recipes]
+    parent = export_bundle(source, out / PARENT, export, on_stage=on_stage)
+    bundles, failures = {PARENT: parent}, {}
+    for recipe in chosen:
+        try:
+            bundles[recipe.name] = quantize_bundle(
+                parent.path, out / recipe.name, recipe, options, on_stage=_prefixed(on_stage, recipe.name)
+            )
+        except AmusedEdgeError as error:
+            failures[recipe.name] = str(error)
+    report = out / "report.md"
+    report.write_text(_page(bundles, failures), encoding="utf-8")
+    (out / "report.json").write_text(_data(bundles, failures), encoding="utf-8")
+    return Validation(bundles, failures, report)
+
+
+def _prefixed(on_stage: OnStage | None, name: str) -> OnStage | None:
+    if on_stage is None:
+        return None
+    return lambda text, index, total: on_stage(f"{name}: {text}", index, total)
+
+
+def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
+    parent = bundles[PARENT].manifest
+    made = {name: bundle for name, bundle in bundles.items() if name != PARENT}
+    assert parent.parity is not None
+    roles = list(parent.graphs)
+    sizes = ["| bundle | " + " | ".join(roles) + " | all, MB | share of fp32 |", "|---" * (len(roles) + 3) + "|"]
+    whole = _bytes(bundles[PARENT])
+    for name, bundle in bundles.items():
+        cells = [f"{sum(f.bytes for f in bundle.graph(role).files) / 1e6:.1f}" for role in roles]
+        total = _bytes(bundle)
+        sizes.append(f"| {name} | " + " | ".join(cells) + f" | {total / 1e6:.1f} | {total / whole:.3f} |")
+    failed = [f"- {name}: {reason}" for name, reason in failures.items()]
+    return "\n".join(
+        [
+            f"# {parent.model.name}: what converting and quantizing it costs",
+            "",
+            f"Made from {parent.model.source!r} by amused-edge {parent.tools['amused-edge']} with "
+            f"onnxruntime {parent.tools['onnxruntime']}.",
+            "",
+            "The recipes were tuned on a small demo model. On weights that nobody has tried they are unproven until "
+            "this report has been made with those very weights; the figures below are of this checkpoint alone.",
+            "",
+            "## Export against the checkpoint",
+            "",
+            *account.fidelity_table({PARENT: BundleFidelity(parent.parity.logits, parent.parity.pictures)}),
+            "",
+            "## Size of the graphs, MB",
+            "",
+            *sizes,
+            "",
+            "## Recipes against the exported bundle",
+            "",
+            *account.fidelity_table({name: _cost(bundle) for name, bundle in made.items()}),
+            *(["", "## Failed", "", *failed] if failed else []),
+            "",
+        ]
+    )
+
+
+def _cost(bundle: Bundle) -> BundleFidelity:
+    quantization = bundle.manifest.quantization
+    assert quantization is not None
+    return BundleFidelity(quantization.logits, quantization.pictures)
+
+
+def _data(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
+    manifests = {name: json.loads(bundle.manifest.to_json()) for name, bundle in bundles.items()}
+    return json.dumps({"schema_version": 1, "bundles": manifests, "failures": failures}, indent=1) + "\n"
+
+
+def _bytes(bundle: Bundle) -> int:
+    return sum(file.bytes for file in bundle.manifest.all_files())
