@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUNDLE := build/demo-fp32
 SHEET := build/demo.png
-OLDEST_ENGINE := $(shell sed -n 's/^OLDEST_ENGINE_TRIED = "\(.*\)"/\1/p' export/bundle_export.py)
+RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo test test-all lint types check wheel-check compat install clean
+.PHONY: demo recipes test lint types check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,19 @@ demo: install $(BUNDLE)/manifest.json
 		"an umbrella on a blue background"
 	@echo "the pictures: $(SHEET)"
 
+build/demo-%/manifest.json: $(BUNDLE)/manifest.json $(wildcard quantization/*.py benchmarks/*.py) | install
+	rm -rf build/demo-$* build/demo-$*.account.json build/demo-$*.account.md
+	$(BIN)/amused-edge quantize $(BUNDLE) build/demo-$* --recipe $* --prompts demo/prompts.txt
+
+# The demo bundle by each recipe, and their pictures side by side.
+recipes: install $(RECIPES:%=build/demo-%/manifest.json)
+	rm -f build/recipes.png
+	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/recipes.png $(BUNDLE) $(RECIPES:%=build/demo-%) --scale 2 \
+		--prompt "a 3d render of a fox on a blue background" --prompt "a drawing of a red apple on a yellow background" \
+		--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
+		--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
+	@echo "the pictures: build/recipes.png"
+
 test: install
 	$(BIN)/pytest
 
@@ -55,11 +68,14 @@ wheel-check: install $(BUNDLE)/manifest.json
 	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
 	cd build && bare/bin/python ../tests/wheel_smoke.py $(abspath $(BUNDLE))
 
-# Runs the demo bundle on the oldest ONNX Runtime that manifests name.
-compat: install $(BUNDLE)/manifest.json
-	rm -rf build/compat build/lib && $(PYTHON) -m venv build/compat
-	build/compat/bin/python -m pip install --quiet . "onnxruntime==$(OLDEST_ENGINE)"
-	cd build && compat/bin/amused-edge inspect --verify $(abspath $(BUNDLE))
+# Runs the demo bundles on the oldest ONNX Runtime that each manifest names.
+compat: install $(BUNDLE)/manifest.json $(RECIPES:%=build/demo-%/manifest.json)
+	for bundle in $(BUNDLE) $(RECIPES:%=build/demo-%); do \
+		oldest=$$($(BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["engine"]["oldest_tried"])' \
+			$$bundle/manifest.json) && echo "$$bundle on onnxruntime $$oldest" && \
+		rm -rf build/compat build/lib && $(PYTHON) -m venv build/compat && \
+		build/compat/bin/python -m pip install --quiet . "onnxruntime==$$oldest" && \
+		(cd build && compat/bin/amused-edge inspect --verify $(CURDIR)/$$bundle) || exit 1; done
 
 clean:
 	rm -rf build $(VENV) *.egg-info

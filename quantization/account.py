@@ -1,6 +1,8 @@
 """What a bundle saved and what it cost, against its parent: one JSON file and one page beside the bundle."""
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,11 +133,23 @@ def paths(out: Path) -> tuple[Path, Path]:
     return out.with_name(f"{out.name}.account.json"), out.with_name(f"{out.name}.account.md")
 
 
-def write(account: Account, out: Path) -> None:
-    """Write both files."""
-    data, page = paths(out)
-    data.write_text(account.to_json(), encoding="utf-8")
-    page.write_text(account.to_markdown(), encoding="utf-8")
+@contextlib.contextmanager
+def beside(out: Path) -> Iterator[Callable[[Account], None]]:
+    """Give a function that writes both files of an account; an error in the block removes them again."""
+    made: list[Path] = []
+
+    def write(account: Account) -> None:
+        for path, text in zip(paths(out), (account.to_json(), account.to_markdown()), strict=True):
+            with path.open("x", encoding="utf-8") as file:
+                made.append(path)
+                file.write(text)
+
+    try:
+        yield write
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _bytes(files: Any) -> int:

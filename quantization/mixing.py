@@ -72,9 +72,10 @@ class Mixer:
             measured = self.measure()
             if measured <= limit:
                 return measured
-            if all(self._next(choice) is None for choice in self._choices):
+            if not self._climb(on_step):
                 raise QuantizationError(
-                    f"a mean KL of {limit:g} nats is not reached: with all weights in 16 bits it is {measured:.3g}"
+                    f"a mean KL of {limit:g} nats is not reached: with more bits wherever there was damage it is "
+                    f"{measured:.3g}"
                 )
             target = min(target, sum(choice.damage for choice in self._choices)) * min(0.9, limit / measured)
 

@@ -9,9 +9,9 @@ from amused_edge.benchmarks.fidelity import kl_divergence
 from amused_edge.benchmarks.images import psnr
 from amused_edge.benchmarks.teacher_forcing import State, follow, logit_source
 from amused_edge.quantization.calibration import Observations
+from amused_edge.quantization.onnx_apply import apply
 from amused_edge.quantization.onnx_session import MemoryGraph
 from amused_edge.quantization.plan import GraphPlan, read_weights
-from amused_edge.quantization.quantize import apply
 from amused_edge.quantization.recipes import Rule
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph

@@ -19,8 +19,23 @@ if TYPE_CHECKING:
     from amused_edge.runtime.pipeline import AmusedPipeline
 
 GOLDEN_PROMPT = "a red fox on a blue background"
-LOGIT_TOLERANCE = 1e-3
-PIXEL_TOLERANCE = 1
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far an engine may be from the golden output.
+
+    Attributes
+    ----------
+    logits
+        Largest |difference| relative to the largest |logit|.
+    pixels
+        Largest difference, of 255.
+    """
+
+    logits: float = 1e-3
+    pixels: int = 1
+
+
 _LOGITS = 16
 _PIXELS = 4
 
@@ -39,6 +54,8 @@ class Golden:
         The finished grid, row by row.
     pixels
         The picture's top left corner, row by row, channels last.
+    tolerance
+        Engines add in other orders, and some compute in more bits than a quantized bundle asks for.
     """
 
     prompt: str
@@ -46,6 +63,7 @@ class Golden:
     logits: list[float]
     tokens: list[int]
     pixels: list[int]
+    tolerance: Tolerance
 
     def to_json(self) -> str:
         """Return the text of `golden.json`."""
@@ -58,12 +76,14 @@ class Golden:
             fields = Fields(json.loads(text), "golden.json")
         except (ValueError, RecursionError) as error:
             raise BundleError(f"golden.json is not JSON ({error}); copy the bundle again") from error
+        tolerance = fields.child("tolerance")
         return Golden(
             fields.get("prompt", str),
             fields.values("input_ids", int),
             fields.values("logits", float),
             fields.values("tokens", int),
             fields.values("pixels", int),
+            Tolerance(tolerance.get("logits", float), tolerance.get("pixels", int)),
         )
 
 
@@ -81,26 +101,32 @@ class GoldenReport:
         Share of the grid drawn alike.
     pixel_error
         Largest difference of the corner of the stored tokens' picture, of 255.
+    tolerance
+        What the bundle allows.
     """
 
     same_ids: bool
     logit_error: float
     equal_tokens: float
     pixel_error: int
+    tolerance: Tolerance
 
     @property
     def reproduced(self) -> bool:
         """Whether the engine computes the bundle's numbers, up to rounding; `equal_tokens` says how far that led."""
-        return self.same_ids and self.logit_error <= LOGIT_TOLERANCE and self.pixel_error <= PIXEL_TOLERANCE
+        allowed = self.tolerance
+        return self.same_ids and self.logit_error <= allowed.logits and self.pixel_error <= allowed.pixels
 
 
-def draw(pipeline: "AmusedPipeline", prompt: str) -> Golden:
+def draw(pipeline: "AmusedPipeline", prompt: str, tolerance: Tolerance | None = None) -> Golden:
     """Run the golden input on a pipeline."""
     result = pipeline.generate(TextToImage(prompt), GenerationOptions(seed=0))
-    return describe(pipeline, prompt, result.tokens, result.images)
+    return describe(pipeline, prompt, result.tokens, result.images, tolerance)
 
 
-def describe(pipeline: "AmusedPipeline", prompt: str, tokens: IntArray, images: ImageArray) -> Golden:
+def describe(
+    pipeline: "AmusedPipeline", prompt: str, tokens: IntArray, images: ImageArray, tolerance: Tolerance | None = None
+) -> Golden:
     """Return the golden output of a pipeline that drew these tokens (1, h, w) and this picture (1, H, W, 3)."""
     return Golden(
         prompt,
@@ -108,6 +134,7 @@ def describe(pipeline: "AmusedPipeline", prompt: str, tokens: IntArray, images: 
         [float(v) for v in pipeline.first_logits(prompt)[0, :_LOGITS]],
         tokens.reshape(-1).tolist(),
         images[0, :_PIXELS, :_PIXELS].reshape(-1).tolist(),
+        tolerance or Tolerance(),
     )
 
 
@@ -130,4 +157,5 @@ def compare(pipeline: "AmusedPipeline") -> GoldenReport:
         logit_error=float(np.abs(np.array(now.logits) - expected).max() / np.abs(expected).max()),
         equal_tokens=float(np.mean(np.array(now.tokens) == np.array(golden.tokens))),
         pixel_error=int(np.abs(corner - np.array(golden.pixels)).max()),
+        tolerance=golden.tolerance,
     )

@@ -64,19 +64,35 @@ def test_tools_and_engine_versions(demo: Manifest) -> None:
 def test_parity_is_recorded_and_within_tolerance(which: str, demo: Manifest, tiny_export: TinyExport) -> None:
     manifest = demo if which == "demo" else tiny_export.bundle.manifest
     assert manifest.parity is not None
-    roles, generation = manifest.parity.roles, manifest.parity.generation
+    roles, logits, pictures = manifest.parity.roles, manifest.parity.logits, manifest.parity.pictures
     assert set(roles) == set(ROLES) == set(manifest.graphs)
     for spec in GRAPHS:
         assert set(roles[spec.role]) == set(spec.outputs)
         for name, error in roles[spec.role].items():
             limit = {"tokens": parity.CODE_TOLERANCE, "image": parity.PIXEL_TOLERANCE}.get(name, parity.FLOAT_TOLERANCE)
             assert 0 <= error <= limit
-    assert generation.steps == manifest.sampler.steps
-    assert 0 <= generation.mean_kl <= parity.KL_TOLERANCE
-    assert generation.mean_kl <= generation.max_kl < math.inf
-    assert 0 < generation.max_logit_error <= 1e-4
-    assert 0.99 <= generation.equal_draws <= 1
-    assert generation.picture_psnr is None or generation.picture_psnr > 40
+    g = manifest.geometry
+    assert logits.generations == 1
+    assert g.grid_height * g.grid_width < logits.rows < g.grid_height * g.grid_width * manifest.sampler.steps
+    assert 0 <= logits.mean_kl <= parity.KL_TOLERANCE
+    assert logits.mean_kl <= logits.max_kl < math.inf
+    assert 0 < logits.max_logit_error <= 1e-4
+    assert 0 <= logits.total_variation <= 1e-3
+    for share in (logits.top1, logits.top5, logits.equal_draws, logits.confidence_correlation):
+        assert 0.97 <= share <= 1
+    assert pictures.psnr is None or pictures.psnr > 48
+    assert (pictures.ssim is None) == (which == "tiny")
+    assert pictures.ssim is None or 0.999 < pictures.ssim <= 1
+    assert 0.95 <= pictures.equal_codes <= 1
+
+
+@pytest.mark.parametrize("which", ["tiny", "demo"])
+def test_an_export_is_not_quantized(which: str, demo: Manifest, tiny_export: TinyExport) -> None:
+    manifest = demo if which == "demo" else tiny_export.bundle.manifest
+    assert manifest.quantization is None
+    for graph in manifest.graphs.values():
+        assert graph.tensors == {}
+        assert graph.stored_precision == graph.executed_precision == "float32"
 
 
 def test_files_are_those_of_the_manifest_and_whole(demo_bundle: Path) -> None:

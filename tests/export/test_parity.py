@@ -14,6 +14,7 @@ from amused_edge.export.checkpoint import Checkpoint
 from amused_edge.export.errors import ParityError
 from amused_edge.export.graphs import GRAPHS, Inputs
 from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 from tests.export.conftest import TinyExport
 
@@ -156,9 +157,26 @@ def test_a_generation_that_differs_is_found(
         return module
 
     with AmusedPipeline(tiny_export.bundle, EngineOptions()) as pipeline:
-        report, drawn = parity.check_generation(tiny_export.checkpoint, pipeline)
-        assert report.mean_kl <= parity.KL_TOLERANCE
+        logits, pictures, drawn = parity.check_generation(tiny_export.checkpoint, pipeline)
+        assert logits.mean_kl <= parity.KL_TOLERANCE
+        assert pictures.psnr is None or pictures.psnr >= 48.13  # a difference of 1 of 255 everywhere
         assert drawn.to_json() == tiny_export.bundle.golden.read_text(encoding="utf-8")
         monkeypatch.setattr(Checkpoint, part, altered)
         with pytest.raises(ParityError, match="a whole generation differs"):
             parity.check_generation(tiny_export.checkpoint, pipeline)
+
+
+@pytest.mark.parametrize("guidance", [None, 0.0], ids=["guided", "unguided"])
+def test_what_was_measured_is_recorded(guidance: float | None, tiny_export: TinyExport) -> None:
+    """One generation, all of its masked rows: 24 at first, then 16 and 8 of three linear steps."""
+    with AmusedPipeline(tiny_export.bundle, EngineOptions()) as pipeline:
+        settings = pipeline.settings(GenerationOptions(guidance_scale=guidance))
+        pipeline.settings = lambda options: settings  # type: ignore[method-assign]
+        logits, pictures, _ = parity.check_generation(tiny_export.checkpoint, pipeline)
+    assert (logits.generations, logits.rows) == (1, 24 + 16 + 8)
+    assert 0 <= logits.mean_kl <= logits.max_kl <= 1e-6
+    assert 0 < logits.max_logit_error <= 1e-4  # two programs agree, but not to the bit
+    assert logits.total_variation <= 1e-4
+    assert min(logits.top1, logits.top5, logits.equal_draws, logits.confidence_correlation) >= 0.97
+    assert pictures.ssim is None  # 8 x 12 pixels
+    assert pictures.equal_codes >= 1 - 1 / 24

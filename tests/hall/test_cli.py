@@ -122,6 +122,78 @@ def test_inspect_shows_and_verifies(demo_bundle: Path, tmp_path: Path) -> None:
         assert word in result.stdout
 
 
+LOGITS = {
+    "generations": 8,
+    "rows": 16600,
+    "mean_kl": 2.5e-4,
+    "max_kl": 0.03,
+    "total_variation": 0.004,
+    "top1": 0.99,
+    "top5": 0.98,
+    "equal_draws": 0.98765,
+    "confidence_correlation": 0.999,
+    "max_logit_error": 3.2e-3,
+}
+PICTURES = {"psnr": 41.26, "worst_psnr": 38.0, "ssim": 0.99, "equal_codes": 0.95}
+
+
+def inspected(bundle: Path, cwd: Path, **changes: object) -> list[str]:
+    """The lines that `inspect` prints of a bundle whose manifest has these values."""
+    file = bundle / "manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+    result = run("inspect", bundle, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_inspect_shows_the_parity_of_an_export(bundle_copy: Path, tmp_path: Path) -> None:
+    roles = {"text_encoder": {"hidden_states": 5.43e-7, "pooled": 2e-7}, "image_decoder": {"image": 1.0}}
+    parity = {"roles": roles, "logits": LOGITS, "pictures": PICTURES}
+    lines = inspected(bundle_copy, tmp_path, parity=parity)
+    assert lines[-3:] == [
+        "parity      text_encoder: hidden_states 5.4e-07, pooled 2.0e-07",
+        "parity      image_decoder: image 1.0e+00",
+        "parity      8 generations: mean KL 2.5e-04 nats, logits 3.2e-03, equal draws 98.77%, pictures 41.3 dB",
+    ]
+    assert not [line for line in lines if line.startswith(("recipe", "fidelity"))]
+
+
+def test_inspect_shows_how_a_bundle_was_quantized(bundle_copy: Path, tmp_path: Path) -> None:
+    """And no parity, which is the parent's; pictures without a difference have no decibels."""
+    quantization = {
+        "recipe": {"name": "w8"},
+        "parent": "0123456789abcdef" * 4,
+        "logits": LOGITS,
+        "pictures": {**PICTURES, "psnr": None, "worst_psnr": None},
+    }
+    lines = inspected(bundle_copy, tmp_path, parity=None, quantization=quantization)
+    assert lines[-2:] == [
+        "recipe      'w8', of the bundle 0123456789ab",
+        "fidelity    8 generations: mean KL 2.5e-04 nats, logits 3.2e-03, equal draws 98.77%, pictures equal",
+    ]
+    assert not [line for line in lines if line.startswith("parity")]
+
+
+def test_inspect_says_one_generation_of_one(demo_bundle: Path, tmp_path: Path) -> None:
+    result = run("inspect", demo_bundle, cwd=tmp_path)
+    assert "parity      1 generation: mean KL" in result.stdout
+
+
+def test_inspect_shows_a_bundle_that_nobody_measured(bundle_copy: Path, tmp_path: Path) -> None:
+    lines = inspected(bundle_copy, tmp_path, parity=None, quantization=None)
+    assert lines[-1].startswith("image_encoder ")
+    assert lines[-1].endswith("stored float32, executed float32")
+
+
+def test_inspect_keeps_a_recipes_odd_name_on_its_line(bundle_copy: Path, tmp_path: Path) -> None:
+    """A name comes from a file that somebody else wrote: no line breaks, no control of the terminal."""
+    quantization = {"recipe": {"name": "a\nb\x1b[2J"}, "parent": "0\n1", "logits": LOGITS, "pictures": PICTURES}
+    lines = inspected(bundle_copy, tmp_path, parity=None, quantization=quantization)
+    assert lines[-2].startswith("recipe      'a\\nb\\x1b[2J', of the bundle ")
+    assert lines[-1].startswith("fidelity    8 generations")
+    assert "\x1b" not in "".join(lines)
+
+
 def test_inspect_finds_damage(bundle_copy: Path, tmp_path: Path) -> None:
     weights = bundle_copy / "denoiser.onnx.data"
     data = bytearray(weights.read_bytes())

@@ -1,6 +1,8 @@
 """The doors between rooms: who may import whom, read from the sources."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ MAY_IMPORT = {
 # Library -> the only modules of the runtime that may import it.
 ENGINE_LIBRARIES = {"onnxruntime": {"runtime/engines/onnx_runtime.py"}}
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "coremltools", "safetensors"}
+# Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.
+NEVER_IN_QUANTIZATION = {"torch", "transformers", "diffusers", "safetensors", "huggingface_hub"}
 METRICS = ("benchmarks/fidelity.py", "benchmarks/images.py")
 
 
@@ -41,7 +45,7 @@ ALL = [(room, path) for room in MAY_IMPORT for path in sources(room)]
 
 
 def test_the_sources_are_found() -> None:
-    assert {room for room, _ in ALL} >= {"runtime", "export", "benchmarks", "amused_edge"}
+    assert {room for room, _ in ALL} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize(("room", "path"), ALL, ids=lambda x: str(x.relative_to(ROOT)) if isinstance(x, Path) else x)
@@ -62,6 +66,19 @@ def test_the_runtime_is_light(path: Path) -> None:
     for library, modules in ENGINE_LIBRARIES.items():
         if library in libraries:
             assert str(path.relative_to(ROOT)) in modules
+
+
+@pytest.mark.parametrize("path", sources("quantization"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_quantization_knows_no_torch(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & NEVER_IN_QUANTIZATION
+
+
+@pytest.mark.parametrize("module", ["quantize", "search"])
+def test_importing_quantization_loads_no_torch(module: str) -> None:
+    """Nor through another library."""
+    code = f"import sys, amused_edge.quantization.{module}; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("name", METRICS)

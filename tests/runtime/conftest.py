@@ -25,7 +25,23 @@ def _graph(folder: Path, names: list[str]) -> dict[str, Any]:
         "stored_precision": "fp32",
         "executed_precision": "fp32",
         "derived_tensors": {},
+        "tensors": {},
     }
+
+
+LOGITS = {
+    "generations": 2,
+    "rows": 300,
+    "mean_kl": 1e-7,
+    "max_kl": 3e-7,
+    "total_variation": 1e-4,
+    "top1": 1.0,
+    "top5": 0.998,
+    "equal_draws": 0.99,
+    "confidence_correlation": 0.97,
+    "max_logit_error": 1e-6,
+}
+PICTURES = {"psnr": 51.5, "worst_psnr": 48.25, "ssim": 0.99, "equal_codes": 0.95}
 
 
 def _save_adder(file: Path) -> None:
@@ -72,20 +88,39 @@ def small_bundle(tmp_path: Path) -> Path:
             "denoiser": _graph(folder, ["denoiser.onnx", "denoiser.onnx.data"]),
         },
         "tools": {},
-        "parity": {
-            "roles": {"denoiser": {"logits": 1e-6}},
-            "generation": {
-                "steps": 3,
-                "mean_kl": 0.0,
-                "max_kl": 0.0,
-                "max_logit_error": 1e-6,
-                "equal_draws": 1.0,
-                "picture_psnr": None,
-            },
-        },
+        "parity": {"roles": {"denoiser": {"logits": 1e-6}}, "logits": LOGITS, "pictures": PICTURES},
+        "quantization": None,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+@pytest.fixture
+def quantized_bundle(small_bundle: Path, edit_manifest: EditManifest) -> Path:
+    """The small bundle with a manifest that says what a quantized one's does."""
+    formats = {
+        "a.weight": {
+            "bits": 8,
+            "block": None,
+            "activations": "dynamic uint8",
+            "operator": "DynamicQuantizeMatMul",
+            "error": 0.01,
+        },
+        "b.weight": {"bits": 4, "block": 32, "activations": "float32", "operator": "MatMulNBits", "error": 0.1},
+    }
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["graphs"]["denoiser"]["tensors"] = formats
+        manifest["parity"] = None
+        manifest["quantization"] = {
+            "recipe": {"name": "mixed", "rules": [{"match": "*.weight", "bits": 8}]},
+            "parent": "0123456789abcdef" * 4,
+            "logits": LOGITS,
+            "pictures": PICTURES,
+        }
+
+    edit_manifest(small_bundle, change)
+    return small_bundle
 
 
 @pytest.fixture

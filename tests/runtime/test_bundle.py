@@ -138,6 +138,8 @@ def test_a_newer_schema_asks_for_an_upgrade(small_bundle: Path, edit_manifest: E
         ("target", "manifest.json lacks 'target'"),
         ("graphs", "manifest.json lacks 'graphs'"),
         ("parity", "manifest.json lacks 'parity'"),
+        ("quantization", "manifest.json lacks 'quantization'"),
+        ("graphs/denoiser/tensors", "manifest.json: graphs.denoiser lacks 'tensors'"),
         ("geometry/mask_token_id", "manifest.json: geometry lacks 'mask_token_id'"),
         ("sampler/steps", "manifest.json: sampler lacks 'steps'"),
         ("micro_conditioning/crop_top", "manifest.json: micro_conditioning lacks 'crop_top'"),
@@ -465,7 +467,7 @@ def test_the_manifest_is_plain_json(demo_bundle: Path) -> None:
         (lambda m: m["graphs"]["denoiser"].update(derived_tensors={"a": 5}), "'a' is 5, not a list"),
         (lambda m: m["graphs"]["denoiser"].update(derived_tensors={"a": [5]}), "'a' is 5, not a str"),
         (lambda m: m["parity"].update(roles=[]), "'roles' is"),
-        (lambda m: m["parity"]["generation"].pop("steps"), "lacks 'steps'"),
+        (lambda m: m["parity"]["logits"].pop("mean_kl"), "parity: logits lacks 'mean_kl'"),
         (lambda m: m["geometry"].update(codebook_size=0), "codebook_size is 0"),
         (lambda m: m["geometry"].update(grid_width=10**9), "grid_width is 1000000000"),
         (

@@ -1,6 +1,7 @@
 """A bundle appears complete or not at all, and nothing is ever overwritten."""
 
 import errno
+import hashlib
 import socket
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import new_bundle
+from amused_edge.runtime.bundle_writer import new_bundle, new_folder
 from amused_edge.runtime.errors import BundleError, OutputExistsError
 from amused_edge.runtime.manifest import Manifest
 from amused_edge.runtime.verification import verify
@@ -200,3 +201,80 @@ def test_a_failure_leaves_no_new_parent_folders(tmp_path: Path) -> None:
 def test_a_name_too_long_for_the_file_system_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="choose another one"), new_bundle(tmp_path / ("x" * 300)):
         raise AssertionError("the block must not run")
+
+
+# --- Files of another bundle.
+
+
+def test_a_copied_file_has_its_own_entry(out: Path, manifest: Manifest, small_bundle: Path) -> None:
+    """Size and hash are those of what was written, not of what the other manifest says; the other is left alone."""
+    before = {file.name: file.read_bytes() for file in small_bundle.iterdir()}
+    with new_bundle(out) as writer:
+        for entry in manifest.all_files():
+            assert writer.copy(small_bundle / entry.path, entry.path) == entry
+        renamed = writer.copy(small_bundle / "denoiser.onnx.data", "other name")
+        assert (renamed.path, renamed.bytes) == ("other name", 8)
+        assert renamed.sha256 == hashlib.sha256(before["denoiser.onnx.data"]).hexdigest()
+        (writer.path / "other name").unlink()
+        writer.write_manifest(manifest)
+    verify(Bundle.open(out))
+    assert {file.name: file.read_bytes() for file in small_bundle.iterdir()} == before
+
+
+def test_a_copy_is_no_link(out: Path, manifest: Manifest, small_bundle: Path, tmp_path: Path) -> None:
+    """A bundle whose parent is removed or changed stays whole."""
+    (tmp_path / "link").symlink_to(small_bundle / "golden.json")
+    with new_bundle(out) as writer:
+        writer.copy(tmp_path / "link", "golden.json")
+        assert not (writer.path / "golden.json").is_symlink()
+        (small_bundle / "golden.json").write_text("changed")
+        assert (writer.path / "golden.json").read_text() == "{}"
+        writer.write_manifest(manifest)
+
+
+def test_a_missing_file_to_copy_leaves_nothing(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="No such file"), new_bundle(out) as writer:
+        writer.copy(tmp_path / "missing", "golden.json")
+    assert list(out.parent.iterdir()) == []
+
+
+# --- Folders that are no bundles.
+
+
+def test_a_new_folder_appears_with_all_that_was_written(out: Path) -> None:
+    with new_folder(out) as folder:
+        (folder / "deeper").mkdir()
+        (folder / "deeper" / "file").write_text("whole")
+        assert folder.parent == out.parent
+        assert not out.exists()
+    assert (out / "deeper" / "file").read_text() == "whole"
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_new_folder_may_be_empty_and_deep(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a" / "b" / "c"):
+        pass
+    assert list((tmp_path / "a" / "b").iterdir()) == [tmp_path / "a" / "b" / "c"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a fault"), KeyboardInterrupt(), SystemExit(1)])
+def test_a_folder_that_failed_leaves_nothing(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught, new_folder(tmp_path / "a" / "b") as folder:  # noqa: PT012
+        (folder / "file").write_text("half")
+        raise error
+    assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_takes_no_place_that_is_taken(out: Path) -> None:
+    with pytest.raises(OutputExistsError, match="exists"), new_folder(out):
+        out.mkdir()
+    assert list(out.parent.iterdir()) == [out]
+    with pytest.raises(OutputExistsError, match="exists"), new_folder(out):
+        raise AssertionError("the block must not run")
+
+
+def test_a_full_disk_is_said_so_of_folders_too(out: Path) -> None:
+    with pytest.raises(BundleError, match="the disk is full"), new_folder(out):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(out.parent.iterdir()) == []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amused_edge.runtime import AmusedPipeline, GenerationOptions, Step, TextToImage, golden, sampler
+from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, Step, TextToImage, golden, sampler
 from amused_edge.runtime.conditioning import micro_conditions
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
 from amused_edge.runtime.image import write_png
@@ -283,6 +283,38 @@ def test_a_closed_pipeline_says_so(demo_bundle: Path) -> None:
 
 def test_a_graph_is_loaded_once(pipeline: AmusedPipeline) -> None:
     assert pipeline.graph("denoiser") is pipeline.graph("denoiser")
+
+
+def test_graphs_of_ones_own_take_the_engines_place(pipeline: AmusedPipeline, drawn: Any) -> None:
+    """Whoever measures may put them there; each is asked for once, when it is needed, and closed with the pipeline."""
+    asked: list[tuple[Any, str, Any]] = []
+    closed: list[str] = []
+
+    class Own:
+        def __init__(self, role: str) -> None:
+            self._role = role
+
+        def __call__(self, inputs: Any) -> Any:
+            outputs = pipeline.graph(self._role)(inputs)
+            return {"image": 255 - outputs["image"]} if self._role == "image_decoder" else outputs
+
+        def close(self) -> None:
+            closed.append(self._role)
+
+    def load(*what: Any) -> Own:
+        asked.append(what)
+        return Own(what[1])
+
+    engine = EngineOptions(threads=1)
+    with AmusedPipeline(pipeline.bundle, engine, load=load) as own:
+        assert asked == []
+        result = own.generate([PROMPT, PROMPT], QUICK)
+    roles = ["text_encoder", "conditioner", "denoiser", "image_decoder"]
+    assert sorted(role for _, role, _ in asked) == sorted(roles)
+    assert all(bundle is pipeline.bundle and given is engine for bundle, _, given in asked)
+    assert sorted(closed) == sorted(roles)
+    assert np.array_equal(result.tokens[0], drawn.tokens[0])
+    assert np.array_equal(result.images[0], 255 - drawn.images[0])
 
 
 def test_a_damaged_bundle_is_found_when_it_is_opened(bundle_copy: Path) -> None:

@@ -1,0 +1,188 @@
+"""The manifest's record of what was measured and what weights became: read strictly, written as it was read."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.manifest import Manifest, TensorFormat
+from amused_edge.runtime.measurements import LogitFidelity, Parity, PictureFidelity, Quantization
+
+EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+
+LOGITS = LogitFidelity(2, 300, 1e-7, 3e-7, 1e-4, 1.0, 0.998, 0.99, 0.97, 1e-6)
+PICTURES = PictureFidelity(51.5, 48.25, 0.99, 0.95)
+
+
+def refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+# --- What is whole is read as it stands.
+
+
+def test_an_exported_bundles_parity_is_read(small_bundle: Path) -> None:
+    manifest = Bundle.open(small_bundle).manifest
+    assert manifest.parity == Parity({"denoiser": {"logits": 1e-6}}, LOGITS, PICTURES)
+    assert manifest.quantization is None
+    assert all(graph.tensors == {} for graph in manifest.graphs.values())
+
+
+def test_a_quantized_bundles_record_is_read(quantized_bundle: Path) -> None:
+    manifest = Bundle.open(quantized_bundle).manifest
+    assert manifest.parity is None
+    recipe = {"name": "mixed", "rules": [{"match": "*.weight", "bits": 8}]}
+    assert manifest.quantization == Quantization(recipe, "0123456789abcdef" * 4, LOGITS, PICTURES)
+    assert manifest.graphs["denoiser"].tensors == {
+        "a.weight": TensorFormat(8, None, "dynamic uint8", "DynamicQuantizeMatMul", 0.01),
+        "b.weight": TensorFormat(4, 32, "float32", "MatMulNBits", 0.1),
+    }
+    assert manifest.graphs["image_decoder"].tensors == {}
+
+
+@pytest.mark.parametrize("which", ["small_bundle", "quantized_bundle"])
+def test_a_record_survives_the_round_trip(which: str, request: pytest.FixtureRequest) -> None:
+    """As objects and, apart from layout, as text: nothing is dropped, renamed or rounded."""
+    text = (request.getfixturevalue(which) / "manifest.json").read_text(encoding="utf-8")
+    manifest = Manifest.from_json(text)
+    written = manifest.to_json()
+    assert json.loads(written, parse_constant=refuse) == json.loads(text)
+    assert Manifest.from_json(written) == manifest
+
+
+@pytest.mark.parametrize("name", ["psnr", "worst_psnr", "ssim"])
+def test_a_picture_measure_may_be_missing(quantized_bundle: Path, edit_manifest: EditManifest, name: str) -> None:
+    """Equal pictures have no noise ratio, small ones no similarity."""
+    edit_manifest(quantized_bundle, lambda m: m["quantization"]["pictures"].update({name: None}))
+    manifest = Bundle.open(quantized_bundle).manifest
+    assert manifest.quantization is not None
+    assert getattr(manifest.quantization.pictures, name) is None
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_whole_numbers_count_as_floats(quantized_bundle: Path, edit_manifest: EditManifest) -> None:
+    """Other languages write 1.0 as 1."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["quantization"]["logits"].update(mean_kl=0, top1=1)
+        manifest["quantization"]["pictures"].update(psnr=50)
+        manifest["graphs"]["denoiser"]["tensors"]["a.weight"].update(error=0)
+
+    edit_manifest(quantized_bundle, change)
+    manifest = Bundle.open(quantized_bundle).manifest
+    assert manifest.quantization is not None
+    values = [manifest.quantization.logits.mean_kl, manifest.quantization.logits.top1]
+    values += [manifest.quantization.pictures.psnr, manifest.graphs["denoiser"].tensors["a.weight"].error]
+    assert values == [0.0, 1.0, 50.0, 0.0]
+    assert {type(value) for value in values} == {float}
+
+
+def test_neither_parity_nor_quantization(small_bundle: Path, edit_manifest: EditManifest) -> None:
+    """A bundle nobody measured can be opened; it does not claim anything."""
+    edit_manifest(small_bundle, lambda m: m.update(parity=None))
+    manifest = Bundle.open(small_bundle).manifest
+    assert manifest.parity is None
+    assert manifest.quantization is None
+
+
+# --- What is damaged is refused, and its place is named.
+
+Change = Callable[[Any], object]
+
+
+def refused(bundle: Path, edit_manifest: EditManifest, change: Change, message: str) -> None:
+    edit_manifest(bundle, change)
+    with pytest.raises(BundleError) as error:
+        Bundle.open(bundle)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t["a.weight"].update(bits="8"), "tensors.a.weight: 'bits' is '8', not a int"),
+        (lambda t: t["a.weight"].update(bits=8.0), "tensors.a.weight: 'bits' is 8.0, not a int"),
+        (lambda t: t["a.weight"].update(bits=None), "tensors.a.weight: 'bits' is None, not a int"),
+        (lambda t: t["b.weight"].update(block="32"), "tensors.b.weight: 'block' is '32', not a int"),
+        (lambda t: t["b.weight"].update(block=True), "tensors.b.weight: 'block' is True, not a int"),
+        (lambda t: t["b.weight"].pop("block"), "tensors.b.weight lacks 'block'"),
+        (lambda t: t["a.weight"].update(activations=None), "tensors.a.weight: 'activations' is None, not a str"),
+        (lambda t: t["a.weight"].pop("operator"), "tensors.a.weight lacks 'operator'"),
+        (lambda t: t["a.weight"].update(error="small"), "tensors.a.weight: 'error' is 'small', not a float"),
+        (lambda t: t.update({"a.weight": 8}), "tensors.a.weight is not a JSON object"),
+        (lambda t: t.update({"a.weight": None}), "tensors.a.weight is not a JSON object"),
+    ],
+)
+def test_a_damaged_tensor_format(
+    quantized_bundle: Path, edit_manifest: EditManifest, change: Change, message: str
+) -> None:
+    where = f"manifest.json: graphs.denoiser: {message}"
+    refused(quantized_bundle, edit_manifest, lambda m: change(m["graphs"]["denoiser"]["tensors"]), where)
+
+
+@pytest.mark.parametrize("value", [None, [], "none"])
+def test_tensors_are_an_object(quantized_bundle: Path, edit_manifest: EditManifest, value: Any) -> None:
+    message = f"graphs.conditioner: 'tensors' is {value!r}, not a dict"
+    refused(quantized_bundle, edit_manifest, lambda m: m["graphs"]["conditioner"].update(tensors=value), message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q: q.pop("recipe"), "quantization lacks 'recipe'"),
+        (lambda q: q.update(recipe="w8"), "quantization: 'recipe' is 'w8', not a dict"),
+        (lambda q: q.pop("parent"), "quantization lacks 'parent'"),
+        (lambda q: q.update(parent=None), "quantization: 'parent' is None, not a str"),
+        (lambda q: q.pop("logits"), "quantization lacks 'logits'"),
+        (lambda q: q.update(logits=None), "quantization: 'logits' is None, not a dict"),
+        (lambda q: q.update(pictures=[]), "quantization: 'pictures' is [], not a dict"),
+        (lambda q: q["logits"].pop("rows"), "quantization: logits lacks 'rows'"),
+        (lambda q: q["logits"].update(rows=1.5), "quantization: logits: 'rows' is 1.5, not a int"),
+        (lambda q: q["logits"].update(mean_kl=None), "quantization: logits: 'mean_kl' is None, not a float"),
+        (lambda q: q["logits"].update(top5=True), "quantization: logits: 'top5' is True, not a float"),
+        (lambda q: q["pictures"].pop("psnr"), "quantization: pictures lacks 'psnr'"),
+        (lambda q: q["pictures"].update(ssim="1"), "quantization: pictures: 'ssim' is '1', not a float"),
+        (lambda q: q["pictures"].update(equal_codes=None), "pictures: 'equal_codes' is None, not a float"),
+    ],
+)
+def test_a_damaged_quantization(
+    quantized_bundle: Path, edit_manifest: EditManifest, change: Change, message: str
+) -> None:
+    refused(quantized_bundle, edit_manifest, lambda m: change(m["quantization"]), message)
+
+
+@pytest.mark.parametrize("name", ["parity", "quantization"])
+@pytest.mark.parametrize("value", [[], "none", False, 0])
+def test_a_record_is_an_object_or_null(small_bundle: Path, edit_manifest: EditManifest, name: str, value: Any) -> None:
+    message = f"manifest.json: {name!r} is {value!r}, not a dict"
+    refused(small_bundle, edit_manifest, lambda m: m.update({name: value}), message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p.pop("roles"), "parity lacks 'roles'"),
+        (lambda p: p.update(roles={"denoiser": 0}), "parity: roles.denoiser is not a JSON object"),
+        (lambda p: p["roles"]["denoiser"].update(logits="0"), "roles.denoiser: 'logits' is '0', not a float"),
+        (lambda p: p.pop("pictures"), "parity lacks 'pictures'"),
+        (lambda p: p["logits"].update(generations="2"), "parity: logits: 'generations' is '2', not a int"),
+    ],
+)
+def test_a_damaged_parity(small_bundle: Path, edit_manifest: EditManifest, change: Change, message: str) -> None:
+    refused(small_bundle, edit_manifest, lambda m: change(m["parity"]), message)
+
+
+@pytest.mark.parametrize(("section", "name"), [("logits", "mean_kl"), ("pictures", "psnr")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_json_does_not_have_are_refused(
+    quantized_bundle: Path, edit_manifest: EditManifest, section: str, name: str, value: float
+) -> None:
+    """Python reads NaN and Infinity, other languages' parsers do not; and no honest measurement is one."""
+    edit_manifest(quantized_bundle, lambda m: m["quantization"][section].update({name: value}))
+    with pytest.raises(BundleError):
+        Bundle.open(quantized_bundle)
