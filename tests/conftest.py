@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,32 @@ def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle_copy(demo_bundle: Path, tmp_path: Path) -> Path:
     """A copy of the demo bundle that a test may damage."""
     return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
+
+
+QUICK = {"calibration_prompts": 2, "fidelity_prompts": 3}
+
+
+@pytest.fixture(scope="session")
+def demo_prompts() -> tuple[str, ...]:
+    from amused_edge.benchmarks.prompts import read_prompts
+
+    return read_prompts(ROOT / "demo" / "prompts.txt")
+
+
+@pytest.fixture(scope="session")
+def quantized_demo(
+    demo_bundle: Path, demo_prompts: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Return `quantized_demo(recipe)`: the demo bundle by a named recipe, with few prompts, made once per session."""
+    from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+
+    folder = tmp_path_factory.mktemp("quantized")
+
+    @cache
+    def make(recipe: str) -> Path:
+        return quantize_bundle(demo_bundle, folder / recipe, recipe, QuantizeOptions(demo_prompts, **QUICK)).path
+
+    return make
 
 
 TINY_UVIT: dict[str, Any] = {

@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "benchmarks": {"benchmarks", "runtime"},
     "export": {"export", "runtime", "benchmarks"},
     "quantization": {"quantization", "runtime", "benchmarks"},
-    "amused_edge": set(ROOMS) | {"cli"},
+    "amused_edge": set(ROOMS) | {"cli", "validation"},
 }
 # Library -> the only modules of the runtime that may import it.
 ENGINE_LIBRARIES = {"onnxruntime": {"runtime/engines/onnx_runtime.py"}}

@@ -3,6 +3,7 @@
 Three steps are enough here; the golden tests run the bundle's own settings.
 """
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -342,11 +343,13 @@ def test_a_picture_can_be_written(drawn: Any, tmp_path: Path) -> None:
 
 # --- The golden numbers.
 
+PERFECT = golden.GoldenReport(True, 0.0, 1.0, 0, golden.Tolerance(1e-3, 1))
+"""An exported bundle's tolerance stands in it too."""
+
 
 def test_this_machine_gives_the_golden_numbers(pipeline: AmusedPipeline) -> None:
     """The engine that made the bundle is the one that runs it: equal to the bit."""
-    report = golden.compare(pipeline)
-    assert asdict(report) == {"same_ids": True, "logit_error": 0.0, "equal_tokens": 1.0, "pixel_error": 0}
+    assert golden.compare(pipeline) == PERFECT
 
 
 def stored(pipeline: AmusedPipeline) -> golden.Golden:
@@ -382,13 +385,50 @@ def test_one_changed_number_is_reported(
         monkeypatch.setattr(golden.Golden, "from_json", staticmethod(lambda _: numbers))
     else:
         monkeypatch.setattr(golden, "draw", lambda _pipeline, _prompt: numbers)
-    report = asdict(golden.compare(pipeline))
-    equal = {"same_ids": True, "logit_error": 0.0, "equal_tokens": 1.0, "pixel_error": 0}
+    report, equal = asdict(golden.compare(pipeline)), asdict(PERFECT)
     assert {key for key in report if report[key] != equal[key]} == expected
     if name == "logits":
         assert report["logit_error"] == pytest.approx(0.5 / np.abs(stored(pipeline).logits).max())
     if name == "pixels":
         assert report["pixel_error"] == 9
+
+
+@pytest.mark.parametrize(
+    ("same_ids", "logit_error", "pixel_error", "reproduced"),
+    [(True, 0.05, 4, True), (True, 0.0501, 4, False), (True, 0.05, 5, False), (False, 0.0, 0, False)],
+)
+def test_the_bundles_own_tolerance_judges(
+    same_ids: bool, logit_error: float, pixel_error: int, reproduced: bool
+) -> None:
+    """Other draws alone are no fault of the engine: one near-tie may change many."""
+    report = golden.GoldenReport(same_ids, logit_error, 0.1, pixel_error, golden.Tolerance(0.05, 4))
+    assert report.reproduced is reproduced
+
+
+def test_a_tolerance_is_stored_and_read(pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As quantizing does, whose int8 kernels differ from engine to engine."""
+    assert stored(pipeline).tolerance == golden.Tolerance(1e-3, 1)
+    wide = golden.Tolerance(0.25, 30)
+    numbers = golden.Golden.from_json(golden.draw(pipeline, PROMPT, wide).to_json())
+    assert numbers.tolerance == wide
+    monkeypatch.setattr(golden.Golden, "from_json", staticmethod(lambda _: numbers))
+    assert golden.compare(pipeline).tolerance == wide
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "message"),
+    [
+        (None, "'tolerance' is None, not a dict"),
+        ({"logits": "0.1", "pixels": 1}, "tolerance: 'logits' is '0.1', not a float"),
+        ({"logits": 0.1, "pixels": 1.5}, "tolerance: 'pixels' is 1.5, not a int"),
+        ({"logits": 0.1}, "tolerance lacks 'pixels'"),
+    ],
+)
+def test_a_damaged_tolerance_is_refused(pipeline: AmusedPipeline, tolerance: Any, message: str) -> None:
+    content = {**asdict(stored(pipeline)), "tolerance": tolerance}
+    with pytest.raises(BundleError) as error:
+        golden.Golden.from_json(json.dumps(content))
+    assert message in str(error.value)
 
 
 def test_a_changed_weight_is_reported(bundle_copy: Path) -> None:
