@@ -12,7 +12,7 @@ from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import check_free
-from amused_edge.runtime.errors import AmusedEdgeError
+from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
 
 DEFAULT_RECIPES = ("fp16", "w8", "w8a8", "w4")
 
@@ -68,6 +68,7 @@ def validate(
     out = Path(out)
     check_free(out)
     chosen = [load_recipe(recipe) for recipe in recipes]
+    _check_names([recipe.name for recipe in chosen])
     parent = export_bundle(source, out / PARENT, export, on_stage=on_stage)
     bundles, failures = {PARENT: parent}, {}
     for recipe in chosen:
@@ -81,6 +82,15 @@ def validate(
     report.write_text(_page(bundles, failures), encoding="utf-8")
     (out / "report.json").write_text(_data(bundles, failures), encoding="utf-8")
     return Validation(bundles, failures, report)
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Each recipe gets a folder of its own beside the report."""
+    for name in names:
+        if name in (PARENT, "report.md", "report.json"):
+            raise OptionsError(f"a recipe is named {name!r}, which the report needs; give it another name")
+        if names.count(name) > 1:
+            raise OptionsError(f"two recipes are named {name!r}; give each its own name, once")
 
 
 def _prefixed(on_stage: OnStage | None, name: str) -> OnStage | None:

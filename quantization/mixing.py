@@ -22,7 +22,7 @@ def gentler(rule: Rule) -> Rule | None:
     if rule.activations == "dynamic":
         return replace(rule, activations="blockwise", block=32, symmetric=True)
     if rule.block is not None and (rule.block > 32 or rule.activations == "blockwise"):
-        return replace(rule, activations="float", block=32, symmetric=False, rounding="nearest")
+        return replace(rule, activations="float", block=min(rule.block, 32), symmetric=False, rounding="nearest")
     return Rule(rule.tensors, operator=rule.operator, bits=16)
 
 

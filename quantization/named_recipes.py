@@ -109,9 +109,9 @@ def load_recipe(source: str | Path | Recipe) -> Recipe:
         raise RecipeError(f"there is no recipe {str(source)!r}; choose {', '.join(RECIPES)}, or give a FILE.json")
     try:
         return Recipe.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except RecipeError as error:  # a ValueError too
+        raise RecipeError(f"{path}: {error}") from error
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"the recipe {path} is not JSON: {error}") from error
-    except RecipeError as error:
-        raise RecipeError(f"{path}: {error}") from error

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from amused_edge.quantization.errors import QuantizationError, RecipeError
@@ -76,6 +77,17 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
         plan.rules = {name: recipe.rule(role, weight.names, weight.operator) for name, weight in plan.weights.items()}
         _check_half(recipe, plan)
     return plans
+
+
+def check_finite(plans: dict[str, GraphPlan]) -> None:
+    """Raise `QuantizationError` if a weight that is to change has a value that is not finite."""
+    for role, plan in plans.items():
+        for name, rule in plan.rules.items():
+            tensor = plan.weights[name].value.const_value
+            if rule.bits < 32 and tensor is not None and not np.isfinite(tensor.numpy()).all():
+                raise QuantizationError(
+                    f"{role}/{name} has values that are not finite (NaN or infinity); repair the checkpoint"
+                )
 
 
 def check_parent(bundle: Bundle) -> None:

@@ -17,7 +17,7 @@ from amused_edge.quantization import account
 from amused_edge.quantization.calibration import Observations, observe
 from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.onnx_apply import apply, what_to_watch
-from amused_edge.quantization.plan import GraphPlan, make_plan
+from amused_edge.quantization.plan import GraphPlan, check_finite, make_plan
 from amused_edge.quantization.recipes import Recipe
 from amused_edge.runtime import golden, verification
 from amused_edge.runtime.bundle import Bundle
@@ -118,6 +118,7 @@ def quantize_bundle(
     parent = Bundle.open(source)
     plans = make_plan(parent, chosen)
     verification.verify_once(parent)
+    check_finite(plans)
     stages = _Stages(on_stage, len(plans) + 2)
     observations = calibrate(parent, plans, chosen, options, stages.detail)
     with account.beside(out) as write_account, new_bundle(out) as writer:

@@ -148,6 +148,8 @@ class Recipe:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
+        if not self.name.strip(". ") or not self.name.isprintable() or any(mark in self.name for mark in "/\\:"):
+            raise RecipeError(f"a recipe's name is {self.name!r}; it must also do as the name of a folder")
         if not self.rules:
             raise RecipeError(f"recipe {self.name!r} has no rules")
         needing = [r for r in self.rules if r.activations == "static" or r.rounding == "feedback"]

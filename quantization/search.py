@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from amused_edge.quantization.mixing import Mixer
 from amused_edge.quantization.named_recipes import load_recipe
-from amused_edge.quantization.plan import GraphPlan, make_plan
+from amused_edge.quantization.plan import GraphPlan, check_finite, make_plan
 from amused_edge.quantization.quantize import QuantizeOptions, calibrate
-from amused_edge.quantization.recipes import Recipe
+from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.quantization.sensitivity import DamageMeter, Row, measure_each, stored_bytes
 from amused_edge.runtime import verification
 from amused_edge.runtime.bundle import Bundle
@@ -18,6 +18,9 @@ from amused_edge.runtime.bundle_writer import new_folder
 from amused_edge.runtime.errors import OptionsError
 
 RECIPE_NAME = "recipe.json"
+
+_DESCRIPTION_BYTES = 1024
+"""Room for the nodes, attributes and small tensors of one changed weight; about 550 are used."""
 
 OnStage = Callable[[str, int, int], None]
 
@@ -79,6 +82,7 @@ def search(
     with new_folder(Path(out)) as folder:
         plans = make_plan(parent, chosen)
         verification.verify_once(parent)
+        check_finite(plans)
         observations = calibrate(parent, plans, chosen, options, lambda text: report(text, 0, 1))
         meter = DamageMeter(parent, options.measured_prompts, observations)
         try:
@@ -101,16 +105,16 @@ def search(
 
 
 def bundle_bytes(parent: Bundle, plans: dict[str, GraphPlan]) -> int:
-    """Return about how large a bundle made by these plans is: weights as their rules say, the rest as in the parent."""
+    """Return how large a bundle made by these plans is at most: weights as their rules say, the rest as in the parent,
+    and what describes each changed weight in its graph.
+    """
     total = sum(file.bytes for file in parent.manifest.all_files())
     for plan in plans.values():
         for name, weight in plan.weights.items():
-            whole = stored_bytes(
-                weight.shape,
-                weight.operator,
-                replace(plan.rules[name], bits=32, block=None, activations="float", rounding="nearest"),
-            )
-            total += stored_bytes(weight.shape, weight.operator, plan.rules[name]) - whole
+            rule = plan.rules[name]
+            if rule.bits < 32:
+                now = stored_bytes(weight.shape, weight.operator, rule)
+                total += now - stored_bytes(weight.shape, weight.operator, Rule(name)) + _DESCRIPTION_BYTES
     return total
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 GOLDEN_PROMPT = "a red fox on a blue background"
 
+
 @dataclass(frozen=True)
 class Tolerance:
     """How far an engine may be from the golden output.

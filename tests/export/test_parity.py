@@ -168,7 +168,7 @@ def test_a_generation_that_differs_is_found(
 
 @pytest.mark.parametrize("guidance", [None, 0.0], ids=["guided", "unguided"])
 def test_what_was_measured_is_recorded(guidance: float | None, tiny_export: TinyExport) -> None:
-    """One generation, all of its masked rows: 24 at first, then two and one third, rounded down as float32 is below them."""
+    """One generation, all of its masked rows: 24 at first, then just below two thirds of them, and one third."""
     with AmusedPipeline(tiny_export.bundle, EngineOptions()) as pipeline:
         settings = pipeline.settings(GenerationOptions(guidance_scale=guidance))
         pipeline.settings = lambda options: settings  # type: ignore[method-assign]

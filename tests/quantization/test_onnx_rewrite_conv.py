@@ -199,7 +199,7 @@ def test_static_products_never_saturate(form: tuple[int, ...], sign: float) -> N
 @pytest.mark.parametrize("size", [0.0, 1e-9, 1e-30])
 def test_a_channel_with_no_weights_to_speak_of_keeps_its_bias(size: float) -> None:
     """Biases are whole numbers of steps as wide as the channel's weights allow: too wide, or too many for 32 bits."""
-    weight = kernel(4, 3, 3, 3)
+    weight = kernel(4, 3, 3, 3) / 100
     weight[1] = size
     bias = np.array([0.1, 0.77, -0.2, 0.3], np.float32)
     nodes = [node("Conv", ["x", "w", "b"], "h"), node("Identity", ["h"], "y")]

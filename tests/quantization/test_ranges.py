@@ -110,11 +110,18 @@ def test_least_squares_is_never_worse_than_minmax(name: str) -> None:
     assert mean_square(found.range("mse"), values) <= mean_square(found.range("minmax"), values)
 
 
-def test_least_squares_cuts_an_outlier_that_costs_more_than_it_is_worth() -> None:
-    """20000 values in [-1, 1] and one of 3: with the whole range the steps are twice as wide for all."""
-    values = np.append(np.random.default_rng(4).uniform(-1, 1, 200_000), 3.0).astype(np.float32)
-    found = observe(values)
-    assert mean_square(found.range("mse"), values) < 0.7 * mean_square(found.range("minmax"), values)
+def test_least_squares_cuts_an_outlier_to_where_the_closed_form_says() -> None:
+    """240000 values in [-1, 1] and one of 2.5: wider steps for all beside a larger error for one.
+
+    The mean squared error of a range [-1, h] is ((1 + h) / 255)^2 / 12 + (2.5 - h)^2 / 240000, least at h = 1.68.
+    """
+    values = np.random.default_rng(4).uniform(-1, 1, 240_001).astype(np.float32)
+    values[-1] = 2.5
+    found = observe(*np.array_split(values, 4))
+    slope = 2 / (12 * 255**2)
+    high = (2 / 240_000 * 2.5 - slope) / (2 / 240_000 + slope)
+    assert found.range("mse").scale == pytest.approx((1 + high) / 255, rel=0.05)
+    assert mean_square(found.range("mse"), values) < 0.85 * mean_square(found.range("minmax"), values)
 
 
 def test_least_squares_takes_the_best_of_the_shares_that_it_tries() -> None:
@@ -124,7 +131,7 @@ def test_least_squares_takes_the_best_of_the_shares_that_it_tries() -> None:
     errors = [np.mean((affine(values, 0, high * share) - values) ** 2) for share in np.linspace(0.3, 1, 36)]
     found = observe(values).range("mse")
     assert mean_square(found, values) == pytest.approx(min(errors), rel=1e-3)
-    assert min(errors) < 0.9 * errors[-1]  # the choice matters here
+    assert int(np.argmin(errors)) not in (0, 35)  # there is something to choose here
 
 
 @pytest.mark.parametrize("kind", KINDS)
