@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx_session import MemoryGraph
 from amused_edge.quantization.ranges import Range, RangeObserver
 from amused_edge.quantization.recipes import Calibration
@@ -110,7 +111,12 @@ class _WatchedGraph:
         return {name: values[name] for name in self._outputs}
 
     def observations(self, calibration: Calibration) -> Observations:
-        ranges = {name: observer.range(calibration.ranges) for name, observer in self._ranges.items()}
+        ranges = {}
+        for name, observer in self._ranges.items():
+            try:
+                ranges[name] = observer.range(calibration.ranges)
+            except ValueError as error:
+                raise QuantizationError(f"calibration cannot use the value {name!r}: {error}") from error
         return Observations({name: np.asarray(product) for name, product in self._products.items()}, ranges)
 
     def close(self) -> None:

@@ -17,8 +17,9 @@ def what_to_watch(plan: GraphPlan) -> Watch | None:
     """Return which values calibration must see for a plan's rules; None if none."""
     watch = Watch()
     for name, rule in plan.rules.items():
-        nodes = plan.weights[name].nodes
-        if rule.rounding == "feedback":
+        weight = plan.weights[name]
+        nodes = weight.nodes
+        if rule.rounding == "feedback" and weight.operator == "matmul":
             watch.products |= {_named(node.inputs[0]) for node in nodes}
         if rule.activations == "static":
             watch.ranges |= {_named(value) for node in nodes for value in (node.inputs[0], node.outputs[0])}

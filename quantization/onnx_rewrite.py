@@ -28,6 +28,8 @@ from amused_edge.runtime.manifest import TensorFormat
 
 CONTRIB = "com.microsoft"
 _FLOAT_LEVEL, _INT8_LEVEL = 1, 4
+_BIAS_STEPS = 2.0**30
+"""Most steps that a bias may take: it is added to sums in 32 bits."""
 
 
 def rewrite_weight(
@@ -148,51 +150,67 @@ def _convolution(
     graph: ir.Graph, weight: Weight, values: NDArray[np.float32], ranges: Mapping[str, Range] | None
 ) -> TensorFormat:
     """Put DequantizeLinear before the weight and, with static ranges, quantize input, output and bias too."""
-    rounded = channels(values, axis=0)
+    input_scales = []
+    smallest = np.zeros(len(values), np.float32)
+    if ranges is not None:
+        input_scales = [_quantize_input(graph, node, ranges) for node in weight.nodes]
+        for node, scale in zip(weight.nodes, input_scales, strict=True):
+            smallest = np.maximum(smallest, np.abs(_bias(node, len(values))) / (scale * _BIAS_STEPS))
+    rounded = channels(values, axis=0, smallest=smallest)
     codes = _add(graph, f"{weight.name}.codes", rounded.codes)
     scales = _add(graph, f"{weight.name}.scales", rounded.scales)
     zero_points = _add(graph, f"{weight.name}.zero_points", np.full(rounded.scales.shape, ZERO_POINT, np.uint8))
-    for node in weight.nodes:
+    for index, node in enumerate(weight.nodes):
         kernel = ir.node("DequantizeLinear", [codes, scales, zero_points], {"axis": 0})
         graph.insert_before(node, kernel)
         if ranges is not None:
-            _quantize_around(graph, node, rounded.scales, ranges)
+            _quantize_bias(graph, node, input_scales[index] * rounded.scales)
+            _quantize_output(graph, node, ranges)
         node.replace_input_with(1, kernel.outputs[0])
     _drop(graph, weight.value)
     error = rounding_error(values, rounded.dequantize())
     return TensorFormat(8, None, "float32" if ranges is None else "static uint8", "Conv", error)
 
 
-def _quantize_around(
-    graph: ir.Graph, node: ir.Node, weight_scales: NDArray[np.float32], ranges: Mapping[str, Range]
-) -> None:
-    """Quantize a convolution's input, bias and output with the ranges of calibration."""
+def _bias(node: ir.Node, channels_out: int) -> NDArray[np.float32]:
+    """Return a convolution's bias (O,), zeros if it has none."""
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    if value is None or value.const_value is None:
+        return np.zeros(channels_out, np.float32)
+    bias: NDArray[np.float32] = value.const_value.numpy()
+    return bias
+
+
+def _quantize_bias(graph: ir.Graph, node: ir.Node, steps: NDArray[np.float32]) -> None:
+    """Store a bias in whole steps of input times weight scale, as integer convolutions add it."""
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    if value is None:
+        return
+    prefix = f"{node.outputs[0].name}.bias"
+    scales = steps.astype(np.float32)
+    codes = np.rint(_bias(node, len(scales)).astype(np.float64) / scales).astype(np.int32)
+    rounded = ir.node(
+        "DequantizeLinear",
+        [_add(graph, f"{prefix}.codes", codes), _add(graph, f"{prefix}.scales", scales)],
+        {"axis": 0},
+    )
+    graph.insert_before(node, rounded)
+    node.replace_input_with(2, rounded.outputs[0])
+    _drop(graph, value)
+
+
+def _quantize_output(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range]) -> None:
+    """Quantize a convolution's result for all who use it."""
     result = node.outputs[0]
     assert result.name is not None
-    prefix = f"{result.name}.quantized"
-    input_scale = _quantize_input(graph, node, ranges, f"{prefix}.input")
-    bias = node.inputs[2] if len(node.inputs) > 2 else None
-    if bias is not None:
-        assert bias.const_value is not None
-        scales = (input_scale * weight_scales).astype(np.float32)
-        steps = np.rint(bias.const_value.numpy() / scales)
-        codes = np.clip(steps, -(2**31), 2**31 - 1).astype(np.int32)
-        rounded = ir.node(
-            "DequantizeLinear",
-            [_add(graph, f"{prefix}.bias.codes", codes), _add(graph, f"{prefix}.bias.scales", scales)],
-            {"axis": 0},
-        )
-        graph.insert_before(node, rounded)
-        node.replace_input_with(2, rounded.outputs[0])
-        _drop(graph, bias)
     users = list(result.uses())
-    after = _round_trip(graph, result, ranges[result.name], f"{prefix}.output")
+    after = _round_trip(graph, result, ranges[result.name], f"{result.name}.output")
     graph.insert_after(node, after)
     for user, place in users:
         user.replace_input_with(place, after[-1].outputs[0])
 
 
-def _quantize_input(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range], prefix: str) -> float:
+def _quantize_input(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range]) -> float:
     """Quantize a convolution's input, unless it is the quantized output of another one; return its scale."""
     source = node.inputs[0]
     assert source is not None
@@ -203,7 +221,7 @@ def _quantize_input(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range],
         assert scale.const_value is not None
         return float(scale.const_value.numpy())
     assert source.name is not None
-    before = _round_trip(graph, source, ranges[source.name], prefix)
+    before = _round_trip(graph, source, ranges[source.name], f"{node.outputs[0].name}.input")
     graph.insert_before(node, before)
     node.replace_input_with(0, before[-1].outputs[0])
     return ranges[source.name].scale

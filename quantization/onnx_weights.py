@@ -88,6 +88,7 @@ def expand_gemms(graph: ir.Graph) -> None:
     QuantizationError
         A Gemm scales its terms or transposes its input; none that export writes does.
     """
+    turned: dict[ir.Value, ir.Value] = {}
     for node in [node for node in graph if node.op_type == "Gemm" and node.domain == ""]:
         factor = node.inputs[1]
         if factor is None or factor.const_value is None:
@@ -95,7 +96,9 @@ def expand_gemms(graph: ir.Graph) -> None:
         if any(_number(node, name, 1.0) != 1.0 for name in ("alpha", "beta")) or _number(node, "transA", 0):
             raise QuantizationError(f"node {node.name!r} is a Gemm with alpha, beta or transA, which are not supported")
         if _number(node, "transB", 0):
-            factor = _transposed(graph, factor)
+            if factor not in turned:
+                turned[factor] = _transposed(graph, factor)
+            factor = turned[factor]
         product = ir.node("MatMul", [node.inputs[0], factor], name=node.name)
         nodes = [product]
         if len(node.inputs) > 2 and node.inputs[2] is not None:
@@ -104,13 +107,12 @@ def expand_gemms(graph: ir.Graph) -> None:
 
 
 def _transposed(graph: ir.Graph, value: ir.Value) -> ir.Value:
-    """Replace an initializer (N, K) by its transpose under the same name, or make one if others use it."""
+    """Replace an initializer (N, K) by its transpose: under its name if all its users want it turned."""
     assert value.const_value is not None
     assert value.name is not None
-    name = value.name if len(value.uses()) == 1 else f"{value.name}.transposed"
-    if name in graph.initializers and name != value.name:
-        return graph.initializers[name]
-    if name == value.name:
+    wanted = all(n.op_type == "Gemm" and place == 1 and _number(n, "transB", 0) for n, place in value.uses())
+    name = value.name if wanted else f"{value.name}.transposed"
+    if wanted:
         del graph.initializers[name]
     turned = ir.Value(name=name, const_value=ir.tensor(value.const_value.numpy().T.copy(), name=name))
     graph.register_initializer(turned)

@@ -50,15 +50,17 @@ class RangeObserver:
 
     def add(self, values: NDArray[np.float32]) -> None:
         """See one tensor."""
-        self._low = min(self._low, float(values.min()))
-        self._high = max(self._high, float(values.max()))
+        self._low = float(np.minimum(self._low, values.min()))  # keeps a NaN
+        self._high = float(np.maximum(self._high, values.max()))
         flat = values.reshape(-1)
         self._samples.append(flat[:: max(1, flat.size // _SAMPLE)].copy())
 
     def range(self, kind: Ranges) -> Range:
-        """Return the range of what was seen; raises `ValueError` if that is nothing."""
+        """Return the range of what was seen; raises `ValueError` if that is nothing, or was not finite."""
         if not self._samples:
             raise ValueError("no tensor was seen")
+        if not np.isfinite([self._low, self._high]).all():
+            raise ValueError(f"its values range from {self._low} to {self._high}")
         if kind == "minmax":
             return Range.of(self._low, self._high)
         values = np.concatenate(self._samples)

@@ -52,7 +52,7 @@ class Rule:
         activations, one scale per tensor, taken at run time; "blockwise": 8-bit, one scale per row and block, taken at
         run time; "static": 8-bit, one scale per tensor, from calibration.
     rounding
-        "nearest", or "feedback" (GPTQ, needs calibration; for blocks).
+        "nearest", or "feedback" (GPTQ, needs calibration): of a matmul's blocks; all else is rounded to nearest.
     """
 
     tensors: str
@@ -148,7 +148,7 @@ class Recipe:
     calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
-        if not self.name.strip(". ") or not self.name.isprintable() or any(mark in self.name for mark in "/\\:"):
+        if not self.name.strip(". ") or not self.name.isprintable() or any(mark in self.name for mark in "/\\"):
             raise RecipeError(f"a recipe's name is {self.name!r}; it must also do as the name of a folder")
         if not self.rules:
             raise RecipeError(f"recipe {self.name!r} has no rules")

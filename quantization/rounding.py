@@ -84,8 +84,13 @@ class Channels:
 ZERO_POINT = 128
 
 
-def channels(tensor: Matrix, axis: int) -> Channels:
+def channels(tensor: Matrix, axis: int, smallest: Matrix | None = None) -> Channels:
     """Round a tensor to 8 bits, one scale per slice along `axis`: its largest |value| / 127.
+
+    Parameters
+    ----------
+    smallest
+        (channels,): scales are at least this.
 
     Raises
     ------
@@ -94,7 +99,11 @@ def channels(tensor: Matrix, axis: int) -> Channels:
     """
     _check_finite(tensor)
     others = tuple(i for i in range(tensor.ndim) if i != axis)
-    scales = _scales(np.abs(tensor).max(axis=others), 127)
+    spans = np.abs(tensor).max(axis=others)
+    scales = _scales(spans, 127)
+    if smallest is not None:
+        empty = np.where(smallest > 0, smallest, scales)
+        scales = np.where(spans == 0, empty, np.maximum(scales, smallest)).astype(np.float32)
     shape = [1] * tensor.ndim
     shape[axis] = -1
     codes = np.rint(tensor / scales.reshape(shape)) + ZERO_POINT
@@ -189,11 +198,11 @@ def _block_grid(values: Matrix, bits: int, symmetric: bool) -> tuple[Matrix, Mat
         scales = _scales(np.abs(values).max(-1), 2 ** (bits - 1) - 1)
         return scales, np.full(scales.shape, 2 ** (bits - 1), np.float32)
     low, high = np.minimum(values.min(-1), 0), np.maximum(values.max(-1), 0)
-    scales = _scales(high - low, top)
+    scales = _scales(high.astype(np.float64) - low, top)
     return scales, np.clip(np.rint(-low / scales), 0, top)
 
 
-def _scales(spans: Matrix, steps: int) -> Matrix:
+def _scales(spans: NDArray[np.floating], steps: int) -> Matrix:
     """Divide spans into steps; all-zero slices get a scale of one."""
     scales = (spans / np.float32(steps)).astype(np.float32)
     tiny = np.finfo(np.float32).tiny
