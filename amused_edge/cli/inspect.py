@@ -38,7 +38,8 @@ def _show(bundle: "Bundle") -> None:
         size = sum(file.bytes for file in graph.files) / 1e6
         click.echo(f"{role:<15} {size:>9.1f} MB  stored {graph.stored_precision}, executed {graph.executed_precision}")
     if m.quantization is not None:
-        click.echo(f"recipe      {m.quantization.recipe.get('name')!r}, of the bundle {m.quantization.parent[:12]}")
+        parent = repr(m.quantization.parent[:12])[1:-1]  # text from a file: no line breaks, no control characters
+        click.echo(f"recipe      {m.quantization.recipe.get('name')!r}, of the bundle {parent}")
         _show_fidelity("fidelity", m.quantization.logits, m.quantization.pictures)
     if m.parity is None:
         return
@@ -49,8 +50,9 @@ def _show(bundle: "Bundle") -> None:
 
 def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFidelity") -> None:
     psnr = "equal" if pictures.psnr is None else f"{pictures.psnr:.1f} dB"
+    count = f"{logits.generations} generation{'' if logits.generations == 1 else 's'}"
     click.echo(
-        f"{title:<11} {logits.generations} generations: mean KL {logits.mean_kl:.1e} nats, "
+        f"{title:<11} {count}: mean KL {logits.mean_kl:.1e} nats, "
         f"logits {logits.max_logit_error:.1e}, equal draws {logits.equal_draws:.2%}, pictures {psnr}"
     )
 
