@@ -1,6 +1,7 @@
 """Bundle -> bundle with fewer bits: the whole way, from the recipe to the account of what it cost."""
 
 import hashlib
+import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from amused_edge.benchmarks.prompts import BUILT_IN
 from amused_edge.benchmarks.teacher_forcing import BundleFidelity, compare_bundles
 from amused_edge.quantization import account
 from amused_edge.quantization.calibration import Observations, observe
+from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.onnx_apply import apply, what_to_watch
 from amused_edge.quantization.plan import GraphPlan, check_finite, make_plan
@@ -230,6 +232,8 @@ def _measure(
             original.settings(GenerationOptions()),
             on_picture=lambda i, n: stages.detail(f"measuring: picture {i + 1} of {n}"),
         )["made"]
+        if not math.isfinite(fidelity.logits.mean_kl):
+            raise QuantizationError("the new bundle's logits are not finite; choose a recipe with more bits")
         expected = golden.draw(made, golden.GOLDEN_PROMPT, _tolerance(manifest))
     entry = writer.write_text(GOLDEN_NAME, expected.to_json())
     digest = hashlib.sha256((parent.path / MANIFEST_NAME).read_bytes()).hexdigest()

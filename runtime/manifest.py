@@ -225,7 +225,7 @@ class Manifest:
             It is no manifest, of a newer schema, incomplete, or names a file outside the bundle.
         """
         try:
-            content = json.loads(text)
+            content = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{MANIFEST_NAME} is not JSON ({error}); make the bundle again") from error
         fields = Fields(content, MANIFEST_NAME)
@@ -236,6 +236,10 @@ class Manifest:
                 "upgrade amused-edge"
             )
         return _manifest(fields)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _manifest(fields: Fields) -> Manifest:
