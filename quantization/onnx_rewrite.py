@@ -184,7 +184,7 @@ def _bias(node: ir.Node, channels_out: int) -> NDArray[np.float32]:
 def _quantize_bias(graph: ir.Graph, node: ir.Node, steps: NDArray[np.float32]) -> None:
     """Store a bias in whole steps of input times weight scale, as integer convolutions add it."""
     value = node.inputs[2] if len(node.inputs) > 2 else None
-    if value is None:
+    if value is None or value.const_value is None:  # a bias that is computed stays as it is
         return
     prefix = f"{node.outputs[0].name}.bias"
     scales = steps.astype(np.float32)

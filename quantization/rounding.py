@@ -186,8 +186,10 @@ def _inverse_factor(hessian: NDArray[np.floating]) -> Matrix:
     """Return the upper Cholesky factor U of the inverse of the damped Hessian: `inverse = U^T U`."""
     damped = np.array(hessian, np.float64)
     diagonal = np.einsum("ii->i", damped)
-    diagonal[diagonal == 0] = 1.0
-    diagonal += _DAMPING * diagonal.mean()
+    live = diagonal > 0
+    typical = diagonal[live].mean() if live.any() else 1.0
+    diagonal[~live] = typical
+    diagonal += _DAMPING * typical
     return np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
 
 

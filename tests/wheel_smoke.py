@@ -23,7 +23,7 @@ def main(bundle: str) -> None:
     print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
     export = subprocess.run([command[0], "export", "x", "y"], capture_output=True, text=True, check=False)
     assert export.returncode == 1
-    assert "needs the extra [export]" in export.stderr, export.stderr
+    assert "install this package with its extras" in export.stderr, export.stderr
 
 
 if __name__ == "__main__":

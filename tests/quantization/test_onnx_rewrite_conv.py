@@ -209,3 +209,20 @@ def test_a_channel_with_no_weights_to_speak_of_keeps_its_bias(size: float) -> No
     rewrite_weight(model.graph, weights_of(model)["w"], STATIC, ranges=ranges)
     (actual,) = run(model, x=np.zeros((1, 3, 5, 5), np.float32))
     np.testing.assert_allclose(actual[0, :, 0, 0], bias, rtol=0, atol=1.01 * span.scale)
+
+
+def test_a_bias_that_is_computed_is_added_all_the_same() -> None:
+    """It has no values to quantize beforehand."""
+    weight, half_bias = kernel(4, 3, 3, 3) / 10, kernel(4, seed=1)
+    nodes = [
+        node("Add", ["half_bias", "x_bias"], "b"),
+        node("Conv", ["x", "w", "b"], "h"),
+        node("Identity", ["h"], "y"),
+    ]
+    shapes = {"x": (1, 3, 6, 6), "x_bias": (4,)}
+    model = build(nodes, shapes, ["y"], w=weight, half_bias=half_bias)
+    x, rounded_x = picture(1, 3, 6, 6)
+    exact = convolve(rounded_x, rounded_kernel(weight), 2 * half_bias)
+    span = spanning(exact)
+    rewrite_weight(model.graph, weights_of(model)["w"], STATIC, ranges={"x": INPUT, "h": span})
+    check_on_grid(run(model, x=x, x_bias=half_bias)[0], exact, span)
