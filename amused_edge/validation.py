@@ -105,10 +105,10 @@ def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
     assert parent.parity is not None
     roles = list(parent.graphs)
     sizes = ["| bundle | " + " | ".join(roles) + " | all, MB | share of fp32 |", "|---" * (len(roles) + 3) + "|"]
-    whole = _bytes(bundles[PARENT])
+    whole = bundles[PARENT].manifest.bytes
     for name, bundle in bundles.items():
-        cells = [f"{sum(f.bytes for f in bundle.graph(role).files) / 1e6:.1f}" for role in roles]
-        total = _bytes(bundle)
+        cells = [f"{bundle.graph(role).bytes / 1e6:.1f}" for role in roles]
+        total = bundle.manifest.bytes
         sizes.append(f"| {name} | " + " | ".join(cells) + f" | {total / 1e6:.1f} | {total / whole:.3f} |")
     failed = [f"- {name}: {reason}" for name, reason in failures.items()]
     return "\n".join(
@@ -147,7 +147,3 @@ def _cost(bundle: Bundle) -> BundleFidelity:
 def _data(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
     manifests = {name: json.loads(bundle.manifest.to_json()) for name, bundle in bundles.items()}
     return json.dumps({"schema_version": 1, "bundles": manifests, "failures": failures}, indent=1) + "\n"
-
-
-def _bytes(bundle: Bundle) -> int:
-    return sum(file.bytes for file in bundle.manifest.all_files())

@@ -21,8 +21,12 @@ def psnr(reference: ArrayLike, other: ArrayLike) -> float:
     Several pictures in one array share one mean squared error.
     """
     a, b = _pair(reference, other)
-    error = float(np.mean((a - b) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
+    return decibels(float(np.mean((a - b) ** 2)))
+
+
+def decibels(squared_error: float) -> float:
+    """Return the peak signal-to-noise ratio of a mean squared error."""
+    return math.inf if squared_error == 0 else 10 * math.log10(PEAK**2 / squared_error)
 
 
 def ssim(reference: ArrayLike, other: ArrayLike) -> float:

@@ -3,7 +3,6 @@
 So a token that one would draw otherwise does not send it down another path, and every step can be compared.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks import fidelity
-from amused_edge.benchmarks.images import psnr, ssim
+from amused_edge.benchmarks.images import decibels, psnr, ssim
 from amused_edge.runtime import sampler
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
@@ -151,7 +150,7 @@ class PictureMeter:
             raise ValueError("no picture was compared")
         error = float(np.mean(self._errors))
         return PictureFidelity(
-            psnr=10 * math.log10(255**2 / error) if error else None,
+            psnr=decibels(error) if error else None,
             worst_psnr=min(self._ratios) if error else None,
             ssim=float(np.mean(self._similarities)) if self._similarities else None,
             equal_codes=float(np.mean(self._equal_codes)),

@@ -111,11 +111,8 @@ def _decibels(value: float | None) -> str:
 def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: BundleFidelity) -> Account:
     """Gather the account of a bundle."""
     graphs = made.manifest.graphs
-    sizes = {
-        role: RoleSize(_bytes(parent.manifest.graphs[role].files), _bytes(graph.files))
-        for role, graph in graphs.items()
-    }
-    sizes["bundle"] = RoleSize(_bytes(parent.manifest.all_files()), _bytes(made.manifest.all_files()))
+    sizes = {role: RoleSize(parent.manifest.graphs[role].bytes, graph.bytes) for role, graph in graphs.items()}
+    sizes["bundle"] = RoleSize(parent.manifest.bytes, made.manifest.bytes)
     return Account(
         model=made.manifest.model.name,
         recipe=recipe.to_dict(),
@@ -150,7 +147,3 @@ def beside(out: Path) -> Iterator[Callable[[Account], None]]:
         for path in made:
             path.unlink(missing_ok=True)
         raise
-
-
-def _bytes(files: Any) -> int:
-    return sum(file.bytes for file in files)

@@ -9,7 +9,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.engines.onnx_runtime import session_options
 
 
 class MemoryGraph:
@@ -51,7 +53,6 @@ def _open(model: ir.Model, folder: Path, inner: list[str]) -> ort.InferenceSessi
         proto = ir.to_proto(model).SerializeToString()
     finally:
         del model.graph.outputs[count:]
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options = session_options(EngineOptions())
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     return ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])

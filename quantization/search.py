@@ -50,7 +50,7 @@ def search(
     *,
     max_kl: float | None = None,
     budget: float | None = None,
-    on_stage: Callable[[str, int, int], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> SearchResult:
     """Measure what a recipe does to each weight alone; with a limit, make a mixed recipe of it.
 
@@ -108,7 +108,7 @@ def bundle_bytes(parent: Bundle, plans: dict[str, GraphPlan]) -> int:
     """Return how large a bundle made by these plans is at most: weights as their rules say, the rest as in the parent,
     and what describes each changed weight in its graph.
     """
-    total = sum(file.bytes for file in parent.manifest.all_files())
+    total = parent.manifest.bytes
     for plan in plans.values():
         for name, weight in plan.weights.items():
             rule = plan.rules[name]

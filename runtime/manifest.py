@@ -110,6 +110,11 @@ class GraphEntry:
     derived_tensors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     tensors: dict[str, TensorFormat] = field(default_factory=dict)
 
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(file.bytes for file in self.files)
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -209,6 +214,11 @@ class Manifest:
     def all_files(self) -> list[FileEntry]:
         """Return every file of the bundle but the manifest itself."""
         return [*self.files.values(), *(f for g in self.graphs.values() for f in g.files)]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files but the manifest itself."""
+        return sum(file.bytes for file in self.all_files())
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""

@@ -48,7 +48,7 @@ def export(
         parity = bundle.manifest.parity
         assert parity is not None
         measured = parity.logits
-        size = sum(file.bytes for file in bundle.manifest.all_files()) / 1e6
+        size = bundle.manifest.bytes / 1e6
         click.echo(
             f"{out}: {size:.1f} MB; parity over {measured.rows} rows: mean KL {measured.mean_kl:.1e} nats, "
             f"logits within {measured.max_logit_error:.1e}"

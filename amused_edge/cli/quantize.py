@@ -56,7 +56,7 @@ def quantize(
         mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
         click.echo(f"{out}: {len(result.rows)} weights measured{mixed}")
         return
-    size = sum(file.bytes for file in made.manifest.all_files()) / 1e6
+    size = made.manifest.bytes / 1e6
     assert made.manifest.quantization is not None
     cost = made.manifest.quantization
     psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
