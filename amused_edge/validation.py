@@ -1,7 +1,7 @@
 """The chain on a checkpoint of the user's: export, every recipe, fidelity, in one report."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,12 @@ from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import check_free
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
+from amused_edge.runtime.stages import OnStage
 
 DEFAULT_RECIPES = ("fp16", "w8", "w8a8", "w4")
 
 PARENT = "fp32"
 """Name of the exported bundle in the report's folder."""
-
-OnStage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Checkpoint -> bundle: the whole export, from reading to the recorded parity."""
 
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,14 +27,12 @@ from amused_edge.runtime.manifest import (
 from amused_edge.runtime.measurements import Parity
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.stages import OnStage, Stages
 
 TOOLS = ("amused-edge", "torch", "transformers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 
 OLDEST_ENGINE_TRIED = "1.19.2"
 """`make compat` runs a bundle on this release of ONNX Runtime."""
-
-OnStage = Callable[[str, int, int], None]
-"""Called with what begins now, its number from 0, and how many stages there are."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def export_bundle(
         raise ExportError(f"target is {target!r}; this amused-edge exports to: onnx")
     out, options = Path(out), options or ExportOptions()
     check_free(out)
-    stages = _Stages(on_stage)
+    stages = Stages(on_stage, len(GRAPHS) + 2)
     stages.next("reading the checkpoint")
     checkpoint = open_checkpoint(source, variant=options.variant)
     geometry = _geometry(checkpoint, options)
@@ -117,21 +114,6 @@ def export_bundle(
             )
         )
     return Bundle.open(out)
-
-
-class _Stages:
-    """Counts the stages of an export for whoever watches."""
-
-    TOTAL = len(GRAPHS) + 2
-
-    def __init__(self, on_stage: OnStage | None) -> None:
-        self._on_stage = on_stage
-        self._index = 0
-
-    def next(self, description: str) -> None:
-        if self._on_stage is not None:
-            self._on_stage(description, self._index, self.TOTAL)
-        self._index += 1
 
 
 def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:

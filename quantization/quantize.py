@@ -30,6 +30,7 @@ from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, GraphEntry,
 from amused_edge.runtime.measurements import Quantization
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.stages import OnStage, Stages
 
 TOOLS = ("amused-edge", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
 
@@ -37,9 +38,6 @@ FIDELITY_PROMPTS = 8
 
 OLDEST_ENGINE_FOR_8_BIT_BLOCKS = "1.23.2"
 """`make compat` runs such a bundle on this release; 1.22.1 cannot compute MatMulNBits with 8 bits in float32."""
-
-OnStage = Callable[[str, int, int], None]
-"""Called with what begins now, its number from 0, and how many stages there are."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,8 @@ def quantize_bundle(
     plans = make_plan(parent, chosen)
     verification.verify_once(parent)
     check_finite(plans)
-    stages = _Stages(on_stage, len(plans) + 2)
+    stages = Stages(on_stage, len(plans) + 2)
+    stages.next("calibrating")
     observations = calibrate(parent, plans, chosen, options, stages.detail)
     with account.beside(out) as write_account, new_bundle(out) as writer:
         manifest = _start(parent, writer)
@@ -135,24 +134,6 @@ def quantize_bundle(
     return Bundle.open(out)
 
 
-class _Stages:
-    """Counts stages for whoever watches."""
-
-    def __init__(self, on_stage: OnStage | None, total: int) -> None:
-        self._on_stage = on_stage
-        self._total = total
-        self._index = 0
-
-    def next(self, description: str) -> None:
-        self._index += 1
-        self.detail(description)
-
-    def detail(self, description: str) -> None:
-        """Say more of the stage that runs."""
-        if self._on_stage is not None:
-            self._on_stage(description, self._index, self._total)
-
-
 def calibrate(
     parent: Bundle,
     plans: dict[str, GraphPlan],
@@ -161,7 +142,6 @@ def calibrate(
     report: Callable[[str], None],
 ) -> dict[str, Observations]:
     """Return, by role, what the plans' rules need to know; nothing is drawn where they need nothing."""
-    report("calibrating")
     graphs = {role: (plan.model, watch) for role, plan in plans.items() if (watch := what_to_watch(plan)) is not None}
     if not graphs:
         return {}
@@ -219,7 +199,7 @@ def _measure(
     recipe: Recipe,
     options: QuantizeOptions,
     writer: BundleWriter,
-    stages: _Stages,
+    stages: Stages,
 ) -> tuple[Manifest, BundleFidelity]:
     """Draw the golden picture, compare the new bundle with its parent, and return the finished manifest."""
     stages.next("measuring")

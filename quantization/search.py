@@ -1,7 +1,7 @@
 """The whole of `quantize --sensitivity`: measure every weight alone, write the table, and mix a recipe if asked to."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from amused_edge.runtime import verification
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import new_folder
 from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.stages import OnStage
 
 RECIPE_NAME = "recipe.json"
 
 _DESCRIPTION_BYTES = 1024
 """Room for the nodes, attributes and small tensors of one changed weight; about 550 are used."""
-
-OnStage = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,7 @@ def search(
         plans = make_plan(parent, chosen)
         verification.verify_once(parent)
         check_finite(plans)
+        report("calibrating", 0, 1)
         observations = calibrate(parent, plans, chosen, options, lambda text: report(text, 0, 1))
         meter = DamageMeter(parent, options.measured_prompts, observations)
         try:

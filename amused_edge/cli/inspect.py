@@ -35,9 +35,8 @@ def _show(bundle: "Bundle") -> None:
     click.echo(f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule}")
     click.echo(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
     for role, graph in m.graphs.items():
-        click.echo(
-            f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  stored {graph.stored_precision}, executed {graph.executed_precision}"
-        )
+        precision = f"stored {graph.stored_precision}, executed {graph.executed_precision}"
+        click.echo(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")
     if m.quantization is not None:
         parent = repr(m.quantization.parent[:12])[1:-1]  # text from a file: no line breaks, no control characters
         click.echo(f"recipe      {m.quantization.recipe.get('name')!r}, of the bundle {parent}")
