@@ -1,20 +1,37 @@
 """The command line: exit codes, one-line errors, files."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from amused_edge.runtime.verification import sha256
 
 COMMAND = [str(Path(sys.executable).parent / "amused-edge")]
 
 
 def run(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@contextlib.contextmanager
+def edited_golden(bundle: Path) -> Iterator[dict[str, Any]]:
+    """Give the content of golden.json to change; afterwards the manifest agrees with the file."""
+    golden, manifest = bundle / "golden.json", bundle / "manifest.json"
+    content = json.loads(golden.read_text())
+    yield content
+    golden.write_text(json.dumps(content))
+    entry = json.loads(manifest.read_text())
+    entry["files"]["golden.json"] |= {"bytes": golden.stat().st_size, "sha256": sha256(golden)}
+    manifest.write_text(json.dumps(entry))
 
 
 def fails(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -216,16 +233,8 @@ def test_inspect_finds_damage(bundle_copy: Path, tmp_path: Path) -> None:
 
 
 def test_inspect_fails_when_the_golden_output_is_not_reproduced(bundle_copy: Path, tmp_path: Path) -> None:
-    from amused_edge.runtime.verification import sha256
-
-    golden = bundle_copy / "golden.json"
-    content = json.loads(golden.read_text())
-    content["logits"][0] += 10.0
-    golden.write_text(json.dumps(content))
-    manifest = bundle_copy / "manifest.json"
-    entry = json.loads(manifest.read_text())
-    entry["files"]["golden.json"] |= {"bytes": golden.stat().st_size, "sha256": sha256(golden)}
-    manifest.write_text(json.dumps(entry))
+    with edited_golden(bundle_copy) as content:
+        content["logits"][0] += 10.0
     result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)
     assert result.returncode == 1
     assert "does not reproduce the golden output" in result.stderr
@@ -263,16 +272,8 @@ def test_other_faults_of_the_system_are_one_line_too(demo_bundle: Path, tmp_path
 
 @pytest.mark.parametrize(("name", "value"), [("pixels", 255), ("input_ids", -1)])
 def test_inspect_judges_the_decoder_and_the_tokenizer(bundle_copy: Path, tmp_path: Path, name: str, value: int) -> None:
-    from amused_edge.runtime.verification import sha256
-
-    golden = bundle_copy / "golden.json"
-    content = json.loads(golden.read_text())
-    content[name][1] = abs(value - content[name][1])
-    golden.write_text(json.dumps(content))
-    manifest = bundle_copy / "manifest.json"
-    entry = json.loads(manifest.read_text())
-    entry["files"]["golden.json"] |= {"bytes": golden.stat().st_size, "sha256": sha256(golden)}
-    manifest.write_text(json.dumps(entry))
+    with edited_golden(bundle_copy) as content:
+        content[name][1] = abs(value - content[name][1])
     result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)
     assert result.returncode == 1
     assert "does not reproduce the golden output" in result.stderr
