@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amused_edge.benchmarks.teacher_forcing import BundleFidelity
 from amused_edge.export.bundle_export import ExportOptions, export_bundle
 from amused_edge.quantization import account
 from amused_edge.quantization.named_recipes import load_recipe
@@ -122,7 +121,7 @@ def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
             "",
             "## Export against the checkpoint",
             "",
-            *account.fidelity_table({PARENT: BundleFidelity(parent.parity.logits, parent.parity.pictures)}),
+            *account.fidelity_table({PARENT: parent.fidelity}),
             "",
             "## Size of the graphs, MB",
             "",
@@ -130,17 +129,11 @@ def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
             "",
             "## Recipes against the exported bundle",
             "",
-            *account.fidelity_table({name: _cost(bundle) for name, bundle in made.items()}),
+            *account.fidelity_table({name: bundle.manifest.fidelity for name, bundle in made.items()}),
             *(["", "## Failed", "", *failed] if failed else []),
             "",
         ]
     )
-
-
-def _cost(bundle: Bundle) -> BundleFidelity:
-    quantization = bundle.manifest.quantization
-    assert quantization is not None
-    return BundleFidelity(quantization.logits, quantization.pictures)
 
 
 def _data(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:

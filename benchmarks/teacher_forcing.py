@@ -15,7 +15,7 @@ from amused_edge.runtime import sampler
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.mask_predict import mask_predict
-from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
+from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pipeline import AmusedPipeline
@@ -157,14 +157,6 @@ class PictureMeter:
         )
 
 
-@dataclass(frozen=True)
-class BundleFidelity:
-    """How far a bundle is from the reference bundle."""
-
-    logits: LogitFidelity
-    pictures: PictureFidelity
-
-
 OnPicture = Callable[[int, int], None]
 """(picture that is drawn now, of how many)."""
 
@@ -177,7 +169,7 @@ def compare_bundles(
     *,
     seed: int = 0,
     on_picture: OnPicture | None = None,
-) -> dict[str, BundleFidelity]:
+) -> dict[str, Fidelity]:
     """Draw one picture per prompt with the reference and compare the others on every state and picture.
 
     Every bundle encodes and conditions the prompt itself, so that all of its graphs are measured.
@@ -205,7 +197,7 @@ def compare_bundles(
         for name, meter_of_pictures in pictures.items():
             same = float(np.mean(others[name].encode(expected) == codes))
             meter_of_pictures.add(expected[0], others[name].decode(grid)[0], same)
-    return {name: BundleFidelity(logits[name].result(), pictures[name].result()) for name in others}
+    return {name: Fidelity(logits[name].result(), pictures[name].result()) for name in others}
 
 
 def logit_source(pipeline: AmusedPipeline, prompt: str, settings: SamplerSettings) -> LogitSource:

@@ -5,39 +5,36 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from amused_edge.export import parity, to_onnx
+from amused_edge.export import parity
 from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
-from amused_edge.export.modules.layers import derived_tensors
+from amused_edge.export.target import Target
 from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
-from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.engines import load_graph
 from amused_edge.runtime.manifest import (
     GOLDEN_NAME,
     TOKENIZER_NAME,
-    EngineInfo,
     Geometry,
-    GraphEntry,
     Manifest,
     MicroConditioning,
     ModelInfo,
 )
-from amused_edge.runtime.measurements import Parity
+from amused_edge.runtime.measurements import Parity, Simulated
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.stages import OnStage, Stages
 
-TOOLS = ("amused-edge", "torch", "transformers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy", "tokenizers")
+TOOLS = ("amused-edge", "torch", "transformers", "numpy", "tokenizers")
 
-OLDEST_ENGINE_TRIED = "1.19.2"
-"""`make compat` runs a bundle on this release of ONNX Runtime."""
+TARGETS = ("onnx", "coreml")
 
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What an export may choose.
+    """What an export may choose, whatever its target.
 
     Attributes
     ----------
@@ -64,7 +61,7 @@ def export_bundle(
     out: str | Path,
     options: ExportOptions | None = None,
     *,
-    target: str = "onnx",
+    target: str | Target = "onnx",
     on_stage: OnStage | None = None,
 ) -> Bundle:
     """Convert a checkpoint to a bundle and check that it computes the same.
@@ -76,7 +73,8 @@ def export_bundle(
     out
         The new bundle's folder; must not exist. It appears complete or not at all.
     target
-        "onnx".
+        "onnx" or "coreml", or a `Target` with options of its own, such as
+        `CoreMLTarget(CoreMLOptions(ios=18, precision="float32"))`.
 
     Raises
     ------
@@ -87,8 +85,7 @@ def export_bundle(
     OutputExistsError, BundleError
         `out` exists, or cannot be written.
     """
-    if target != "onnx":
-        raise ExportError(f"target is {target!r}; this amused-edge exports to: onnx")
+    made_for = _target(target) if isinstance(target, str) else target
     out, options = Path(out), options or ExportOptions()
     check_free(out)
     stages = Stages(on_stage, len(GRAPHS) + 2)
@@ -97,23 +94,39 @@ def export_bundle(
     geometry = _geometry(checkpoint, options)
     checkpoint.check()
     with new_bundle(out) as writer:
-        manifest = _start(checkpoint, geometry, options, writer)
+        manifest = _start(checkpoint, geometry, options, made_for, writer)
         errors = {}
         for spec in GRAPHS:
             stages.next(f"exporting {spec.role}")
-            manifest, errors[spec.role] = _export_role(spec, checkpoint, writer, manifest)
+            manifest, errors[spec.role] = _export_role(spec, checkpoint, made_for, writer, manifest)
         stages.next("drawing a picture with the bundle and with the checkpoint")
-        with AmusedPipeline(Bundle(writer.path, manifest), EngineOptions()) as pipeline:
-            logits, pictures, golden = parity.check_generation(checkpoint, pipeline)
-        entry = writer.write_text(GOLDEN_NAME, golden.to_json())
-        writer.write_manifest(
-            replace(
-                manifest,
-                files={**manifest.files, GOLDEN_NAME: entry},
-                parity=Parity(errors, logits, pictures),
+        with AmusedPipeline(Bundle(writer.path, manifest), made_for.engine) as pipeline:
+            logits, pictures, golden = parity.check_generation(
+                checkpoint, pipeline, made_for.tolerances, made_for.golden
             )
+        manifest = replace(
+            manifest, files={**manifest.files, GOLDEN_NAME: writer.write_text(GOLDEN_NAME, golden.to_json())}
         )
+        if made_for.evaluator is None:
+            manifest = replace(manifest, parity=Parity(errors, logits, pictures))
+        else:
+            simulated = Simulated(made_for.evaluator, "checkpoint", errors, logits, pictures)
+            manifest = replace(manifest, simulated=simulated)
+        writer.write_manifest(manifest)
     return Bundle.open(out)
+
+
+def _target(name: str) -> Target:
+    if name == "onnx":
+        from amused_edge.export.onnx_target import OnnxTarget
+
+        return OnnxTarget()
+    if name == "coreml":
+        from amused_edge.export.coreml_target import CoreMLTarget
+        from amused_edge.export.to_coreml import CoreMLOptions
+
+        return CoreMLTarget(CoreMLOptions())
+    raise ExportError(f"target is {name!r}; this amused-edge exports to: {', '.join(TARGETS)}")
 
 
 def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:
@@ -137,11 +150,13 @@ def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:
     )
 
 
-def _start(checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, writer: BundleWriter) -> Manifest:
+def _start(
+    checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, target: Target, writer: BundleWriter
+) -> Manifest:
     """Write the tokenizer and return the manifest of a bundle without graphs."""
     tokenizer = writer.write_text(TOKENIZER_NAME, tokenizer_json(checkpoint.folder / "tokenizer", geometry.text_length))
     return Manifest(
-        target="onnx",
+        target=target.name,
         model=ModelInfo(
             name=options.name or checkpoint.source,
             source=checkpoint.source,
@@ -150,34 +165,25 @@ def _start(checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, w
         geometry=geometry,
         sampler=options.sampler.settings(checkpoint.sampler),
         micro_conditioning=MicroConditioning(),
-        engine=EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED),
+        engine=target.engine_info(),
         files={TOKENIZER_NAME: tokenizer},
         graphs={},
-        tools={name: found for name in TOOLS if (found := _version(name))} | {"python": platform.python_version()},
+        tools={name: found for name in (*TOOLS, *target.tools) if (found := _version(name))}
+        | {"python": platform.python_version()},
     )
 
 
 def _export_role(
-    spec: GraphSpec, checkpoint: Checkpoint, writer: BundleWriter, manifest: Manifest
+    spec: GraphSpec, checkpoint: Checkpoint, target: Target, writer: BundleWriter, manifest: Manifest
 ) -> tuple[Manifest, dict[str, float]]:
     """Write one graph, compare it with its module, and return the manifest with it and the errors."""
     module = spec.build(checkpoint).eval()
     inputs = spec.example(checkpoint, manifest.geometry, EXAMPLE_BATCH)
-    file = f"{spec.role}.onnx"
-    model = to_onnx.export_onnx(module, inputs, spec.outputs, writer.path / file)
-    entry = GraphEntry(
-        files=(writer.entry(file), writer.entry(f"{file}.data")),
-        inputs=to_onnx.tensor_specs(list(model.graph.inputs)),
-        outputs=to_onnx.tensor_specs(list(model.graph.outputs)),
-        stored_precision="float32",
-        executed_precision="float32",
-        derived_tensors=derived_tensors(module),
-    )
-    del model
+    entry = target.write(spec, module, inputs, writer)
     manifest = replace(manifest, graphs={**manifest.graphs, spec.role: entry})
-    graph = load_graph(Bundle(writer.path, manifest), spec.role, EngineOptions())
+    graph = load_graph(Bundle(writer.path, manifest), spec.role, target.engine)
     try:
-        return manifest, parity.check_role(spec, module, graph, inputs)
+        return manifest, parity.check_role(spec, module, graph, inputs, target.tolerances)
     finally:
         graph.close()
 

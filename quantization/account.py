@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amused_edge.benchmarks.teacher_forcing import BundleFidelity
 from amused_edge.quantization.recipes import Recipe
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.manifest import TensorFormat
-from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
+from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
 
 WORST = 10
 """Weights that the page shows."""
@@ -70,9 +69,7 @@ class Account:
         return "\n".join([*rows, "", f"Engine: {self.engine}."])
 
     def _fidelity(self) -> str:
-        return "\n".join(
-            ["## Against the parent", "", *fidelity_table({"": BundleFidelity(self.logits, self.pictures)})]
-        )
+        return "\n".join(["## Against the parent", "", *fidelity_table({"": Fidelity(self.logits, self.pictures)})])
 
     def _worst(self) -> str:
         worst = sorted(self.tensors.items(), key=lambda item: -item[1].error)[:WORST]
@@ -86,7 +83,7 @@ class Account:
         return "\n".join([*rows, "", "Error: root mean square of the change, relative to the weight's."])
 
 
-def fidelity_table(measured: dict[str, BundleFidelity]) -> list[str]:
+def fidelity_table(measured: dict[str, Fidelity]) -> list[str]:
     """Return the lines of a Markdown table, one row per bundle."""
     columns = (
         *("", "pictures", "mean KL, nats", "max KL", "total variation", "top-1", "top-5", "equal draws"),
@@ -108,7 +105,7 @@ def _decibels(value: float | None) -> str:
     return "equal" if value is None else f"{value:.1f}"
 
 
-def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: BundleFidelity) -> Account:
+def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: Fidelity) -> Account:
     """Gather the account of a bundle."""
     graphs = made.manifest.graphs
     sizes = {role: RoleSize(parent.manifest.graphs[role].bytes, graph.bytes) for role, graph in graphs.items()}

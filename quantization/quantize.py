@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from amused_edge.benchmarks.precision_audit import executed_products
 from amused_edge.benchmarks.prompts import BUILT_IN
-from amused_edge.benchmarks.teacher_forcing import BundleFidelity, compare_bundles
+from amused_edge.benchmarks.teacher_forcing import compare_bundles
 from amused_edge.quantization import account
 from amused_edge.quantization.calibration import Observations, observe
 from amused_edge.quantization.errors import QuantizationError
@@ -27,7 +27,7 @@ from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bund
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, GraphEntry, Manifest, TensorFormat
-from amused_edge.runtime.measurements import Quantization
+from amused_edge.runtime.measurements import Fidelity, Quantization
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.stages import OnStage, Stages
@@ -200,7 +200,7 @@ def _measure(
     options: QuantizeOptions,
     writer: BundleWriter,
     stages: Stages,
-) -> tuple[Manifest, BundleFidelity]:
+) -> tuple[Manifest, Fidelity]:
     """Draw the golden picture, compare the new bundle with its parent, and return the finished manifest."""
     stages.next("measuring")
     made = AmusedPipeline(Bundle(writer.path, manifest), EngineOptions())

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 
 from amused_edge.runtime.errors import BundleError, OptionsError
 from amused_edge.runtime.json_fields import Fields
-from amused_edge.runtime.measurements import Parity, Quantization, read_parity, read_quantization
+from amused_edge.runtime.measurements import (
+    Fidelity,
+    Parity,
+    Quantization,
+    Simulated,
+    read_parity,
+    read_quantization,
+    read_simulated,
+)
 from amused_edge.runtime.options import SamplerSettings
 
 SCHEMA_VERSION = 1
@@ -50,13 +58,20 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A named input or output; a dimension is a number, or a name where it is dynamic. Layout is the order of the
-    axes.
+    """A named input or output of a graph, as `Graph` takes or gives it.
+
+    Attributes
+    ----------
+    shape
+        A dimension is a number, or a name where it is dynamic.
+    layout
+        "array"; or "picture" (batch, height, width, 3), which an app hands to Core ML as an image.
     """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+    layout: str = "array"
 
 
 @dataclass(frozen=True)
@@ -170,7 +185,15 @@ class MicroConditioning:
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """The engine that runs the graphs: name, version used to check parity, the oldest version tried."""
+    """The engine that runs the graphs.
+
+    Attributes
+    ----------
+    version
+        The one that parity was checked with; of Core ML, the oldest system that opens the graphs.
+    oldest_tried
+        The oldest version that ran such graphs; "none" where none was to be had.
+    """
 
     name: str
     version: str
@@ -184,7 +207,7 @@ class Manifest:
     Attributes
     ----------
     target
-        "onnx".
+        "onnx" or "coreml".
     sampler
         Default settings of the loop.
     files
@@ -194,9 +217,11 @@ class Manifest:
     tools
         Versions of the packages that made the bundle.
     parity
-        Of a bundle made by export: measured against the checkpoint. None of a quantized one.
+        Of a bundle made by export and run by its engine: measured against the checkpoint. None of a quantized one.
     quantization
         Of a quantized bundle: how it was made and what it cost. None of an exported one.
+    simulated
+        In place of what could not be measured, because the engine does not run on the machine that made the bundle.
     """
 
     target: str
@@ -210,6 +235,7 @@ class Manifest:
     tools: dict[str, str]
     parity: Parity | None = None
     quantization: Quantization | None = None
+    simulated: Simulated | None = None
 
     def all_files(self) -> list[FileEntry]:
         """Return every file of the bundle but the manifest itself."""
@@ -219,6 +245,20 @@ class Manifest:
     def bytes(self) -> int:
         """Size of all files but the manifest itself."""
         return sum(file.bytes for file in self.all_files())
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """What was measured, or else simulated, when the bundle was made.
+
+        Raises
+        ------
+        BundleError
+            Nothing was.
+        """
+        for found in (self.parity, self.quantization, self.simulated):
+            if found is not None and found.logits is not None and found.pictures is not None:
+                return Fidelity(found.logits, found.pictures)
+        raise BundleError(f"{MANIFEST_NAME} says nothing of the bundle's fidelity; make the bundle again")
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
@@ -265,6 +305,7 @@ def _manifest(fields: Fields) -> Manifest:
         tools=fields.get("tools", dict),
         parity=_optional(fields, "parity", read_parity),
         quantization=_optional(fields, "quantization", read_quantization),
+        simulated=_optional(fields, "simulated", read_simulated) if "simulated" in fields else None,
     )
 
 
@@ -285,7 +326,8 @@ def _tensor(fields: Fields) -> TensorSpec:
     shape = fields.get("shape", list)
     if not all(type(side) in (int, str) for side in shape):
         raise BundleError(f"{MANIFEST_NAME}: shape {shape!r} is not a list of numbers and names")
-    return TensorSpec(fields.get("name", str), fields.get("dtype", str), tuple(shape))
+    layout = fields.get("layout", str) if "layout" in fields else "array"
+    return TensorSpec(fields.get("name", str), fields.get("dtype", str), tuple(shape), layout)
 
 
 def _graph(fields: Fields) -> GraphEntry:

@@ -62,6 +62,14 @@ class PictureFidelity:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How far a bundle is from its reference."""
+
+    logits: LogitFidelity
+    pictures: PictureFidelity
+
+
+@dataclass(frozen=True)
 class Parity:
     """What was measured against the source model at export; `docs/bundle.md` has the measures and what is allowed.
 
@@ -87,29 +95,58 @@ class Quantization:
     parent
         SHA-256 of the parent's `manifest.json`.
     logits, pictures
-        Measured against the parent.
+        Measured against the parent; None where no engine can run here what was made, see `Simulated`.
     """
 
     recipe: dict[str, Any]
     parent: str
+    logits: LogitFidelity | None
+    pictures: PictureFidelity | None
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What the NumPy evaluator says that a bundle computes, where its engine could not be run: no measurement of it.
+
+    Attributes
+    ----------
+    evaluator
+        What computed in place of the engine, and how it rounds.
+    reference
+        "checkpoint", of an exported bundle, or "parent", of a quantized one.
+    roles
+        As in `Parity`; empty where the reference is the parent.
+    """
+
+    evaluator: str
+    reference: str
+    roles: dict[str, dict[str, float]]
     logits: LogitFidelity
     pictures: PictureFidelity
 
 
 def read_parity(at: Fields) -> Parity:
     """Parse the manifest's `parity`."""
-    roles = at.table("roles", lambda role: {name: role.get(name, float) for name in role})
-    return Parity(roles, _numbers(LogitFidelity, at.child("logits")), _numbers(PictureFidelity, at.child("pictures")))
+    return Parity(_roles(at), *_fidelity(at))
 
 
 def read_quantization(at: Fields) -> Quantization:
     """Parse the manifest's `quantization`."""
-    return Quantization(
-        at.get("recipe", dict),
-        at.get("parent", str),
-        _numbers(LogitFidelity, at.child("logits")),
-        _numbers(PictureFidelity, at.child("pictures")),
-    )
+    measured = (None, None) if at.raw("logits") is None else _fidelity(at)
+    return Quantization(at.get("recipe", dict), at.get("parent", str), *measured)
+
+
+def read_simulated(at: Fields) -> Simulated:
+    """Parse the manifest's `simulated`."""
+    return Simulated(at.get("evaluator", str), at.get("reference", str), _roles(at), *_fidelity(at))
+
+
+def _roles(at: Fields) -> dict[str, dict[str, float]]:
+    return at.table("roles", lambda role: {name: role.get(name, float) for name in role})
+
+
+def _fidelity(at: Fields) -> tuple[LogitFidelity, PictureFidelity]:
+    return _numbers(LogitFidelity, at.child("logits")), _numbers(PictureFidelity, at.child("pictures"))
 
 
 def _numbers(build: Any, at: Fields) -> Any:

@@ -205,7 +205,7 @@ class AmusedPipeline:
         """Turn pictures (B, H, W, 3) uint8 of the bundle's size into tokens (B, h, w) int64, one at a time."""
         images = _grids("images", images, ndim=4)
         encoder = self.graph("image_encoder")
-        return np.concatenate([encoder({"image": image[None]})["tokens"] for image in images])
+        return np.concatenate([encoder({"image": image[None]})["tokens"] for image in images]).astype(np.int64)
 
     def condition(self, prompts: Sequence[str]) -> Conditioning:
         """Return the denoiser's conditioning of several prompts, one batch row each."""

@@ -6,9 +6,9 @@ stamp.
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 
+from amused_edge.runtime import cache
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.errors import BundleError
 from amused_edge.runtime.manifest import MANIFEST_NAME
@@ -58,17 +58,12 @@ def verify_once(bundle: Bundle) -> None:
 def _marker(bundle: Bundle) -> Path | None:
     """Return the file whose presence says that the bundle was verified; None where there is no home for it."""
     try:
-        return _cache_folder() / _state(bundle)
+        return cache.folder("verified") / state(bundle)
     except RuntimeError:
         return None
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "amused-edge" / "verified"
-
-
-def _state(bundle: Bundle) -> str:
+def state(bundle: Bundle) -> str:
     """Return a name that changes whenever the bundle's path, manifest, or a file's size or time changes."""
     digest = hashlib.sha256((bundle.path / MANIFEST_NAME).read_bytes())
     digest.update(str(bundle.path.resolve()).encode("utf-8", "surrogateescape"))

@@ -51,7 +51,8 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed; install this package with its extras: 'amused-edge[export,quantize]'"
+        extras = "coreml" if error.name == "coremltools" else "export,quantize"
+        return f"{error.name} is not installed; install this package with its extras: 'amused-edge[{extras}]'"
     return " ".join(str(error).split())
 
 

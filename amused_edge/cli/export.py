@@ -1,18 +1,23 @@
 """`amused-edge export`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from amused_edge.cli import options
 from amused_edge.cli.progress import progress
 
+if TYPE_CHECKING:
+    from amused_edge.export.target import Target
+
 
 @click.command()
 @click.argument("checkpoint")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--target", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@click.option("--target", type=click.Choice(["onnx", "coreml"]), default="onnx", show_default=True)
+@click.option("--ios", type=int, help="With --target coreml: the oldest iOS, 16, 17 or 18.  [default: 17]")
+@click.option("--precision", help="With --target coreml: float16 or float32.  [default: float16]")
 @click.option("--height", type=int, help="Of the pictures, in pixels.  [default: the checkpoint's]")
 @click.option("--width", type=int, help="Of the pictures, in pixels.  [default: the checkpoint's]")
 @click.option("--variant", type=click.Choice(["fp16"]), help="Read the checkpoint's half-precision files.")
@@ -23,6 +28,8 @@ def export(
     checkpoint: str,
     out: Path,
     target: str,
+    ios: int | None,
+    precision: str | None,
     height: int | None,
     width: int | None,
     variant: str | None,
@@ -40,16 +47,28 @@ def export(
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
     from amused_edge.runtime.options import GenerationOptions
 
+    if target != "coreml" and (ios is not None or precision is not None):
+        raise click.UsageError("--ios and --precision go with --target coreml")
     sampler = GenerationOptions(steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule)
     chosen = ExportOptions(height, width, sampler, variant, name)
     with progress(quiet) as report:
-        bundle = export_bundle(checkpoint, out, chosen, target=target, on_stage=report)
+        bundle = export_bundle(checkpoint, out, chosen, target=_target(target, ios, precision), on_stage=report)
     if not quiet:
-        parity = bundle.manifest.parity
-        assert parity is not None
-        measured = parity.logits
+        measured = bundle.manifest.fidelity.logits
         size = bundle.manifest.bytes / 1e6
+        how = "parity" if bundle.manifest.simulated is None else "parity of the program, simulated,"
         click.echo(
-            f"{out}: {size:.1f} MB; parity over {measured.rows} rows: mean KL {measured.mean_kl:.1e} nats, "
+            f"{out}: {size:.1f} MB; {how} over {measured.rows} rows: mean KL {measured.mean_kl:.1e} nats, "
             f"logits within {measured.max_logit_error:.1e}"
         )
+
+
+def _target(name: str, ios: int | None, precision: Any) -> "str | Target":
+    """Return a target with the options that were given."""
+    if name != "coreml":
+        return name
+    from amused_edge.export.coreml_target import CoreMLTarget
+    from amused_edge.export.to_coreml import CoreMLOptions
+
+    given = {"ios": ios, "precision": precision}
+    return CoreMLTarget(CoreMLOptions(**{key: value for key, value in given.items() if value is not None}))

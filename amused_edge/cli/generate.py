@@ -36,6 +36,7 @@ from amused_edge.cli.progress import progress
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--negative", default="", help="What to steer away from.")
 @click.option("--threads", type=int, help="Of the engine.  [default: one per core]")
+@options.simulate
 @options.sampler
 @options.quiet
 def generate(
@@ -50,6 +51,7 @@ def generate(
     seed: int,
     negative: str,
     threads: int | None,
+    simulate: Any,
     steps: int | None,
     guidance: float | None,
     temperature: Any,
@@ -72,7 +74,7 @@ def generate(
     chosen = GenerationOptions(
         seed=seed, steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule
     )
-    engine = EngineOptions(threads=threads)
+    engine = EngineOptions(threads=threads, simulate=simulate)
     names = [task.prompts[prompt] for prompt, _ in task.pictures()]
     paths = [sheet] if sheet is not None else _paths(output, names, seed)
     for path in paths:

@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from amused_edge.cli import options
 
 if TYPE_CHECKING:
     from amused_edge.runtime.bundle import Bundle
@@ -14,13 +16,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Check every hash and run the golden input.")
-def inspect(bundle: Path, verify: bool) -> None:
+@options.simulate
+@click.option("--lint", is_flag=True, help="Of a Core ML bundle: what may keep it off the Neural Engine.")
+def inspect(bundle: Path, verify: bool, simulate: Any, lint: bool) -> None:
     """Show what BUNDLE holds and what was measured when it was made."""
     from amused_edge.runtime.bundle import Bundle
 
     opened = Bundle.open(bundle)
     _show(opened)
-    if verify and not _verify(opened):
+    if lint:
+        _lint(opened)
+    if verify and not _verify(opened, simulate):
         click.echo("amused-edge: this engine does not reproduce the golden output; try another engine", err=True)
         sys.exit(1)
 
@@ -40,12 +46,15 @@ def _show(bundle: "Bundle") -> None:
     if m.quantization is not None:
         parent = repr(m.quantization.parent[:12])[1:-1]  # text from a file: no line breaks, no control characters
         click.echo(f"recipe      {m.quantization.recipe.get('name')!r}, of the bundle {parent}")
-        _show_fidelity("fidelity", m.quantization.logits, m.quantization.pictures)
-    if m.parity is None:
-        return
-    for role, errors in m.parity.roles.items():
-        click.echo(f"parity      {role}: {', '.join(f'{name} {error:.1e}' for name, error in errors.items())}")
-    _show_fidelity("parity", m.parity.logits, m.parity.pictures)
+        if m.quantization.logits is not None and m.quantization.pictures is not None:
+            _show_fidelity("fidelity", m.quantization.logits, m.quantization.pictures)
+    if m.simulated is not None:
+        click.echo(f"simulated   by a {repr(m.simulated.evaluator)[1:-1]}; not run by {m.engine.name}")
+    for title, checked in (("parity", m.parity), ("simulated", m.simulated)):
+        if checked is not None:
+            for role, errors in checked.roles.items():
+                click.echo(f"{title:<11} {role}: {', '.join(f'{name} {error:.1e}' for name, error in errors.items())}")
+            _show_fidelity(title, checked.logits, checked.pictures)
 
 
 def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFidelity") -> None:
@@ -57,12 +66,22 @@ def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFideli
     )
 
 
-def _verify(bundle: "Bundle") -> bool:
+def _lint(bundle: "Bundle") -> None:
+    if bundle.manifest.target != "coreml":
+        raise click.UsageError(f"--lint is for Core ML bundles; {bundle.path} is for {bundle.manifest.target!r}")
+    from amused_edge.benchmarks.neural_engine import lint_bundle, table
+
+    for role, findings in lint_bundle(bundle).items():
+        click.echo(f"\n## {role}\n")
+        click.echo("\n".join(table(findings)))
+
+
+def _verify(bundle: "Bundle", simulate: Any) -> bool:
     from amused_edge.runtime import AmusedPipeline, EngineOptions, golden, verification
 
     verification.verify(bundle)
     click.echo("hashes      all right")
-    with AmusedPipeline(bundle, EngineOptions()) as pipeline:
+    with AmusedPipeline(bundle, EngineOptions(simulate=simulate)) as pipeline:
         report = golden.compare(pipeline)
     click.echo(
         f"golden      ids {'equal' if report.same_ids else 'differ'}, logits within {report.logit_error:.1e}, "

@@ -11,6 +11,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 prompts = click.option(
     "--prompts", type=click.Path(path_type=Path), help="Text file, one prompt per line.  [default: 64 built-in ones]"
 )
+simulate = click.option(
+    "--simulate",
+    type=click.Choice(["half", "float"]),
+    help="Compute a Core ML bundle with the NumPy evaluator, on any system: fp16 rounded as stored, or all in float32.",
+)
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 

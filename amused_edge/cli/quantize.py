@@ -57,10 +57,10 @@ def quantize(
         click.echo(f"{out}: {len(result.rows)} weights measured{mixed}")
         return
     size = made.manifest.bytes / 1e6
-    assert made.manifest.quantization is not None
-    cost = made.manifest.quantization
+    cost = made.manifest.fidelity
+    how = "" if made.manifest.simulated is None else ", simulated"
     psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
     click.echo(
-        f"{out}: {size:.1f} MB; against its parent: mean KL {cost.logits.mean_kl:.1e} nats, "
+        f"{out}: {size:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
         f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
     )

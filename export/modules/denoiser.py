@@ -263,9 +263,10 @@ class TransformerLayer(nn.Module):
         self.ff = FeedForward(tensors.child("ff"), width, config.intermediate_size, bias)
 
     def forward(self, x: torch.Tensor, modulation: Pieces, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        y = normalize_rms(x, self.eps) * self.unit * next(modulation) + next(modulation)
+        unit = self.unit.to(x.dtype)
+        y = normalize_rms(x, self.eps) * unit * next(modulation) + next(modulation)
         x = x + self.attn1(y)
-        y = normalize_rms(x, self.eps) * self.unit * next(modulation) + next(modulation)
+        y = normalize_rms(x, self.eps) * unit * next(modulation) + next(modulation)
         x = x + self.attn2(y, key, value)
         y = F.layer_norm(x, x.shape[-1:], eps=self.eps) * next(modulation) + next(modulation)
         return x + self.ff(y)  # type: ignore[no-any-return]

@@ -36,8 +36,11 @@ class ImageDecoder(nn.Module, DerivedTensors):
         self.decoder = Decoder(config, tensors.child("decoder"))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        pixels = self.pixels(tokens) * 255
-        return torch.round(pixels).to(torch.uint8).permute(0, 2, 3, 1)
+        return self.planes(tokens).to(torch.uint8).permute(0, 2, 3, 1)
+
+    def planes(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, h, w) -> (B, 3, H, W) float, whole numbers from 0 to 255."""
+        return torch.round(self.pixels(tokens) * 255)
 
     def pixels(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, h, w) -> (B, 3, H, W) in [0, 1]."""
@@ -61,16 +64,26 @@ class ImageEncoder(nn.Module):
         self.quantize = CodeSearch(config, tensors.child("quantize"))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.quantize(self._latents(image))  # type: ignore[no-any-return]
+        return self._nearest(self._scaled(image))
+
+    def nearest_to_planes(self, planes: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) float from 0 to 255 -> (B, h, w) int64, the nearest codes."""
+        return self._nearest(planes / 255)
 
     def distances(self, image: torch.Tensor) -> torch.Tensor:
         """Euclidean distances to all codes, (B, h, w, codes): not part of the graph, for checks of near-ties."""
         codes: torch.Tensor = self.quantize.embedding.weight.T  # type: ignore[assignment]
-        return torch.cdist(self._latents(image).double(), codes.double())
+        return torch.cdist(self._latents(self._scaled(image)).double(), codes.double())
 
-    def _latents(self, image: torch.Tensor) -> torch.Tensor:
+    def _scaled(self, image: torch.Tensor) -> torch.Tensor:
         scaled = image.to(self.quant_conv.weight.dtype) / 255
-        latents = self.encoder(scaled.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return scaled.permute(0, 3, 1, 2)
+
+    def _nearest(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.quantize(self._latents(pixels))  # type: ignore[no-any-return]
+
+    def _latents(self, pixels: torch.Tensor) -> torch.Tensor:
+        latents = self.encoder(pixels).permute(0, 2, 3, 1)
         return self.quant_conv(latents)  # type: ignore[no-any-return]
 
 

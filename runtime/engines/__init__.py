@@ -1,20 +1,62 @@
 """Engines run graphs. Each has a module of its own that alone imports the engine's library."""
 
+import sys
+
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Graph
 from amused_edge.runtime.engines.options import EngineOptions
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.engines.static_batch import OneByOne, has_static_batch
+from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
 
 __all__ = ["EngineOptions", "Graph", "load_graph"]
 
 
 def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
-    """Load the graph of a role with the engine of the bundle's target."""
-    if bundle.manifest.target == "onnx":
+    """Load the graph of a role with the engine of the bundle's target.
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, or of an unknown target.
+    GraphError
+        The engine is not to be had here, or cannot load the graph.
+    """
+    graph = _load(bundle, role, options)
+    return OneByOne(role, graph) if has_static_batch(bundle.graph(role)) else graph
+
+
+def _load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+    target = bundle.manifest.target
+    if target == "onnx":
+        if options.simulate is not None:
+            raise OptionsError(f"{bundle.path} is for ONNX, whose engine runs here; simulate is for Core ML bundles")
         from amused_edge.runtime.engines.onnx_runtime import OnnxRuntimeGraph
 
         return OnnxRuntimeGraph(bundle, role, options)
+    if target == "coreml":
+        return _load_coreml(bundle, role, options)
     raise BundleError(
-        f"bundle {bundle.path} has the target {bundle.manifest.target!r}, which this amused-edge cannot run; "
-        "upgrade amused-edge"
+        f"bundle {bundle.path} has the target {target!r}, which this amused-edge cannot run; upgrade amused-edge"
     )
+
+
+def _load_coreml(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+    if options.simulate is None and sys.platform != "darwin":
+        raise GraphError(
+            f"{bundle.path} is for Core ML, which runs on Apple's systems only; to compute it here with the NumPy "
+            "evaluator, choose simulate: 'half' or 'float'"
+        )
+    try:
+        if options.simulate is not None:
+            from amused_edge.runtime.engines.mil.graph import MilGraph
+
+            return MilGraph(bundle, role, options)
+        from amused_edge.runtime.engines.coreml import CoreMLGraph
+
+        return CoreMLGraph(bundle, role, options)
+    except ModuleNotFoundError as error:
+        if error.name != "coremltools":
+            raise
+        raise GraphError(
+            "Core ML bundles need coremltools, which is not installed: pip install 'amused-edge[coreml]'"
+        ) from error

@@ -1,9 +1,14 @@
 """Settings of an engine, for speed and memory. Threads and providers may change the last bits of what is computed."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import whole_number
+
+COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
+
+SIMULATIONS = ("half", "float")
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,11 @@ class EngineOptions:
         Keep freed memory for reuse (faster) instead of giving it back after each allocation (smaller).
     memory_pattern
         Plan one block for all intermediate tensors of a run (faster) instead of single allocations.
+    compute_units
+        Of Core ML: "all", "cpu_and_ne" (CPU and Neural Engine), "cpu_and_gpu" or "cpu_only".
+    simulate
+        Run Core ML graphs with the NumPy evaluator, on any system: "half" rounds all fp16 values as they are stored,
+        "float" computes in float32. None: the engine itself, on a Mac.
     spinning
         Let idle threads spin for a while (faster, drains a battery) instead of sleeping.
     """
@@ -29,6 +39,8 @@ class EngineOptions:
     memory_arena: bool = True
     memory_pattern: bool = True
     spinning: bool = True
+    compute_units: str = "all"
+    simulate: Literal["half", "float"] | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None:
@@ -37,3 +49,7 @@ class EngineOptions:
             if isinstance(self.providers, str) or not self.providers:
                 raise OptionsError(f"providers is {self.providers!r}; give a list of names, or None for the CPU")
             object.__setattr__(self, "providers", tuple(self.providers))
+        if self.compute_units not in COMPUTE_UNITS:
+            raise OptionsError(f"compute_units is {self.compute_units!r}; choose {', '.join(COMPUTE_UNITS)}")
+        if self.simulate not in (None, *SIMULATIONS):
+            raise OptionsError(f"simulate is {self.simulate!r}; choose {', '.join(SIMULATIONS)}, or None")

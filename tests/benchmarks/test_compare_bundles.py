@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amused_edge.benchmarks.teacher_forcing import BundleFidelity, compare_bundles, follow, logit_source
+from amused_edge.benchmarks.teacher_forcing import compare_bundles, follow, logit_source
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, load_graph
-from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
+from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.pipeline import AmusedPipeline
 
@@ -54,7 +54,7 @@ def spoilt(bundle: Bundle, spoilt_role: str, change: Callable[[Outputs], Outputs
     return AmusedPipeline(bundle, EngineOptions(), load=load)
 
 
-def compare(reference: AmusedPipeline, other: AmusedPipeline, settings: SamplerSettings = UNGUIDED) -> BundleFidelity:
+def compare(reference: AmusedPipeline, other: AmusedPipeline, settings: SamplerSettings = UNGUIDED) -> Fidelity:
     with other:
         return compare_bundles(reference, {"other": other}, PROMPTS[:1], settings)["other"]
 
@@ -74,7 +74,7 @@ def test_a_bundle_beside_itself_is_exactly_perfect(
             pipeline, others, PROMPTS, settings, seed=3, on_picture=lambda *where: calls.append(where)
         )
     rows = 2 * (256 + int(256 * np.cos(np.pi / 4)))
-    perfect = BundleFidelity(LogitFidelity(2, rows, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0), PERFECT_PICTURES)
+    perfect = Fidelity(LogitFidelity(2, rows, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0), PERFECT_PICTURES)
     assert found == {"same": perfect, "again": perfect}
     assert calls == [(0, 2), (1, 2)]
 

@@ -17,8 +17,11 @@ MAY_IMPORT = {
     "amused_edge": set(ROOMS) | {"cli", "validation"},
 }
 # Library -> the only modules of the runtime that may import it.
-ENGINE_LIBRARIES = {"onnxruntime": {"runtime/engines/onnx_runtime.py"}}
-NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "coremltools", "safetensors"}
+ENGINE_LIBRARIES = {
+    "onnxruntime": {"runtime/engines/onnx_runtime.py"},
+    "coremltools": {"runtime/engines/coreml.py", "runtime/engines/mil/program.py"},
+}
+NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}
 # Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.
 NEVER_IN_QUANTIZATION = {"torch", "transformers", "diffusers", "safetensors", "huggingface_hub"}
 METRICS = ("benchmarks/fidelity.py", "benchmarks/images.py")

@@ -1,0 +1,46 @@
+"""Export for Core ML. Its packages are checked with the NumPy evaluator, because Core ML itself runs on a Mac only."""
+
+from torch import nn
+
+from amused_edge.export.coreml_program import NEVER_HALF
+from amused_edge.export.graphs import GraphSpec, Inputs
+from amused_edge.export.modules.layers import derived_tensors
+from amused_edge.export.parity import HALF_TOLERANCES, Tolerances
+from amused_edge.export.target import Target
+from amused_edge.export.to_coreml import CoreMLOptions, export_coreml, tensor_specs, weight_name
+from amused_edge.runtime.bundle_writer import BundleWriter
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE, package_files, precisions
+from amused_edge.runtime.manifest import EngineInfo, GraphEntry
+
+
+class CoreMLTarget(Target):
+    """See `Target`."""
+
+    name = "coreml"
+    tools = ("coremltools",)
+    engine = EngineOptions(simulate="half")
+    evaluator = EVALUATOR
+    golden = GOLDEN_TOLERANCE
+
+    def __init__(self, options: CoreMLOptions) -> None:
+        self._options = options
+        self.tolerances = HALF_TOLERANCES if options.precision == "float16" else Tolerances()
+
+    def engine_info(self) -> EngineInfo:
+        """See `Target`."""
+        return EngineInfo("coreml", f"iOS {self._options.ios}", "none")
+
+    def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
+        """See `Target`."""
+        folder = f"{spec.role}.mlpackage"
+        program = export_coreml(module, inputs, spec.outputs, writer.path / folder, self._options)
+        half = self._options.precision == "float16" and not isinstance(module, NEVER_HALF)
+        return GraphEntry(
+            files=tuple(writer.entry(file) for file in package_files(writer.path, folder)),
+            inputs=tensor_specs(program, program.inputs),
+            outputs=tensor_specs(program, program.outputs),
+            stored_precision="float16" if half else "float32",
+            executed_precision=precisions(program),
+            derived_tensors={weight_name(name): sources for name, sources in derived_tensors(module).items()},
+        )

@@ -1,0 +1,46 @@
+"""Export for ONNX Runtime."""
+
+from importlib.metadata import version
+
+from torch import nn
+
+from amused_edge.export import to_onnx
+from amused_edge.export.graphs import GraphSpec, Inputs
+from amused_edge.export.modules.layers import derived_tensors
+from amused_edge.export.parity import Tolerances
+from amused_edge.export.target import Target
+from amused_edge.runtime.bundle_writer import BundleWriter
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.golden import Tolerance
+from amused_edge.runtime.manifest import EngineInfo, GraphEntry
+
+OLDEST_ENGINE_TRIED = "1.19.2"
+"""`make compat` runs a bundle on this release of ONNX Runtime."""
+
+
+class OnnxTarget(Target):
+    """See `Target`."""
+
+    name = "onnx"
+    tools = ("onnx", "onnxscript", "onnx-ir", "onnxruntime")
+    engine = EngineOptions()
+    evaluator = None
+    tolerances = Tolerances()
+    golden = Tolerance()
+
+    def engine_info(self) -> EngineInfo:
+        """See `Target`."""
+        return EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED)
+
+    def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
+        """See `Target`."""
+        file = f"{spec.role}.onnx"
+        model = to_onnx.export_onnx(module, inputs, spec.outputs, writer.path / file)
+        return GraphEntry(
+            files=(writer.entry(file), writer.entry(f"{file}.data")),
+            inputs=to_onnx.tensor_specs(list(model.graph.inputs)),
+            outputs=to_onnx.tensor_specs(list(model.graph.outputs)),
+            stored_precision="float32",
+            executed_precision="float32",
+            derived_tensors=derived_tensors(module),
+        )

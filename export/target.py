@@ -1,0 +1,47 @@
+"""What differs between the engines that a checkpoint can be exported for."""
+
+from typing import Protocol
+
+from torch import nn
+
+from amused_edge.export.graphs import GraphSpec, Inputs
+from amused_edge.export.parity import Tolerances
+from amused_edge.runtime.bundle_writer import BundleWriter
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.golden import Tolerance
+from amused_edge.runtime.manifest import EngineInfo, GraphEntry
+
+
+class Target(Protocol):
+    """Writes graphs for one engine, and says how they are checked.
+
+    Attributes
+    ----------
+    name
+        For the manifest.
+    tools
+        Packages whose versions the manifest records.
+    engine
+        What the check runs graphs with.
+    evaluator
+        What it is, if that is not the engine itself; None if it is.
+    tolerances
+        What parity allows.
+    golden
+        What the golden output allows another engine.
+    """
+
+    name: str
+    tools: tuple[str, ...]
+    engine: EngineOptions
+    evaluator: str | None
+    tolerances: Tolerances
+    golden: Tolerance
+
+    def engine_info(self) -> EngineInfo:
+        """Return the manifest's words about the engine."""
+        ...
+
+    def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
+        """Write one graph and return its entry; the module (float32) stays as it is."""
+        ...

@@ -1,0 +1,32 @@
+"""What bundles of Core ML packages say of themselves."""
+
+from collections import Counter
+from pathlib import Path
+
+from amused_edge.runtime.engines.mil.program import Program
+from amused_edge.runtime.golden import Tolerance
+
+EVALUATOR = "NumPy evaluator of Core ML programs, fp16 values rounded as stored, sums in float32"
+
+GOLDEN_TOLERANCE = Tolerance(logits=5e-2, pixels=4)
+"""Apple's processors sum in an order and a precision of their own. A guess until a Mac has run such bundles."""
+
+_NAMES = {"fp16": "float16", "fp32": "float32"}
+
+
+def package_files(folder: Path, package: str) -> list[str]:
+    """Return the files of a package by their paths below `folder`, the package's own manifest first."""
+    files = sorted(file for file in (folder / package).rglob("*") if file.is_file())
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return sorted(names, key=lambda name: name != f"{package}/Manifest.json")
+
+
+def precisions(program: Program) -> str:
+    """Say in which types a program asks for its operations on floats, most first; no engine was watched."""
+    counts = Counter(
+        _NAMES[op.outputs[0].dtype]
+        for op in program.operations
+        if op.operator != "cast" and op.outputs[0].dtype in _NAMES
+    )
+    asked = ", ".join(f"{count} operations in {name}" for name, count in counts.most_common())
+    return f"{asked} (as the program asks)"

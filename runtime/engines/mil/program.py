@@ -1,0 +1,173 @@
+"""A Core ML program as plain data, and how it is read from a saved `.mlpackage`.
+
+Only this module of the evaluator knows coremltools.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.runtime.errors import BundleError
+
+# Its import warns of Apple's frameworks, which other systems do not have, and of versions of torch.
+logging.getLogger("coremltools").setLevel(logging.ERROR)
+import coremltools as ct  # noqa: E402
+from coremltools.converters.mil.frontend.milproto.load import load as load_program  # noqa: E402
+from coremltools.converters.mil.mil import types  # noqa: E402
+
+WEIGHTS = "@model_path/weights/weight.bin"
+"""The only file beside the model from which a program may read."""
+
+FUNCTION = "main"
+
+
+@dataclass(frozen=True)
+class Name:
+    """Refers to a value that an operation gives, an input, or a constant of the program."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """Name, type ("fp16", "fp32", "int32", "bool", ...) and shape of a value."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation.
+
+    Attributes
+    ----------
+    operator
+        For example "linear".
+    arguments
+        By parameter: `Name`, tuple of `Name`, or a constant (number, text, bool or array).
+    """
+
+    operator: str
+    name: str
+    arguments: dict[str, Any]
+    outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant tensor.
+
+    Attributes
+    ----------
+    value
+        As operations see it: compressed weights are expanded.
+    stored
+        "const", or the operation that expands it, for example "constexpr_lut_to_dense".
+    """
+
+    value: NDArray[Any]
+    stored: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """The function of a package, in order of execution.
+
+    Attributes
+    ----------
+    system
+        The oldest system that has its operations, for example "iOS17".
+    pictures
+        Names of the inputs and outputs that are images: (1, 3, height, width) with values of 0 to 255.
+    """
+
+    system: str
+    inputs: tuple[Value, ...]
+    constants: dict[str, Constant]
+    operations: tuple[Operation, ...]
+    outputs: tuple[Value, ...]
+    pictures: frozenset[str]
+
+
+def read_program(package: Path) -> Program:
+    """Read a package.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, or reads from another file than its own weights.
+    """
+    try:
+        model = ct.models.MLModel(str(package), skip_model_load=True)
+        spec = model.get_spec()
+        _check_weights(package, spec)
+        program = load_program(spec, spec.specificationVersion, file_weights_dir=model.weights_dir or "")
+        function = program.functions[FUNCTION]
+    except BundleError:
+        raise
+    except Exception as error:  # protobuf, the blob reader and the loader raise many kinds
+        raise BundleError(
+            f"{package} is no Core ML package that can be read ({_first_line(error)}); copy the bundle again"
+        ) from error
+    constants: dict[str, Constant] = {}
+    operations = tuple(_operations(function, constants))
+    return Program(
+        system=function.opset_version.name,
+        inputs=tuple(_value(var) for var in function.inputs.values()),
+        constants=constants,
+        operations=operations,
+        outputs=tuple(_value(var) for var in function.outputs),
+        pictures=frozenset(
+            feature.name
+            for feature in (*spec.description.input, *spec.description.output)
+            if feature.type.WhichOneof("Type") == "imageType"
+        ),
+    )
+
+
+def _operations(function: Any, constants: dict[str, Constant]) -> Iterator[Operation]:
+    """Yield what is to be computed; constant tensors go into `constants`."""
+    for op in function.operations:
+        if op.op_type.startswith("constexpr_"):
+            constants[op.outputs[0].name] = Constant(np.asarray(op.materialized_val_inference()), op.op_type)
+        elif op.op_type == "const":
+            value = op.outputs[0].val
+            if isinstance(value, np.ndarray):
+                constants[op.outputs[0].name] = Constant(value, "const")
+        else:
+            arguments = {name: _argument(given, constants) for name, given in op.inputs.items() if given is not None}
+            yield Operation(op.op_type, op.name, arguments, tuple(_value(var) for var in op.outputs))
+
+
+def _argument(given: Any, constants: dict[str, Constant]) -> Any:
+    if isinstance(given, list | tuple):
+        return tuple(Name(var.name) for var in given)
+    if given.name in constants or given.val is None:
+        return Name(given.name)
+    return given.val.item() if isinstance(given.val, np.generic) else given.val
+
+
+def _value(var: Any) -> Value:
+    return Value(var.name, types.builtin_to_string(var.dtype), tuple(int(side) for side in var.shape))
+
+
+def _check_weights(package: Path, spec: Any) -> None:
+    """The program may read values only from the package's own weights."""
+    for block in spec.mlProgram.functions[FUNCTION].block_specializations.values():
+        for op in block.operations:
+            held = [*op.attributes.values(), *(b.value for a in op.inputs.values() for b in a.arguments)]
+            for value in held:
+                file = value.blobFileValue.fileName
+                if file not in ("", WEIGHTS):
+                    raise BundleError(f"{package} reads weights from {file!r}, outside of it; do not use this bundle")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
