@@ -9,7 +9,7 @@ from typing import Any
 
 from amused_edge.quantization.recipes import Recipe
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.manifest import TensorFormat
+from amused_edge.runtime.manifest import Manifest, TensorFormat
 from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
 
 WORST = 10
@@ -113,13 +113,19 @@ def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: Fidelity) -> Ac
     return Account(
         model=made.manifest.model.name,
         recipe=recipe.to_dict(),
-        engine=f"{made.manifest.engine.name} {made.manifest.tools['onnxruntime']}",
+        engine=_engine(made.manifest),
         sizes=sizes,
         executed={role: graph.executed_precision for role, graph in graphs.items()},
         logits=fidelity.logits,
         pictures=fidelity.pictures,
         tensors={f"{role}/{name}": made for role, graph in graphs.items() for name, made in graph.tensors.items()},
     )
+
+
+def _engine(manifest: Manifest) -> str:
+    if manifest.simulated is not None:
+        return f"none; simulated by a {manifest.simulated.evaluator}"
+    return f"{manifest.engine.name} {manifest.engine.version}"
 
 
 def paths(out: Path) -> tuple[Path, Path]:

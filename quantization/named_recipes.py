@@ -1,9 +1,10 @@
-"""The recipes that have a name, and why they are as they are."""
+"""The recipes that have a name, for ONNX bundles, and why they are as they are; and how a recipe is found."""
 
 import json
 from pathlib import Path
 
 from amused_edge.quantization.errors import RecipeError
+from amused_edge.quantization.named_coreml_recipes import COREML_RECIPES
 from amused_edge.quantization.recipes import Calibration, Recipe, Rule
 
 _COMMON = (
@@ -92,8 +93,22 @@ W4 = Recipe(
 RECIPES = {recipe.name: recipe for recipe in (FP16, W8, W8A8, W8A8_BLOCKS, W4)}
 
 
-def load_recipe(source: str | Path | Recipe) -> Recipe:
+_NOT_FOR_COREML = {
+    "fp16": "Core ML bundles are exported in halves",
+    **dict.fromkeys(
+        ("w8a8", "w8a8-blocks"),
+        "8-bit activations need ranges that coremltools measures by running Core ML, which takes a Mac",
+    ),
+}
+
+
+def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
     """Return a recipe: as it is, by its name, or from a JSON file.
+
+    Parameters
+    ----------
+    target
+        Of the bundle: "onnx" or "coreml". A name stands for another recipe with each.
 
     Raises
     ------
@@ -102,11 +117,16 @@ def load_recipe(source: str | Path | Recipe) -> Recipe:
     """
     if isinstance(source, Recipe):
         return source
-    if isinstance(source, str) and source in RECIPES:
-        return RECIPES[source]
+    named = COREML_RECIPES if target == "coreml" else RECIPES
+    if isinstance(source, str) and source in named:
+        return named[source]
+    if target == "coreml" and source in _NOT_FOR_COREML:
+        raise RecipeError(
+            f"recipe {source!r} is not for Core ML: {_NOT_FOR_COREML[str(source)]}; choose {', '.join(named)}"
+        )
     path = Path(source)
     if path.suffix != ".json":
-        raise RecipeError(f"there is no recipe {str(source)!r}; choose {', '.join(RECIPES)}, or give a FILE.json")
+        raise RecipeError(f"there is no recipe {str(source)!r}; choose {', '.join(named)}, or give a FILE.json")
     try:
         return Recipe.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except RecipeError as error:  # a ValueError too

@@ -62,19 +62,13 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
     """
     check_parent(bundle)
     plans = {role: read_weights(bundle, role) for role in bundle.manifest.graphs}
-    for rule in recipe.rules:
-        if not any(
-            rule.matches(role, weight.names, weight.operator)
-            for role, plan in plans.items()
-            for weight in plan.weights.values()
-        ):
-            what = "weight" if rule.operator is None else f"weight of a {rule.operator}"
-            raise RecipeError(
-                f"recipe {recipe.name!r}: the pattern {rule.tensors!r} matches no {what}; patterns are matched with "
-                "ROLE/NAME, for example denoiser/transformer_layers.0.ff.net.2.weight"
-            )
+    recipe.check_matches(
+        (role, weight.names, weight.operator) for role, plan in plans.items() for weight in plan.weights.values()
+    )
     for role, plan in plans.items():
         plan.rules = {name: recipe.rule(role, weight.names, weight.operator) for name, weight in plan.weights.items()}
+        for name, weight in plan.weights.items():
+            plan.rules[name].check_fits(role, name, weight.operator)
         _check_half(recipe, plan)
     return plans
 
@@ -93,7 +87,12 @@ def check_finite(plans: dict[str, GraphPlan]) -> None:
 def check_parent(bundle: Bundle) -> None:
     """Raise `QuantizationError` unless a bundle is one that export wrote, for ONNX."""
     if bundle.manifest.target != "onnx":
-        raise QuantizationError(f"{bundle.path} is for {bundle.manifest.target!r}; recipes are for ONNX bundles")
+        raise QuantizationError(f"{bundle.path} is for {bundle.manifest.target!r}; this is done with ONNX bundles only")
+    check_unquantized(bundle)
+
+
+def check_unquantized(bundle: Bundle) -> None:
+    """Raise `QuantizationError` if a bundle is quantized already."""
     if bundle.manifest.quantization is not None:
         name = bundle.manifest.quantization.recipe.get("name")
         raise QuantizationError(

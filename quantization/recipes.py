@@ -1,7 +1,7 @@
 """Recipes: which weight is stored in how many bits and computed with how. Data, not code: a recipe is a JSON file.
 
-A recipe is a list of rules; a weight follows the first whose pattern and operator fit, and stays float32 if none does.
-Biases, norm weights and what is no factor of a product stay float32 (half, where a graph computes in halves).
+A recipe is a list of rules; a weight follows the first whose pattern and operator fit, and stays as it is if none does.
+Biases, norm weights and what is no factor of a product stay too (halves, where a graph computes in halves).
 """
 
 import fnmatch
@@ -18,7 +18,7 @@ Rounding = Literal["nearest", "feedback"]
 Ranges = Literal["minmax", "percentile", "mse"]
 
 _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
-    "float": ({4, 8, 16, 32}, {"matmul", "conv", "table"}),
+    "float": ({4, 6, 8, 16, 32}, {"matmul", "conv", "table"}),
     "half": ({16}, {"matmul", "conv", "table"}),
     "dynamic": ({8}, {"matmul"}),
     "blockwise": ({4, 8}, {"matmul"}),
@@ -37,14 +37,14 @@ class Rule:
     ----------
     tensors
         Pattern (`*`, `?`, `[...]`) of ROLE/NAME, for example "denoiser/*.ff.net.2.weight"; NAME is the graph's or the
-        checkpoint's.
+        checkpoint's. Dots and underscores are the same, because Core ML's names have no dots.
     operator
         "matmul", "conv" (convolutions) or "table" (looked up by row); None: any.
     bits
-        4, 8, 16 or 32 (left as it is). 4 bits are for matmuls.
+        4, 6, 8, 16 or 32 (left as it is). With ONNX, 4 bits are for matmuls; 6 bits are for palettes.
     block
         Of a matmul: how many inputs share a scale, a power of two from 16 on; None: all inputs of an output channel.
-        Convolutions have one scale per output channel, tables one per row.
+        Convolutions have one scale per output channel, tables one per row. With Core ML, blocks need iOS 18.
     symmetric
         Of blocks: zero points fixed in the middle, and not stored.
     activations
@@ -53,6 +53,10 @@ class Rule:
         run time; "static": 8-bit, one scale per tensor, from calibration.
     rounding
         "nearest", or "feedback" (GPTQ, needs calibration): of a matmul's blocks; all else is rounded to nearest.
+    palette
+        Codes are places in a list of 2^bits values (k-means), not multiples of a scale. Core ML has that.
+    group
+        Of a palette: how many output channels share one; None: all. Before iOS 18 all do.
     """
 
     tensors: str
@@ -62,14 +66,17 @@ class Rule:
     symmetric: bool = False
     activations: Activations = "float"
     rounding: Rounding = "nearest"
+    palette: bool = False
+    group: int | None = None
 
     def __post_init__(self) -> None:
         where = f"rule {self.tensors!r}"
         _one_of(where, "operator", self.operator, (None, *get_args(Operator)))
         _one_of(where, "activations", self.activations, get_args(Activations))
         _one_of(where, "rounding", self.rounding, get_args(Rounding))
-        _one_of(where, "bits", self.bits, (4, 8, 16, 32))
+        _one_of(where, "bits", self.bits, (4, 6, 8, 16, 32))
         _one_of(where, "symmetric", self.symmetric, (True, False))
+        _one_of(where, "palette", self.palette, (True, False))
         bits, operators = _COMPUTE[self.activations]
         if self.bits not in bits:
             choices = ", ".join(str(b) for b in sorted(bits))
@@ -77,6 +84,7 @@ class Rule:
         if self.operator is not None and self.operator not in operators:
             raise RecipeError(f"{where}: {self.activations!r} activations are not for {self.operator}")
         self._check_block(where)
+        self._check_palette(where)
 
     def _check_block(self, where: str) -> None:
         if self.block is not None:
@@ -88,15 +96,27 @@ class Rule:
         if self.rounding == "feedback" and self.block is None:
             raise RecipeError(f"{where}: rounding 'feedback' is for blocks; give a block")
 
+    def _check_palette(self, where: str) -> None:
+        if self.palette:
+            if self.bits > 8 or self.activations != "float" or self.block is not None or self.rounding != "nearest":
+                raise RecipeError(f"{where}: a palette has up to 8 bits, 'float' activations, no block, no feedback")
+        elif self.bits == 6 or self.group is not None:
+            raise RecipeError(f'{where}: 6 bits and groups are for palettes; add "palette": true')
+        if self.group is not None and (type(self.group) is not int or self.group < 1):
+            raise RecipeError(f"{where}: group is {self.group!r}; give a whole number of output channels from 1 on")
+
     def matches(self, role: str, names: Iterable[str], operator: Operator) -> bool:
         """Say whether a weight falls under the rule."""
         fits = self.operator in (None, operator)
-        return fits and any(fnmatch.fnmatchcase(f"{role}/{name}", self.tensors) for name in names)
+        pattern = self.tensors.replace(".", "_")
+        return fits and any(fnmatch.fnmatchcase(f"{role}/{name}".replace(".", "_"), pattern) for name in names)
 
     def check_fits(self, role: str, name: str, operator: Operator) -> None:
-        """Raise `RecipeError` if the rule cannot be applied to a weight that it matches."""
+        """Raise `RecipeError` if the rule cannot be applied to a weight of an ONNX graph that it matches."""
         weight, message = f"{role}/{name}, a {operator}", None
-        if operator not in _COMPUTE[self.activations][1]:
+        if self.palette:
+            message = "a palette"
+        elif operator not in _COMPUTE[self.activations][1]:
             message = f"{self.activations!r} activations"
         elif self.bits == 4 and operator != "matmul":
             message = "4 bits"
@@ -160,12 +180,22 @@ class Recipe:
             )
 
     def rule(self, role: str, names: Sequence[str], operator: Operator) -> Rule:
-        """Return what a weight follows, and check that it can be applied."""
+        """Return what a weight follows."""
         for rule in self.rules:
             if rule.matches(role, names, operator):
-                rule.check_fits(role, names[0], operator)
                 return rule
         return Rule(f"{role}/{names[0]}")
+
+    def check_matches(self, weights: Iterable[tuple[str, Sequence[str], Operator]]) -> None:
+        """Raise `RecipeError` if a rule matches none of the weights, each given as (role, names, operator)."""
+        known = list(weights)
+        for rule in self.rules:
+            if not any(rule.matches(*weight) for weight in known):
+                what = "weight" if rule.operator is None else f"weight of a {rule.operator}"
+                raise RecipeError(
+                    f"recipe {self.name!r}: the pattern {rule.tensors!r} matches no {what}; patterns are matched with "
+                    "ROLE/NAME, for example denoiser/transformer_layers.0.ff.net.2.weight"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a recipe file; what equals its default is left out."""

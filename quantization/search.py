@@ -5,8 +5,9 @@ from pathlib import Path
 
 from amused_edge.quantization.mixing import Mixer
 from amused_edge.quantization.named_recipes import load_recipe
-from amused_edge.quantization.plan import GraphPlan, check_finite, make_plan
-from amused_edge.quantization.quantize import QuantizeOptions, calibrate
+from amused_edge.quantization.onnx_target import calibrate
+from amused_edge.quantization.options import QuantizeOptions
+from amused_edge.quantization.plan import GraphPlan, check_finite, check_parent, make_plan
 from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.quantization.sensitivity import DamageMeter, Row, measure_each, stored_bytes
 from amused_edge.quantization.sensitivity_table import write_table
@@ -73,9 +74,10 @@ def search(
         if value is not None and not value > 0:
             raise OptionsError(f"{name} is {value}; it must be above 0")
     options = options or QuantizeOptions()
-    chosen = options.adapt(load_recipe(recipe))
     report = on_stage or (lambda *_: None)
     parent = Bundle.open(source)
+    check_parent(parent)
+    chosen = options.adapt(load_recipe(recipe))
     with new_folder(Path(out)) as folder:
         plans = make_plan(parent, chosen)
         verification.verify_once(parent)

@@ -81,9 +81,10 @@ class TensorFormat:
     Attributes
     ----------
     bits
-        Per stored value: 4, 8, 16 or 32.
+        Per stored value: 4, 6, 8, 16 or 32.
     block
-        How many values along the inputs share a scale; None: all of an output channel (of a row, in a table).
+        How many values along the inputs share a scale; None: all of an output channel (of a row, in a table). Of a
+        palette: how many output channels share it; None: all.
     activations
         What the other factor of the product is computed in: "float32", "float16"; "uint8" with one scale for the whole
         tensor, taken at run time ("dynamic uint8") or at calibration ("static uint8"); "dynamic int8" with a scale per
@@ -92,6 +93,8 @@ class TensorFormat:
         What computes with it.
     error
         Root mean square of what rounding changed, relative to that of the weight's values.
+    codes
+        "scaled": multiples of a scale; "palette": places in a list of values.
     """
 
     bits: int
@@ -99,6 +102,7 @@ class TensorFormat:
     activations: str
     operator: str
     error: float
+    codes: str = "scaled"
 
 
 @dataclass(frozen=True)
@@ -354,6 +358,7 @@ def _tensor_format(fields: Fields) -> TensorFormat:
         fields.get("activations", str),
         fields.get("operator", str),
         fields.get("error", float),
+        fields.get("codes", str) if "codes" in fields else "scaled",
     )
 
 

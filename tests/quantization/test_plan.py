@@ -157,5 +157,5 @@ def test_a_quantized_bundle_is_refused(tiny_bundle: Bundle) -> None:
 
 def test_a_bundle_for_another_engine_is_refused(tiny_bundle: Bundle) -> None:
     other = replace(tiny_bundle, manifest=replace(tiny_bundle.manifest, target="coreml"))
-    with pytest.raises(QuantizationError, match="is for 'coreml'; recipes are for ONNX bundles"):
+    with pytest.raises(QuantizationError, match="is for 'coreml'; this is done with ONNX bundles only"):
         make_plan(other, RECIPES["w8"])

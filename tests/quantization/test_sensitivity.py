@@ -9,8 +9,9 @@ import pytest
 
 from amused_edge.quantization.errors import RecipeError
 from amused_edge.quantization.onnx_apply import apply
+from amused_edge.quantization.onnx_target import calibrate
 from amused_edge.quantization.plan import make_plan, read_weights
-from amused_edge.quantization.quantize import QuantizeOptions, calibrate, quantize_bundle
+from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes import Calibration, Recipe, Rule
 from amused_edge.quantization.search import search
 from amused_edge.quantization.sensitivity import Damage, DamageMeter, measure_each, stored_bytes

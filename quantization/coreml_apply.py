@@ -1,0 +1,100 @@
+"""Compresses the weights of a Core ML package: coremltools writes the formats, the values are chosen here."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.quantization.coreml_weights import Weight
+from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.palettes import palette
+from amused_edge.quantization.recipes import Rule
+from amused_edge.runtime.engines.mil.program import Name, Program, read_program
+from amused_edge.runtime.manifest import TensorFormat
+
+logging.getLogger("coremltools").setLevel(logging.ERROR)
+import coremltools as ct  # noqa: E402
+from coremltools.optimize import coreml as compression  # noqa: E402
+
+_DEBUG_FILE = "executorch_debug_handle_mapping.json"
+
+
+def compress(source: Path, out: Path, weights: dict[str, Weight], rules: dict[str, Rule]) -> dict[str, TensorFormat]:
+    """Write the package `out`: that of `source` with its weights as their rules say.
+
+    Returns
+    -------
+    What each weight became.
+
+    Raises
+    ------
+    QuantizationError
+        A weight was not compressed as asked.
+    """
+    palettes = {name: _palettes(rules[name]) for name in weights if rules[name].palette}
+    scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
+    with _quiet():
+        model = ct.models.MLModel(str(source), skip_model_load=True)
+        if scaled:
+            model = compression.linear_quantize_weights(model, compression.OptimizationConfig(op_name_configs=scaled))
+        if palettes:
+            model = compression.palettize_weights(model, compression.OptimizationConfig(op_name_configs=palettes))
+        model.save(str(out))
+    (out / _DEBUG_FILE).unlink(missing_ok=True)
+    made = read_program(out)
+    return {name: _format(weight, rules[name], made) for name, weight in weights.items()}
+
+
+def _scales(rule: Rule) -> Any:
+    """One scale per output channel, or per block of inputs."""
+    blocks = {"granularity": "per_block", "block_size": rule.block} if rule.block else {"granularity": "per_channel"}
+    return compression.OpLinearQuantizerConfig(
+        mode="linear_symmetric", dtype=f"int{rule.bits}", weight_threshold=0, **blocks
+    )
+
+
+def _palettes(rule: Rule) -> Any:
+    """One palette for the weight, or one per group of output channels."""
+
+    def choose(weight: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
+        found = palette(weight, rule.bits)
+        return found.values, found.indices.reshape(-1)
+
+    groups = {"granularity": "per_grouped_channel", "group_size": rule.group} if rule.group else {}
+    return compression.OpPalettizerConfig(mode="custom", lut_function=choose, weight_threshold=0, **groups)
+
+
+def _format(weight: Weight, rule: Rule, made: Program) -> TensorFormat:
+    """Say what a weight became, from the package as it was written."""
+    user, parameter = weight.place
+    arguments = next((op.arguments for op in made.operations if op.name == user), {})
+    reference = arguments.get(parameter)
+    constant = made.constants.get(reference.name) if isinstance(reference, Name) else None
+    if constant is None or (constant.stored == "const") != (rule.bits == 32):
+        raise QuantizationError(f"{weight.name} was not written as rule {rule.tensors!r} says; use coremltools 9")
+    width = 16 if weight.value.dtype == np.float16 else 32
+    return TensorFormat(
+        bits=width if rule.bits == 32 else rule.bits,
+        block=rule.group if rule.palette else rule.block,
+        activations=f"float{width}",
+        operator=weight.kind,
+        error=_error(weight.value, constant.value),
+        codes="palette" if rule.palette else "scaled",
+    )
+
+
+def _error(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
+    reference = before.astype(np.float64)
+    power = float(np.sqrt(np.mean(reference**2)))
+    return float(np.sqrt(np.mean((after - reference) ** 2))) / power if power else 0.0
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
