@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.engines.mil.graph import package
+from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import Name, Program, Value, read_program
 
 MAX_RANK = 5

@@ -10,7 +10,8 @@ from amused_edge.export.target import Target
 from amused_edge.export.to_coreml import CoreMLOptions, export_coreml, tensor_specs, weight_name
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
-from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE, package_files, precisions
+from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE, precisions
+from amused_edge.runtime.engines.mil.package import package_files
 from amused_edge.runtime.manifest import EngineInfo, GraphEntry
 
 

@@ -1,10 +1,6 @@
 """Writes a torch module as a Core ML `.mlpackage`."""
 
-import contextlib
 import hashlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,21 +14,15 @@ from torch import nn
 from amused_edge.export.coreml_program import trace
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
+from amused_edge.runtime.engines.mil.program import Program, Value, read_program
+from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
 from amused_edge.runtime.manifest import TensorSpec
-
-logging.getLogger("coremltools").setLevel(logging.ERROR)
-import coremltools as ct  # noqa: E402
-
-from amused_edge.runtime.engines.mil.program import Program, Value, read_program  # noqa: E402
 
 Precision = Literal["float16", "float32"]
 PRECISIONS: tuple[Precision, ...] = ("float16", "float32")
 SYSTEMS = {16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
 FLOAT32_OUTPUTS = ("logits",)
 """What the sampler reads, in its own type. What goes from graph to graph stays as it is computed."""
-
-_DEBUG_FILE = "executorch_debug_handle_mapping.json"
-"""Written beside the model for a debugger; no part of the package."""
 
 _DTYPES = {"fp16": "float16", "fp32": "float32", "int32": "int32"}
 
@@ -81,7 +71,7 @@ def export_coreml(
     half = options.precision == "float16"
     layer_norms = ct.transform.FP16ComputePrecision(op_selector=lambda op: op.op_type == "layer_norm")
     common: dict[str, Any] = {"minimum_deployment_target": SYSTEMS[options.ios], "skip_model_load": True}
-    with _quiet():
+    with quietly():
         program = trace(module, example, half=half)
         mil = ct.convert(
             program,
@@ -100,7 +90,6 @@ def export_coreml(
             **common,
         )
         package.save(str(path))
-    (path / _DEBUG_FILE).unlink(missing_ok=True)
     return read_program(path)
 
 
@@ -166,11 +155,3 @@ def _digest(value: NDArray[Any]) -> bytes:
     digest = hashlib.sha256(f"{value.dtype}{value.shape}".encode())
     digest.update(np.ascontiguousarray(value).data)
     return digest.digest()
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converter's bars and warnings off the terminal; errors still come as exceptions."""
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield

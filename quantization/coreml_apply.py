@@ -1,9 +1,5 @@
 """Compresses the weights of a Core ML package: coremltools writes the formats, the values are chosen here."""
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +11,10 @@ from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.palettes import palette
 from amused_edge.quantization.recipes import Rule
 from amused_edge.runtime.engines.mil.program import Name, Program, read_program
+from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
 from amused_edge.runtime.manifest import TensorFormat
 
-logging.getLogger("coremltools").setLevel(logging.ERROR)
-import coremltools as ct  # noqa: E402
-from coremltools.optimize import coreml as compression  # noqa: E402
-
-_DEBUG_FILE = "executorch_debug_handle_mapping.json"
+compression = ct.optimize.coreml
 
 
 def compress(source: Path, out: Path, weights: dict[str, Weight], rules: dict[str, Rule]) -> dict[str, TensorFormat]:
@@ -38,14 +31,13 @@ def compress(source: Path, out: Path, weights: dict[str, Weight], rules: dict[st
     """
     palettes = {name: _palettes(rules[name]) for name in weights if rules[name].palette}
     scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
-    with _quiet():
+    with quietly():
         model = ct.models.MLModel(str(source), skip_model_load=True)
         if scaled:
             model = compression.linear_quantize_weights(model, compression.OptimizationConfig(op_name_configs=scaled))
         if palettes:
             model = compression.palettize_weights(model, compression.OptimizationConfig(op_name_configs=palettes))
         model.save(str(out))
-    (out / _DEBUG_FILE).unlink(missing_ok=True)
     made = read_program(out)
     return {name: _format(weight, rules[name], made) for name, weight in weights.items()}
 
@@ -92,9 +84,3 @@ def _error(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
     reference = before.astype(np.float64)
     power = float(np.sqrt(np.mean(reference**2)))
     return float(np.sqrt(np.mean((after - reference) ** 2))) / power if power else 0.0
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield

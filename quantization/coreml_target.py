@@ -14,8 +14,8 @@ from amused_edge.quantization.target import Target, describe_bits
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
-from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE, package_files
-from amused_edge.runtime.engines.mil.graph import package
+from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE
+from amused_edge.runtime.engines.mil.package import package, package_files
 from amused_edge.runtime.engines.mil.program import read_program
 from amused_edge.runtime.golden import Tolerance
 from amused_edge.runtime.manifest import EngineInfo, GraphEntry, Manifest

@@ -71,7 +71,8 @@ def _start(points: NDArray[np.float64], counts: NDArray[np.int64], size: int) ->
     density, edges = np.histogram(points, bins=16 * size, weights=counts)
     mass = np.concatenate([[0.0], np.cumsum(np.cbrt(density))])
     wanted = (np.arange(size) + 0.5) / size * mass[-1]
-    return np.interp(wanted, mass, edges)
+    start: NDArray[np.float64] = np.interp(wanted, mass, edges)
+    return start
 
 
 def _lloyd(

@@ -4,7 +4,6 @@ It has not been run by us: `docs/verify-on-mac.md` tells how to check it.
 """
 
 import contextlib
-import logging
 import os
 import platform
 import secrets
@@ -19,12 +18,11 @@ from PIL import Image
 from amused_edge.runtime import cache, verification
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.engines.mil.package import package
+from amused_edge.runtime.engines.mil.quiet_coremltools import ct
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.manifest import GraphEntry, TensorSpec
-
-logging.getLogger("coremltools").setLevel(logging.ERROR)
-import coremltools as ct  # noqa: E402
 
 _UNITS = {
     "all": ct.ComputeUnit.ALL,
@@ -90,7 +88,6 @@ def _compiled(bundle: Bundle, role: str) -> Path:
 
     It appears complete or not at all, so that several processes may compile at once.
     """
-    package = bundle.file(bundle.graph(role).files[0]).parent
     place = cache.folder("compiled") / f"{verification.state(bundle)[:32]}-{platform.mac_ver()[0]}"
     compiled = place / f"{role}.mlmodelc"
     if compiled.exists():
@@ -98,7 +95,7 @@ def _compiled(bundle: Bundle, role: str) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     partial = place / f".{role}-{os.getpid()}-{secrets.token_hex(4)}.mlmodelc"
     try:
-        ct.models.utils.compile_model(str(package), str(partial))
+        ct.models.utils.compile_model(str(package(bundle, role)), str(partial))
         with contextlib.suppress(OSError):  # another process was faster
             partial.rename(compiled)
     finally:

@@ -19,7 +19,7 @@ MAY_IMPORT = {
 # Library -> the only modules of the runtime that may import it.
 ENGINE_LIBRARIES = {
     "onnxruntime": {"runtime/engines/onnx_runtime.py"},
-    "coremltools": {"runtime/engines/coreml.py", "runtime/engines/mil/program.py"},
+    "coremltools": {"runtime/engines/mil/quiet_coremltools.py"},
 }
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}
 # Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.

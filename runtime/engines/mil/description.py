@@ -1,7 +1,6 @@
 """What bundles of Core ML packages say of themselves."""
 
 from collections import Counter
-from pathlib import Path
 
 from amused_edge.runtime.engines.mil.program import Program
 from amused_edge.runtime.golden import Tolerance
@@ -12,13 +11,6 @@ GOLDEN_TOLERANCE = Tolerance(logits=5e-2, pixels=4)
 """Apple's processors sum in an order and a precision of their own. A guess until a Mac has run such bundles."""
 
 _NAMES = {"fp16": "float16", "fp32": "float32"}
-
-
-def package_files(folder: Path, package: str) -> list[str]:
-    """Return the files of a package by their paths below `folder`, the package's own manifest first."""
-    files = sorted(file for file in (folder / package).rglob("*") if file.is_file())
-    names = [file.relative_to(folder).as_posix() for file in files]
-    return sorted(names, key=lambda name: name != f"{package}/Manifest.json")
 
 
 def precisions(program: Program) -> str:

@@ -1,6 +1,5 @@
 """The evaluator as an engine: one role of a Core ML bundle, computed in NumPy."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.mil.operators import OPERATORS
+from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import Name, Operation, Program, Value, read_program
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import GraphError
@@ -54,11 +54,6 @@ class MilGraph:
     def close(self) -> None:
         """Drop the program."""
         self._machine = None
-
-
-def package(bundle: Bundle, role: str) -> Path:
-    """Return where the `.mlpackage` of a role lies."""
-    return bundle.file(bundle.graph(role).files[0]).parent
 
 
 class Machine:

@@ -1,9 +1,8 @@
 """A Core ML program as plain data, and how it is read from a saved `.mlpackage`.
 
-Only this module of the evaluator knows coremltools.
+Only this module of the evaluator knows coremltools' classes.
 """
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.runtime.engines.mil.quiet_coremltools import ct, load_program, types
 from amused_edge.runtime.errors import BundleError
-
-# Its import warns of Apple's frameworks, which other systems do not have, and of versions of torch.
-logging.getLogger("coremltools").setLevel(logging.ERROR)
-import coremltools as ct  # noqa: E402
-from coremltools.converters.mil.frontend.milproto.load import load as load_program  # noqa: E402
-from coremltools.converters.mil.mil import types  # noqa: E402
 
 WEIGHTS = "@model_path/weights/weight.bin"
 """The only file beside the model from which a program may read."""
