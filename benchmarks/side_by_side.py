@@ -7,17 +7,30 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.options import SIMULATIONS, Simulation
 from amused_edge.runtime.image import ImageArray, check_png_path, contact_sheet, write_png
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 
 
-def side_by_side(bundles: Sequence[Path], prompts: Sequence[str], seed: int = 0, scale: int = 1) -> ImageArray:
-    """Return a sheet (H, W, 3) uint8; the same seed everywhere, captions name bundle and prompt."""
+def side_by_side(
+    bundles: Sequence[Path], prompts: Sequence[str], seed: int = 0, scale: int = 1, simulate: Simulation | None = None
+) -> ImageArray:
+    """Return a sheet (H, W, 3) uint8; the same seed everywhere, captions name bundle and prompt.
+
+    Parameters
+    ----------
+    simulate
+        How Core ML bundles are evaluated, see `EngineOptions`.
+    """
     images: list[ImageArray] = []
     captions: list[str] = []
     for path in bundles:
-        with AmusedPipeline.from_bundle(path) as pipeline:
+        target = Bundle.open(path).manifest.target
+        engine = EngineOptions(simulate=simulate if target == "coreml" else None)
+        with AmusedPipeline.from_bundle(path, engine) as pipeline:
             images += list(pipeline.generate(prompts, GenerationOptions(seed=seed)).images)
         captions += [f"{path.name}: {prompt}" for prompt in prompts]
     return contact_sheet(images, len(prompts), scale, captions)
@@ -30,9 +43,11 @@ def _main() -> None:
     parser.add_argument("--prompt", dest="prompts", action="append", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=int, default=1)
+    parser.add_argument("--simulate", choices=SIMULATIONS, help="of Core ML bundles")
     chosen = parser.parse_args()
     check_png_path(chosen.out)
-    write_png(side_by_side(chosen.bundles, chosen.prompts, chosen.seed, chosen.scale), chosen.out)
+    sheet = side_by_side(chosen.bundles, chosen.prompts, chosen.seed, chosen.scale, chosen.simulate)
+    write_png(sheet, chosen.out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
+_REFERENCE = "reference"
+
 LogitSource = Callable[[IntArray, IntArray], FloatArray]
 """(tokens (h, w), masked rows (M,)) -> guided logits (M, V) of those rows, for one prompt."""
 
@@ -176,21 +178,25 @@ def compare_bundles(
 
     Parameters
     ----------
+    others
+        By names of yours, but "reference".
     prompts
         One or more.
     settings
         Of the loop; with guidance, the negative prompt is empty.
     """
+    if _REFERENCE in others:
+        raise ValueError(f"a bundle is named {_REFERENCE!r}, which is the reference")
     logits = {name: LogitMeter() for name in others}
     pictures = {name: PictureMeter() for name in others}
-    everyone = {"": reference, **others}
+    everyone = {_REFERENCE: reference, **others}
     for index, prompt in enumerate(prompts):
         if on_picture is not None:
             on_picture(index, len(prompts))
         sources = {name: logit_source(pipeline, prompt, settings) for name, pipeline in everyone.items()}
-        for state in follow(sources, "", reference.geometry, settings, seed=seed, picture=index):
+        for state in follow(sources, _REFERENCE, reference.geometry, settings, seed=seed, picture=index):
             for name, meter in logits.items():
-                meter.add(state.logits[""], state.logits[name], state)
+                meter.add(state.logits[_REFERENCE], state.logits[name], state)
         grid = state.predicted[None]
         expected = reference.decode(grid)
         codes = reference.encode(expected)

@@ -8,7 +8,8 @@ from amused_edge.runtime.options import whole_number
 
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
 
-SIMULATIONS = ("half", "float")
+Simulation = Literal["half", "float"]
+SIMULATIONS: tuple[Simulation, ...] = ("half", "float")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class EngineOptions:
     memory_pattern: bool = True
     spinning: bool = True
     compute_units: str = "all"
-    simulate: Literal["half", "float"] | None = None
+    simulate: Simulation | None = None
 
     def __post_init__(self) -> None:
         if self.threads is not None:
