@@ -10,7 +10,7 @@ from amused_edge.quantization.coreml_weights import Weight
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.palettes import palette
 from amused_edge.quantization.recipes import Rule
-from amused_edge.runtime.engines.mil.program import Name, Program, read_program
+from amused_edge.runtime.engines.mil.program import Name, Program, read_model, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
 from amused_edge.runtime.manifest import TensorFormat
 
@@ -32,7 +32,8 @@ def compress(source: Path, out: Path, weights: dict[str, Weight], rules: dict[st
     palettes = {name: _palettes(rules[name]) for name in weights if rules[name].palette}
     scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
     with quietly():
-        model = ct.models.MLModel(str(source), skip_model_load=True)
+        spec, values = read_model(source)
+        model = ct.models.MLModel(spec, weights_dir=str(values), skip_model_load=True)
         if scaled:
             model = compression.linear_quantize_weights(model, compression.OptimizationConfig(op_name_configs=scaled))
         if palettes:

@@ -99,10 +99,9 @@ def read_program(package: Path) -> Program:
         It is damaged, or reads from another file than its own weights.
     """
     try:
-        model = ct.models.MLModel(str(package), skip_model_load=True)
-        spec = model.get_spec()
+        spec, weights = read_model(package)
         _check_weights(package, spec)
-        program = load_program(spec, spec.specificationVersion, file_weights_dir=model.weights_dir or "")
+        program = load_program(spec, spec.specificationVersion, file_weights_dir=str(weights))
         function = program.functions[FUNCTION]
     except BundleError:
         raise
@@ -124,6 +123,17 @@ def read_program(package: Path) -> Program:
             if feature.type.WhichOneof("Type") == "imageType"
         ),
     )
+
+
+def read_model(package: Path) -> tuple[Any, Path]:
+    """Return a package's model as Apple's protobuf message, and the folder of its weights.
+
+    coremltools' own way to open a package writes to it, which bundles are not for.
+    """
+    content = package / "Data" / "com.apple.CoreML"
+    model = ct.proto.Model_pb2.Model()
+    model.ParseFromString((content / "model.mlmodel").read_bytes())
+    return model, content / "weights"
 
 
 def _operations(function: Any, constants: dict[str, Constant]) -> Iterator[Operation]:
