@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -29,22 +30,33 @@ def executed_products(model: Path) -> dict[str, int]:
     Keys are like "MatMulNBits in float32" or "DynamicQuantizeMatMul in uint8"; counts are nodes. `model` is the
     `.onnx` file.
     """
+    dtypes: dict[ir.Value, ir.DataType] = {}
+    counts: Counter[str] = Counter()
+    for node in optimised_model(model, ort.SessionOptions()).graph:
+        if node.op_type in _PRODUCTS:
+            counts[f"{node.op_type} in {_precision(node, dtypes)}"] += 1
+        _note_outputs(node, dtypes)
+    return dict(sorted(counts.items()))
+
+
+def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[str] = ()) -> ir.Model:
+    """Return what the CPU engine makes of the model in a file; the values of its weights are gone.
+
+    Parameters
+    ----------
+    options
+        Say what is optimised; they are changed.
+    without
+        Names of optimisers to leave out.
+    """
+    options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
         optimised = Path(folder) / "optimised.onnx"
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
         options.optimized_model_filepath = str(optimised)
         options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
         options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
-        ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        graph = ir.load(optimised).graph
-        dtypes: dict[ir.Value, ir.DataType] = {}
-        counts: Counter[str] = Counter()
-        for node in graph:
-            if node.op_type in _PRODUCTS:
-                counts[f"{node.op_type} in {_precision(node, dtypes)}"] += 1
-            _note_outputs(node, dtypes)
-    return dict(sorted(counts.items()))
+        ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without))
+        return ir.load(optimised)
 
 
 def _note_outputs(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> None:

@@ -1,0 +1,70 @@
+"""The Core ML engine. What needs a Mac is marked `macos`; the rest is what stands between arrays and Core ML."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from amused_edge.runtime.engines.coreml import _given, _taken
+from amused_edge.runtime.engines.options import COMPUTE_UNITS
+from amused_edge.runtime.manifest import TensorSpec
+
+PICTURE = TensorSpec("image", "uint8", (1, 4, 6, 3), "picture")
+
+
+def on_a_mac(test: object) -> object:
+    skipped = pytest.mark.skipif(sys.platform != "darwin", reason="needs a Mac")
+    return pytest.mark.macos(skipped(test))  # type: ignore[arg-type]
+
+
+def test_a_picture_goes_to_core_ml_and_back_unchanged() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (1, 4, 6, 3), np.uint8)
+    given = _given(PICTURE, picture)
+    assert isinstance(given, Image.Image)
+    assert given.size == (6, 4)
+    np.testing.assert_array_equal(_taken(PICTURE, given), picture)
+    np.testing.assert_array_equal(_taken(PICTURE, given.convert("RGBA")), picture)
+
+
+def test_halves_are_given_as_float32_and_taken_as_the_manifest_says() -> None:
+    spec = TensorSpec("pooled", "float16", (1, 3))
+    value = np.array([[1.5, -2.25, 65504.0]], np.float16)
+    given = _given(spec, value)
+    assert given.dtype == np.float32
+    taken = _taken(spec, given)
+    assert taken.dtype == np.float16
+    np.testing.assert_array_equal(taken, value)
+
+
+def test_tokens_stay_whole_numbers() -> None:
+    spec = TensorSpec("tokens", "int32", (1, 2, 2))
+    value = np.arange(4, dtype=np.int32).reshape(1, 2, 2)
+    assert _given(spec, value).dtype == np.int32
+    assert _taken(spec, value.astype(np.float64)).dtype == np.int32
+
+
+@on_a_mac
+@pytest.mark.parametrize("unit", COMPUTE_UNITS)
+def test_each_processor_computes_what_the_evaluator_does(demo_coreml: Path, unit: str) -> None:
+    from amused_edge.benchmarks.mac_report import EVALUATOR, UNITS, measure
+    from amused_edge.runtime.bundle import Bundle
+
+    report = measure(Bundle.open(demo_coreml), UNITS[unit], EVALUATOR, ["a panda"], calls=1)
+    assert report.golden.same_ids
+    assert report.fidelity.logits.mean_kl <= 2e-3
+    assert report.fidelity.pictures.psnr is None or report.fidelity.pictures.psnr >= 45
+
+
+@on_a_mac
+def test_a_package_is_compiled_once(demo_coreml: Path) -> None:
+    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.engines.coreml import _compiled
+
+    bundle = Bundle.open(demo_coreml)
+    first = _compiled(bundle, "text_encoder")
+    made = first.stat().st_mtime_ns
+    assert _compiled(bundle, "text_encoder") == first
+    assert first.stat().st_mtime_ns == made
+    assert [path.name for path in first.parent.iterdir()] == ["text_encoder.mlmodelc"]
