@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 BUNDLE := build/demo-fp32
 SHEET := build/demo.png
 RECIPES := fp16 w8 w8a8 w4
+COREML := build/demo-coreml
 
-.PHONY: demo recipes test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml test lint types check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,8 +20,11 @@ $(VENV)/.made: pyproject.toml constraints.txt
 install: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 
+EXPORT_SOURCES := $(wildcard export/*.py export/modules/*.py runtime/*.py runtime/engines/*.py runtime/engines/mil/*.py)
+QUANTIZE_SOURCES := $(wildcard quantization/*.py benchmarks/*.py)
+
 # Made anew whenever a source that it depends on changed.
-$(BUNDLE)/manifest.json: $(wildcard export/*.py export/modules/*.py runtime/*.py runtime/engines/*.py) | install
+$(BUNDLE)/manifest.json: $(EXPORT_SOURCES) | install
 	rm -rf $(BUNDLE)
 	$(BIN)/amused-edge export demo/checkpoint $(BUNDLE) --name amused-edge-demo
 
@@ -35,7 +39,7 @@ demo: install $(BUNDLE)/manifest.json
 		"an umbrella on a blue background"
 	@echo "the pictures: $(SHEET)"
 
-build/demo-%/manifest.json: $(BUNDLE)/manifest.json $(wildcard quantization/*.py benchmarks/*.py) | install
+build/demo-%/manifest.json: $(BUNDLE)/manifest.json $(QUANTIZE_SOURCES) | install
 	rm -rf build/demo-$* build/demo-$*.account.json build/demo-$*.account.md
 	$(BIN)/amused-edge quantize $(BUNDLE) build/demo-$* --recipe $* --prompts demo/prompts.txt
 
@@ -48,8 +52,27 @@ recipes: install $(RECIPES:%=build/demo-%/manifest.json)
 		--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 	@echo "the pictures: build/recipes.png"
 
+$(COREML)/manifest.json: $(EXPORT_SOURCES) | install
+	rm -rf $(COREML)
+	$(BIN)/amused-edge export demo/checkpoint $(COREML) --target coreml --name amused-edge-demo
+
+$(COREML)-w8/manifest.json: $(COREML)/manifest.json $(QUANTIZE_SOURCES) | install
+	rm -rf $(COREML)-w8 $(COREML)-w8.account.json $(COREML)-w8.account.md
+	$(BIN)/amused-edge quantize $(COREML) $(COREML)-w8 --recipe w8 --prompts demo/prompts.txt
+
+# The demo for Core ML, drawn by the NumPy evaluator beside the ONNX bundle's pictures.
+coreml: install $(BUNDLE)/manifest.json $(COREML)/manifest.json $(COREML)-w8/manifest.json
+	rm -f build/coreml.png
+	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/coreml.png $(BUNDLE) $(COREML) $(COREML)-w8 --scale 2 \
+		--simulate half \
+		--prompt "a 3d render of a fox on a blue background" --prompt "a drawing of a red apple on a yellow background" \
+		--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
+		--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
+	@echo "the pictures: build/coreml.png"
+
+# One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

@@ -95,9 +95,7 @@ def _dynamic(program: Program, size: int) -> Iterator[str]:
     computed = {value.name for op in program.operations for value in op.outputs}
     for op in program.operations:
         shape = op.arguments.get("shape")
-        if any(side < 1 for value in op.outputs for side in value.shape) or (
-            isinstance(shape, Name) and shape.name in computed
-        ):
+        if any(0 in value.shape for value in op.outputs) or (isinstance(shape, Name) and shape.name in computed):
             yield op.name
 
 

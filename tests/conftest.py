@@ -1,20 +1,33 @@
-"""Fixtures that several rooms' tests share: the demo checkpoint and its bundle, and tiny random checkpoints."""
+"""Fixtures that several rooms' tests share: the demo checkpoint and its bundle, tiny random checkpoints, and what
+`amused-edge validate` makes of one.
+"""
 
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.shared import made_once
+
 ROOT = Path(__file__).parent.parent
 DEMO_CHECKPOINT = ROOT / "demo" / "checkpoint"
+COMMAND = Path(sys.executable).with_name("amused-edge")
 
 # Nothing may be fetched while tests run, and what is remembered about verified bundles stays out of the user's cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Threads of several workers would wait for each other at every barrier. Set before NumPy or torch is imported; what
+# tests start inherits it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +45,7 @@ def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo checkpoint exported once per test session; read-only by convention."""
     from amused_edge.export.bundle_export import export_bundle
 
-    out = tmp_path_factory.mktemp("bundles") / "demo"
-    export_bundle(DEMO_CHECKPOINT, out)
-    return out
+    return made_once(tmp_path_factory, "demo", lambda root: export_bundle(DEMO_CHECKPOINT, root / "demo").path)
 
 
 @pytest.fixture
@@ -60,11 +71,15 @@ def quantized_demo(
     """Return `quantized_demo(recipe)`: the demo bundle by a named recipe, with few prompts, made once per session."""
     from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 
-    folder = tmp_path_factory.mktemp("quantized")
+    options = QuantizeOptions(demo_prompts, **QUICK)
 
     @cache
     def make(recipe: str) -> Path:
-        return quantize_bundle(demo_bundle, folder / recipe, recipe, QuantizeOptions(demo_prompts, **QUICK)).path
+        return made_once(
+            tmp_path_factory,
+            f"demo-{recipe}",
+            lambda root: quantize_bundle(demo_bundle, root / recipe, recipe, options).path,
+        )
 
     return make
 
@@ -110,6 +125,9 @@ TINY_TEXT: dict[str, Any] = {
     "eos_token_id": 2,
     "hidden_act": "quick_gelu",
 }
+
+
+TINY_COREML: dict[str, Any] = {"downsample": True, "upsample": True, "use_bias": True, "num_hidden_layers": 1}
 
 
 def randomize(module: Any, seed: int) -> Any:
@@ -162,6 +180,81 @@ def make_checkpoint(tmp_path: Path) -> Callable[..., Path]:
         return write_checkpoint(tmp_path / name, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def demo_coreml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo checkpoint as Core ML packages in halves, for iOS 17; its own steps are few, to be drawn quickly."""
+    from amused_edge.export.bundle_export import ExportOptions, export_bundle
+    from amused_edge.runtime.options import GenerationOptions
+
+    few = ExportOptions(sampler=GenerationOptions(steps=4))
+    return made_once(
+        tmp_path_factory,
+        "demo-coreml",
+        lambda root: export_bundle(DEMO_CHECKPOINT, root / "demo", few, target="coreml").path,
+    )
+
+
+@pytest.fixture(scope="session")
+def demo_coreml_w8(demo_coreml: Path, demo_prompts: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That bundle by recipe w8, measured with one prompt."""
+    from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+
+    one = QuantizeOptions(demo_prompts, fidelity_prompts=1)
+    return made_once(
+        tmp_path_factory, "demo-coreml-w8", lambda root: quantize_bundle(demo_coreml, root / "w8", "w8", one).path
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_coreml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random checkpoint as Core ML packages in halves, for iOS 17: 8 x 12 pixels, every kind of weight."""
+    return made_once(tmp_path_factory, "tiny-coreml", _export_tiny_coreml)
+
+
+def _export_tiny_coreml(root: Path) -> Path:
+    from amused_edge.export.bundle_export import ExportOptions, export_bundle
+    from amused_edge.runtime.options import GenerationOptions
+
+    checkpoint = write_checkpoint(root / "checkpoint", uvit=TINY_COREML)
+    options = ExportOptions(8, 12, GenerationOptions(steps=3, guidance_scale=2.5), name="tiny")
+    return export_bundle(checkpoint, root / "tiny", options, target="coreml").path
+
+
+@dataclass(frozen=True)
+class Validated:
+    """A tiny random checkpoint, and what the command made of it."""
+
+    checkpoint: Path
+    out: Path
+    result: subprocess.CompletedProcess[str]
+
+    @property
+    def bundle(self) -> Path:
+        """The exported bundle; read-only by convention."""
+        return self.out / "fp32"
+
+
+@pytest.fixture(scope="session")
+def validated(tmp_path_factory: pytest.TempPathFactory) -> Validated:
+    """One run of `amused-edge validate`; the checkpoint has every kind of weight that export writes."""
+    return made_once(tmp_path_factory, "validated", _validate)
+
+
+def _validate(root: Path) -> Validated:
+    checkpoint = write_checkpoint(root / "tiny", uvit={"downsample": True, "upsample": True})
+    (checkpoint / "generation_config.json").write_text('{"num_inference_steps": 3, "guidance_scale": 2.0}')
+    (root / "prompts.txt").write_text("a fox\na panda\n", encoding="utf-8")
+    few = ("--prompts", "prompts.txt", "--calibration-prompts", "1", "--fidelity-prompts", "1")
+    result = subprocess.run(
+        [str(COMMAND), "validate", "tiny", "out", *few],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Validated(checkpoint, root / "out", result)
 
 
 def read_json(path: Path) -> Any:

@@ -44,6 +44,9 @@ def export(
 
     --steps, --guidance, --temperature and --schedule become the bundle's defaults.
     """
+    from amused_edge.runtime.bundle_writer import check_free
+
+    check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
     from amused_edge.runtime.options import GenerationOptions
 

@@ -12,7 +12,7 @@ from amused_edge.runtime.manifest import GraphEntry
 
 def has_static_batch(entry: GraphEntry) -> bool:
     """Say whether a graph takes one row only."""
-    return all(spec.shape[0] == 1 for spec in entry.inputs)
+    return all(spec.shape[:1] == (1,) for spec in entry.inputs)
 
 
 class OneByOne:

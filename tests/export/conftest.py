@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.options import GenerationOptions
 from tests.conftest import write_checkpoint
+from tests.shared import made_once
 
 TINY_OPTIONS = ExportOptions(
     height=8,
@@ -56,7 +58,10 @@ class TinyExport:
 
 @pytest.fixture(scope="session")
 def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> TinyExport:
-    root = tmp_path_factory.mktemp("tiny")
+    return made_once(tmp_path_factory, "tiny-export", _export_twice)
+
+
+def _export_twice(root: Path) -> TinyExport:
     folder = write_checkpoint(
         root / "checkpoint", uvit={"downsample": True, "upsample": True, "use_bias": True, "num_hidden_layers": 1}
     )

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from amused_edge.cli import main
 from amused_edge.runtime.verification import sha256
 
 COMMAND = [str(Path(sys.executable).parent / "amused-edge")]
@@ -128,8 +130,23 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 def test_export_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     fails(run("export", "folder", "out", cwd=tmp_path), 1, "model_index.json", "diffusers layout")
-    fails(run("export", "folder", "folder", cwd=tmp_path), 2, "folder exists")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_export_refuses_a_place_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: importing what exports takes many seconds."""
+    place = tmp_path / "place"
+    (place / "folder").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(sys, "argv", ["amused-edge", "export", "folder", "folder"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed = capsys.readouterr()
+    fails(subprocess.CompletedProcess([], stopped.value.code, printed.out, printed.err), 2, "folder exists")
+    assert [path.name for path in place.rglob("*")] == ["folder"]
 
 
 def test_inspect_shows_and_verifies(demo_bundle: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from amused_edge.quantization.recipes import Recipe
 from amused_edge.runtime.bundle import Bundle
-from tests.hall.conftest import COMMAND, Validated
+from tests.conftest import COMMAND, Validated
 from tests.hall.test_cli import fails, run
 
 FEW = ("--calibration-prompts", "1", "--fidelity-prompts", "1")

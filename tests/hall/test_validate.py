@@ -15,7 +15,7 @@ from amused_edge.cli import commands, main
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError
-from tests.hall.conftest import Validated
+from tests.conftest import Validated
 
 RECIPES = ("fp16", "w8", "w8a8", "w4")
 

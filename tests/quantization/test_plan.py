@@ -7,8 +7,8 @@ import pytest
 
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.named_recipes import RECIPES
+from amused_edge.quantization.onnx_apply import what_to_watch
 from amused_edge.quantization.plan import make_plan, read_weights
-from amused_edge.quantization.quantize import what_to_watch
 from amused_edge.quantization.recipes import Calibration, Recipe, Rule
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.manifest import ROLES

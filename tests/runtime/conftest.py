@@ -20,8 +20,8 @@ def _entry(folder: Path, name: str) -> dict[str, Any]:
 def _graph(folder: Path, names: list[str]) -> dict[str, Any]:
     return {
         "files": [_entry(folder, name) for name in names],
-        "inputs": [{"name": "x", "dtype": "float32", "shape": [2]}],
-        "outputs": [{"name": "y", "dtype": "float32", "shape": [2]}],
+        "inputs": [{"name": "x", "dtype": "float32", "shape": [2], "layout": "array"}],
+        "outputs": [{"name": "y", "dtype": "float32", "shape": [2], "layout": "array"}],
         "stored_precision": "fp32",
         "executed_precision": "fp32",
         "derived_tensors": {},
@@ -90,6 +90,7 @@ def small_bundle(tmp_path: Path) -> Path:
         "tools": {},
         "parity": {"roles": {"denoiser": {"logits": 1e-6}}, "logits": LOGITS, "pictures": PICTURES},
         "quantization": None,
+        "simulated": None,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
@@ -105,8 +106,16 @@ def quantized_bundle(small_bundle: Path, edit_manifest: EditManifest) -> Path:
             "activations": "dynamic uint8",
             "operator": "DynamicQuantizeMatMul",
             "error": 0.01,
+            "codes": "scaled",
         },
-        "b.weight": {"bits": 4, "block": 32, "activations": "float32", "operator": "MatMulNBits", "error": 0.1},
+        "b.weight": {
+            "bits": 4,
+            "block": 32,
+            "activations": "float32",
+            "operator": "MatMulNBits",
+            "error": 0.1,
+            "codes": "scaled",
+        },
     }
 
     def change(manifest: dict[str, Any]) -> None:
@@ -118,6 +127,26 @@ def quantized_bundle(small_bundle: Path, edit_manifest: EditManifest) -> Path:
             "logits": LOGITS,
             "pictures": PICTURES,
         }
+
+    edit_manifest(small_bundle, change)
+    return small_bundle
+
+
+@pytest.fixture
+def simulated_bundle(small_bundle: Path, edit_manifest: EditManifest) -> Path:
+    """The small bundle with a manifest that says what one says whose engine does not run where it was made."""
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["parity"] = None
+        manifest["simulated"] = {
+            "evaluator": "an abacus",
+            "reference": "checkpoint",
+            "roles": {"denoiser": {"logits": 1e-3}},
+            "logits": LOGITS,
+            "pictures": PICTURES,
+        }
+        picture = {"name": "image", "dtype": "uint8", "shape": [1, 4, 5, 3], "layout": "picture"}
+        manifest["graphs"]["image_decoder"]["outputs"] = [picture]
 
     edit_manifest(small_bundle, change)
     return small_bundle
@@ -150,3 +179,31 @@ def relist(edit_manifest: EditManifest) -> Callable[[Path, str], None]:
         edit_manifest(bundle, change)
 
     return update
+
+
+@pytest.fixture(scope="session")
+def save_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return `save_program(block, *inputs, name="program", **convert)`: saves a MIL program, nothing of it optimized.
+
+    `block` takes variables and returns some; `inputs` are their shapes (float32), or `Builder.TensorSpec`s.
+    """
+    import coremltools as ct
+    from coremltools.converters.mil import Builder
+
+    def save(block: Callable[..., Any], *inputs: Any, name: str = "program", **convert: Any) -> Path:
+        system = convert.pop("system", ct.target.iOS17)
+        specs = [Builder.TensorSpec(shape) if isinstance(shape, tuple) else shape for shape in inputs]
+        model = ct.convert(
+            Builder.program(input_specs=specs, opset_version=system)(block),
+            convert_to="mlprogram",
+            minimum_deployment_target=system,
+            compute_precision=ct.precision.FLOAT32,
+            pass_pipeline=ct.PassPipeline.EMPTY,
+            skip_model_load=True,
+            **convert,
+        )
+        package = tmp_path_factory.mktemp("programs") / f"{name}.mlpackage"
+        model.save(str(package))
+        return package
+
+    return save

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,15 @@ import pytest
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.errors import BundleError
-from amused_edge.runtime.manifest import Manifest, TensorFormat
-from amused_edge.runtime.measurements import LogitFidelity, Parity, PictureFidelity, Quantization
+from amused_edge.runtime.manifest import Manifest, TensorFormat, TensorSpec
+from amused_edge.runtime.measurements import (
+    Fidelity,
+    LogitFidelity,
+    Parity,
+    PictureFidelity,
+    Quantization,
+    Simulated,
+)
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 
@@ -44,7 +52,53 @@ def test_a_quantized_bundles_record_is_read(quantized_bundle: Path) -> None:
     assert manifest.graphs["image_decoder"].tensors == {}
 
 
-@pytest.mark.parametrize("which", ["small_bundle", "quantized_bundle"])
+def test_a_simulation_is_read_and_is_no_parity(simulated_bundle: Path) -> None:
+    manifest = Bundle.open(simulated_bundle).manifest
+    assert manifest.simulated == Simulated("an abacus", "checkpoint", {"denoiser": {"logits": 1e-3}}, LOGITS, PICTURES)
+    assert manifest.parity is None
+    picture = TensorSpec("image", "uint8", (1, 4, 5, 3), "picture")
+    assert manifest.graphs["image_decoder"].outputs == (picture,)
+    assert manifest.graphs["image_decoder"].inputs[0].layout == "array"
+
+
+def test_a_manifest_from_before_simulations_is_read(quantized_bundle: Path, edit_manifest: EditManifest) -> None:
+    """Bundles outlive the code: what was added since has the meaning that its absence had."""
+    before = Bundle.open(quantized_bundle).manifest
+
+    def drop(manifest: dict[str, Any]) -> None:
+        del manifest["simulated"]
+        for graph in manifest["graphs"].values():
+            for spec in [*graph["inputs"], *graph["outputs"]]:
+                del spec["layout"]
+            for weight in graph["tensors"].values():
+                del weight["codes"]
+
+    edit_manifest(quantized_bundle, drop)
+    assert Bundle.open(quantized_bundle).manifest == before
+    assert before.simulated is None
+
+
+@pytest.mark.parametrize("which", ["small_bundle", "quantized_bundle", "simulated_bundle"])
+def test_the_fidelity_is_that_of_whichever_record_there_is(which: str, request: pytest.FixtureRequest) -> None:
+    assert Bundle.open(request.getfixturevalue(which)).manifest.fidelity == Fidelity(LOGITS, PICTURES)
+
+
+def test_a_quantization_that_could_not_be_measured(quantized_bundle: Path, edit_manifest: EditManifest) -> None:
+    """Its fidelity is the simulated one; without that there is none."""
+    edit_manifest(quantized_bundle, lambda m: m["quantization"].update(logits=None, pictures=None))
+    manifest = Bundle.open(quantized_bundle).manifest
+    assert manifest.quantization is not None
+    assert (manifest.quantization.logits, manifest.quantization.pictures) == (None, None)
+    with pytest.raises(BundleError, match="says nothing of the bundle's fidelity; make the bundle again"):
+        _ = manifest.fidelity
+
+    other = replace(PICTURES, psnr=None)
+    simulated = replace(manifest, simulated=Simulated("an abacus", "parent", {}, LOGITS, other))
+    assert simulated.fidelity == Fidelity(LOGITS, other)
+    assert Manifest.from_json(simulated.to_json()) == simulated
+
+
+@pytest.mark.parametrize("which", ["small_bundle", "quantized_bundle", "simulated_bundle"])
 def test_a_record_survives_the_round_trip(which: str, request: pytest.FixtureRequest) -> None:
     """As objects and, apart from layout, as text: nothing is dropped, renamed or rounded."""
     text = (request.getfixturevalue(which) / "manifest.json").read_text(encoding="utf-8")
@@ -139,7 +193,7 @@ def test_tensors_are_an_object(quantized_bundle: Path, edit_manifest: EditManife
         (lambda q: q.pop("parent"), "quantization lacks 'parent'"),
         (lambda q: q.update(parent=None), "quantization: 'parent' is None, not a str"),
         (lambda q: q.pop("logits"), "quantization lacks 'logits'"),
-        (lambda q: q.update(logits=None), "quantization: 'logits' is None, not a dict"),
+        (lambda q: q.update(pictures=None), "quantization: 'pictures' is None, not a dict"),
         (lambda q: q.update(pictures=[]), "quantization: 'pictures' is [], not a dict"),
         (lambda q: q["logits"].pop("rows"), "quantization: logits lacks 'rows'"),
         (lambda q: q["logits"].update(rows=1.5), "quantization: logits: 'rows' is 1.5, not a int"),
@@ -156,7 +210,7 @@ def test_a_damaged_quantization(
     refused(quantized_bundle, edit_manifest, lambda m: change(m["quantization"]), message)
 
 
-@pytest.mark.parametrize("name", ["parity", "quantization"])
+@pytest.mark.parametrize("name", ["parity", "quantization", "simulated"])
 @pytest.mark.parametrize("value", [[], "none", False, 0])
 def test_a_record_is_an_object_or_null(small_bundle: Path, edit_manifest: EditManifest, name: str, value: Any) -> None:
     message = f"manifest.json: {name!r} is {value!r}, not a dict"
@@ -175,6 +229,28 @@ def test_a_record_is_an_object_or_null(small_bundle: Path, edit_manifest: EditMa
 )
 def test_a_damaged_parity(small_bundle: Path, edit_manifest: EditManifest, change: Change, message: str) -> None:
     refused(small_bundle, edit_manifest, lambda m: change(m["parity"]), message)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("evaluator"), "simulated lacks 'evaluator'"),
+        (lambda s: s.update(reference=None), "simulated: 'reference' is None, not a str"),
+        (lambda s: s.update(roles=[]), "simulated: 'roles' is [], not a dict"),
+        (lambda s: s.update(logits=None), "simulated: 'logits' is None, not a dict"),
+        (lambda s: s["pictures"].pop("ssim"), "simulated: pictures lacks 'ssim'"),
+    ],
+)
+def test_a_damaged_simulation(
+    simulated_bundle: Path, edit_manifest: EditManifest, change: Change, message: str
+) -> None:
+    refused(simulated_bundle, edit_manifest, lambda m: change(m["simulated"]), message)
+
+
+@pytest.mark.parametrize("value", [None, 0, ["picture"]])
+def test_a_layout_is_a_text(small_bundle: Path, edit_manifest: EditManifest, value: Any) -> None:
+    message = f"graphs.denoiser: outputs[0]: 'layout' is {value!r}, not a str"
+    refused(small_bundle, edit_manifest, lambda m: m["graphs"]["denoiser"]["outputs"][0].update(layout=value), message)
 
 
 @pytest.mark.parametrize(("section", "name"), [("logits", "mean_kl"), ("pictures", "psnr")])

@@ -111,9 +111,26 @@ def test_options_cannot_be_changed_after_their_check() -> None:
         ("threads", 1.5, "threads is 1.5; it must be a whole number"),
         ("providers", (), "providers is (); give a list of names, or None for the CPU"),
         ("providers", "CPU", "providers is 'CPU'; give a list of names, or None for the CPU"),
+        ("compute_units", "gpu", "compute_units is 'gpu'; choose all, cpu_and_ne, cpu_and_gpu, cpu_only"),
+        ("compute_units", None, "compute_units is None; choose all, cpu_and_ne, cpu_and_gpu, cpu_only"),
+        ("simulate", "fp16", "simulate is 'fp16'; choose half, float, or None"),
+        ("simulate", True, "simulate is True; choose half, float, or None"),
+        ("simulate", "", "simulate is ''; choose half, float, or None"),
     ],
 )
 def test_bad_engine_options_are_refused(name: str, value: Any, message: str) -> None:
     with pytest.raises(OptionsError) as error:
         EngineOptions(**{name: value})
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("units", ["all", "cpu_and_ne", "cpu_and_gpu", "cpu_only"])
+@pytest.mark.parametrize("simulate", [None, "half", "float"])
+def test_engine_options_of_core_ml(units: str, simulate: Any) -> None:
+    options = EngineOptions(compute_units=units, simulate=simulate)
+    assert (options.compute_units, options.simulate) == (units, simulate)
+
+
+def test_the_engine_itself_is_the_default() -> None:
+    """A simulation is never taken for the engine: it must be asked for."""
+    assert (EngineOptions().simulate, EngineOptions().compute_units) == (None, "all")

@@ -11,7 +11,7 @@ from amused_edge.runtime.engines.mil.operators import OPERATORS
 from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import Name, Operation, Program, Value, read_program
 from amused_edge.runtime.engines.options import EngineOptions
-from amused_edge.runtime.errors import GraphError
+from amused_edge.runtime.errors import BundleError, GraphError
 from amused_edge.runtime.manifest import GraphEntry
 
 _HALF, _FLOATS = "fp16", ("fp16", "fp32")
@@ -27,9 +27,14 @@ class MilGraph:
     def __init__(self, bundle: Bundle, role: str, options: EngineOptions) -> None:
         self._role = role
         self._entry: GraphEntry = bundle.graph(role)
-        self._machine: Machine | None = Machine(
-            read_program(package(bundle, role)), round_halves=options.simulate == "half"
-        )
+        program = read_program(package(bundle, role))
+        for specs, values in ((self._entry.inputs, program.inputs), (self._entry.outputs, program.outputs)):
+            listed, found = sorted(spec.name for spec in specs), sorted(value.name for value in values)
+            if listed != found:
+                raise BundleError(
+                    f"the package of {role} has {found}, the manifest says {listed}; do not use this bundle"
+                )
+        self._machine: Machine | None = Machine(program, round_halves=options.simulate == "half")
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
@@ -71,6 +76,10 @@ class Machine:
                 raise GraphError(
                     f"operation {op.name!r} is a {op.operator!r}, which the evaluator does not know; it can be run on "
                     "a Mac only"
+                )
+            if any(0 in value.shape for value in op.outputs):
+                raise GraphError(
+                    f"operation {op.name!r} has a shape that is not fixed, which the evaluator cannot plan"
                 )
         self._program = program
         self._round = round_halves

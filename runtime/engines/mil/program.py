@@ -29,7 +29,7 @@ class Name:
 
 @dataclass(frozen=True)
 class Value:
-    """Name, type ("fp16", "fp32", "int32", "bool", ...) and shape of a value."""
+    """Name, type ("fp16", "fp32", "int32", "bool", ...) and shape of a value, with 0 for a side that is not fixed."""
 
     name: str
     dtype: str
@@ -102,13 +102,16 @@ def read_program(package: Path) -> Program:
         spec, weights = read_model(package)
         _check_weights(package, spec)
         program = load_program(spec, spec.specificationVersion, file_weights_dir=str(weights))
-        function = program.functions[FUNCTION]
+        return _program(program.functions[FUNCTION], spec)
     except BundleError:
         raise
     except Exception as error:  # protobuf, the blob reader and the loader raise many kinds
         raise BundleError(
             f"{package} is no Core ML package that can be read ({_first_line(error)}); copy the bundle again"
         ) from error
+
+
+def _program(function: Any, spec: Any) -> Program:
     constants: dict[str, Constant] = {}
     operations = tuple(_operations(function, constants))
     return Program(
@@ -152,14 +155,15 @@ def _operations(function: Any, constants: dict[str, Constant]) -> Iterator[Opera
 
 def _argument(given: Any, constants: dict[str, Constant]) -> Any:
     if isinstance(given, list | tuple):
-        return tuple(Name(var.name) for var in given)
-    if given.name in constants or given.val is None:
+        return tuple(_argument(var, constants) for var in given)
+    if given.name in constants or given.op is None or given.op.op_type != "const":
         return Name(given.name)
     return given.val.item() if isinstance(given.val, np.generic) else given.val
 
 
 def _value(var: Any) -> Value:
-    return Value(var.name, types.builtin_to_string(var.dtype), tuple(int(side) for side in var.shape))
+    sides = tuple(int(side) if isinstance(side, int | np.integer) else 0 for side in var.shape)
+    return Value(var.name, types.builtin_to_string(var.dtype), sides)
 
 
 def _check_weights(package: Path, spec: Any) -> None:
