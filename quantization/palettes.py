@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 
 from amused_edge.quantization.errors import QuantizationError
 
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
 ITERATIONS = 200
 """Lloyd's steps at most; few weights need a third of them."""
+
+POINTS = 16
+"""Points per palette value, in whose steps the optimum is searched before Lloyd's steps refine it."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,8 @@ class Palette:
 def palette(weight: NDArray[np.floating], bits: int) -> Palette:
     """Find the 2^bits values that lie nearest to a weight's, in least squares, and the nearest for each.
 
-    Lloyd's algorithm ("Least squares quantization in PCM", 1982) from a start whose density follows the cube root of
-    the weight's (Panter & Dite 1951), which is where the optimum lies for many levels.
+    The optimum is found by dynamic programming (Wang & Song, "Ckmeans.1d.dp", 2011) on the histogram where the values
+    are many, and refined by Lloyd's algorithm ("Least squares quantization in PCM", 1982) on the values themselves.
 
     Parameters
     ----------
@@ -60,24 +66,102 @@ def palette(weight: NDArray[np.floating], bits: int) -> Palette:
         values = np.concatenate([distinct, np.repeat(distinct[-1:], size - len(distinct))])
         return Palette(values, np.searchsorted(distinct, weight).astype(np.uint8))
     points = distinct.astype(np.float64)
-    centres = _lloyd(points, counts.astype(np.float64), _start(points, counts, size))
+    weights = counts.astype(np.float64)
+    centres = _lloyd(points, weights, optimal_centres(*_gathered(points, weights, POINTS * size), size))
     values = np.sort(centres).astype(weight.dtype)
     nearest = np.searchsorted(_edges(values.astype(np.float64)), points).astype(np.uint8)
     return Palette(values, nearest[np.searchsorted(distinct, weight)])
 
 
-def _start(points: NDArray[np.float64], counts: NDArray[np.int64], size: int) -> NDArray[np.float64]:
-    """Return points that share the integral of the cube root of the density equally."""
-    density, edges = np.histogram(points, bins=16 * size, weights=counts)
-    mass = np.concatenate([[0.0], np.cumsum(np.cbrt(density))])
-    wanted = (np.arange(size) + 0.5) / size * mass[-1]
-    start: NDArray[np.float64] = np.interp(wanted, mass, edges)
-    return start
+def optimal_centres(points: Floats, counts: Floats, size: int) -> Floats:
+    """Return the centres (ascending) of the best partition of weighted points into `size` runs.
+
+    Parameters
+    ----------
+    points
+        (n,) ascending, n >= size.
+    counts
+        (n,) above 0.
+    """
+    run = _Runs(points, counts)
+    total = len(points)
+    ends = np.arange(total + 1)
+    least = run.cost(np.zeros(total + 1, np.int64), ends)  # of the first j points in one run
+    starts = np.zeros((size, total + 1), np.int64)
+    for k in range(1, size):
+        least, starts[k] = _one_more_run(run, least, k)
+    edges = [total]
+    for k in range(size - 1, 0, -1):
+        edges.append(int(starts[k, edges[-1]]))
+    bounds = np.array([0, *edges[::-1]])
+    return run.mean(bounds[:-1], bounds[1:])
 
 
-def _lloyd(
-    points: NDArray[np.float64], counts: NDArray[np.float64], centres: NDArray[np.float64]
-) -> NDArray[np.float64]:
+class _Runs:
+    """Mean and squared error of runs [i, j) of weighted points, from prefix sums."""
+
+    def __init__(self, points: Floats, counts: Floats) -> None:
+        self._origin = float(np.average(points, weights=counts))
+        moved = points - self._origin
+        self._sums = [np.concatenate([[0.0], np.cumsum(counts * moved**power)]) for power in range(3)]
+
+    def cost(self, i: Indices, j: Indices) -> Floats:
+        mass, first, second = (prefix[j] - prefix[i] for prefix in self._sums)
+        return np.asarray(np.maximum(second - first**2 / np.maximum(mass, 1e-300), 0.0))
+
+    def mean(self, i: Indices, j: Indices) -> Floats:
+        mass, first, _ = (prefix[j] - prefix[i] for prefix in self._sums)
+        return np.asarray(first / mass + self._origin)
+
+
+def _one_more_run(run: _Runs, least: Floats, k: int) -> tuple[Floats, Indices]:
+    """From the least cost of the first j points in k runs, return that in k + 1 runs and where the last one starts.
+
+    The start never falls as j grows, so those of every other j bound the ones between: n log n steps instead of n^2.
+    """
+    total = len(least) - 1
+    best, starts = np.full(total + 1, np.inf), np.zeros(total + 2, np.int64)
+    starts[: k + 1], starts[total + 1] = k, total - 1
+    step = 1 << max(total - k, 1).bit_length()
+    while step >= 1:
+        js = np.arange(k + step, total + 1, 2 * step)
+        if len(js):
+            low = starts[js - step]
+            high = np.minimum(starts[np.minimum(js + step, total + 1)], js - 1)
+            best[js], starts[js] = _least(run, least, js, low, high)
+        step //= 2
+    return best, starts[:-1]
+
+
+def _least(run: _Runs, least: Floats, js: Indices, low: Indices, high: Indices) -> tuple[Floats, Indices]:
+    """Return for each j the least cost over starts low..high of the last run, and the first start that has it."""
+    lengths = high - low + 1
+    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    segments = np.repeat(np.arange(len(js)), lengths)
+    starts = np.arange(lengths.sum()) - offsets[segments] + low[segments]
+    costs = least[starts] + run.cost(starts, js[segments])
+    lowest = np.minimum.reduceat(costs, offsets)
+    hits = np.flatnonzero(costs == lowest[segments])
+    return lowest, starts[hits[np.searchsorted(segments[hits], np.arange(len(js)))]]
+
+
+def _gathered(points: Floats, counts: Floats, most: int) -> tuple[Floats, Floats]:
+    """Return at most `most` points: where there are more, means over steps, half of them of equal width, half of equal
+    mass, so that neither a far tail nor a dense middle is left with few.
+    """
+    if len(points) <= most:
+        return points, counts
+    shares = np.arange(1, most // 2) / (most // 2)
+    widths = points[0] + shares * (points[-1] - points[0])
+    masses = np.interp(shares * counts.sum(), np.cumsum(counts), points)
+    steps = np.searchsorted(np.sort(np.concatenate([widths, masses])), points)
+    mass, sums = np.bincount(steps, counts), np.bincount(steps, counts * points)
+    held = mass > 0
+    kept: Floats = mass[held].astype(np.float64)
+    return sums[held] / kept, kept
+
+
+def _lloyd(points: Floats, counts: Floats, centres: Floats) -> Floats:
     """Move centres (ascending) to the means of what lies nearest to them until none moves."""
     weights = np.concatenate([[0.0], np.cumsum(counts)])
     sums = np.concatenate([[0.0], np.cumsum(counts * points)])
@@ -92,6 +176,6 @@ def _lloyd(
     return centres
 
 
-def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    edges: NDArray[np.float64] = (centres[1:] + centres[:-1]) / 2
+def _edges(centres: Floats) -> Floats:
+    edges: Floats = (centres[1:] + centres[:-1]) / 2
     return edges

@@ -92,7 +92,7 @@ def test_patterns_are_matched_whole_and_by_case(pattern: str, fits: bool) -> Non
         ({"operator": "gemm"}, "operator is 'gemm'; choose None, 'matmul', 'conv', 'table'"),
         ({"activations": "int8"}, "activations is 'int8'; choose 'float', 'half', 'dynamic', 'blockwise', 'static'"),
         ({"rounding": "up"}, "rounding is 'up'; choose 'nearest', 'feedback'"),
-        ({"bits": 3}, "bits is 3; choose 4, 8, 16, 32"),
+        ({"bits": 3}, "bits is 3; choose 4, 6, 8, 16, 32"),
         ({"bits": 8.0}, "bits is 8.0; choose"),
         ({"bits": "8"}, "bits is '8'; choose"),
         ({"bits": True}, "bits is True; choose"),
@@ -144,9 +144,8 @@ def test_an_invalid_rule_is_named_with_its_value(fields: dict[str, Any], message
     ],
 )
 def test_a_rule_that_cannot_be_applied_names_the_weight(rule: Rule, operator: Operator, message: str) -> None:
-    calibration = Calibration() if rule.activations == "static" else None
     with pytest.raises(RecipeError, match=rf"rule 'r/\*' asks for {message}.*; narrow its pattern or name an operator"):
-        Recipe("mine", (rule,), calibration).rule("r", ["w"], operator)
+        rule.check_fits("r", "w", operator)
 
 
 # --- What is wrong with a recipe or its file.

@@ -1,0 +1,336 @@
+"""Core ML bundles by recipes: what weights became, in the manifest and in the packages, and what is refused."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from amused_edge.export.checkpoint import open_checkpoint
+from amused_edge.export.coreml_target import CoreMLTarget as ExportTarget
+from amused_edge.export.graphs import GRAPHS
+from amused_edge.export.to_coreml import CoreMLOptions
+from amused_edge.quantization import account
+from amused_edge.quantization.coreml_target import CoreMLTarget
+from amused_edge.quantization.errors import QuantizationError, RecipeError
+from amused_edge.quantization.named_recipes import load_recipe
+from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+from amused_edge.quantization.recipes import Calibration, Recipe, Rule
+from amused_edge.quantization.search import search
+from amused_edge.runtime import golden, verification
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle_writer import BundleWriter
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.mil.program import Name, Program, read_program
+from amused_edge.runtime.manifest import ROLES, GraphEntry, TensorFormat
+from amused_edge.runtime.pipeline import AmusedPipeline
+
+ONE = QuantizeOptions(["a fox"], fidelity_prompts=1)
+Array = NDArray[Any]
+
+
+@pytest.fixture(scope="module")
+def ios17(tiny_coreml: Path) -> Bundle:
+    return Bundle.open(tiny_coreml)
+
+
+@pytest.fixture(scope="module")
+def ios18(ios17: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The conditioner alone, for iOS 18: what the plan and one graph need of a bundle."""
+    writer = BundleWriter(tmp_path_factory.mktemp("ios18"))
+    checkpoint, target = open_checkpoint(ios17.path.parent / "checkpoint"), ExportTarget(CoreMLOptions(ios=18))
+    (spec,) = (spec for spec in GRAPHS if spec.role == "conditioner")
+    inputs = spec.example(checkpoint, ios17.manifest.geometry, 2)
+    entry = target.write(spec, spec.build(checkpoint).eval(), inputs, writer)
+    manifest = replace(ios17.manifest, engine=target.engine_info(), graphs={spec.role: entry})
+    return Bundle(writer.path, manifest)
+
+
+class Made(NamedTuple):
+    """A graph by a recipe: the manifest's entry, and the programs before and after."""
+
+    entry: GraphEntry
+    before: Program
+    after: Program
+
+    def weight(self, name: str) -> tuple[Array, Array, str]:
+        """What a weight was and what stands in its place now, and how it is stored."""
+        for op in self.before.operations:
+            for parameter, argument in op.arguments.items():
+                if isinstance(argument, Name) and argument.name == name:
+                    user = next(o for o in self.after.operations if o.name == op.name)
+                    constant = self.after.constants[user.arguments[parameter].name]
+                    return self.before.constants[name].value, constant.value, constant.stored
+        raise AssertionError(name)
+
+
+def write(parent: Bundle, role: str, recipe: Recipe, folder: Path) -> Made:
+    entry = CoreMLTarget(parent, recipe).write(role, BundleWriter(folder))
+    return Made(entry, *(read_program(path / f"{role}.mlpackage") for path in (parent.path, folder)))
+
+
+@pytest.fixture(scope="module")
+def named(ios17: Bundle, ios18: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return `named(ios, role, recipe)`, made once."""
+
+    @cache
+    def make(ios: int, role: str, name: str) -> Made:
+        recipe = load_recipe(name, "coreml")
+        if ios == 18:  # has no other role
+            recipe = replace(recipe, rules=tuple(r for r in recipe.rules if r.tensors in ("conditioner/*", "*")))
+        return write(ios17 if ios == 17 else ios18, role, recipe, tmp_path_factory.mktemp(name))
+
+    return make
+
+
+CASES = [(17, "denoiser", "w8"), (17, "denoiser", "w8-lut"), (17, "denoiser", "w4"),
+         (17, "conditioner", "w6"), (17, "image_decoder", "w4"), (18, "conditioner", "w4")]  # fmt: skip
+
+
+def expected_format(ios: int, role: str, recipe: str, name: str) -> tuple[int, str, int | None]:
+    """(bits, codes, group) as docs/coreml.md tells it; bits 0 for what is left."""
+    if "depthwise" in name or name == "code_table":
+        return 0, "scaled", None
+    if recipe == "w8":
+        return 8, "scaled", None
+    stage, patient = "_block_" in name, role in ("denoiser", "conditioner")
+    if recipe == "w8-lut" or not patient or (stage and role == "denoiser") or "mlm_layer" in name:
+        return 8, "palette", None
+    return int(recipe[1]), "palette", 16 if ios == 18 else None
+
+
+@pytest.mark.parametrize(("ios", "role", "recipe"), CASES)
+def test_the_manifest_says_what_each_weight_became(named: Any, ios: int, role: str, recipe: str) -> None:
+    made: Made = named(ios, role, recipe)
+    assert made.entry.tensors
+    for name, found in made.entry.tensors.items():
+        width = 16 if role in ("denoiser", "conditioner") else 32
+        bits, codes, group = expected_format(ios, role, recipe, name)
+        if group is not None and len(made.before.constants[name].value) % group:
+            group = None  # the outputs cannot be shared out
+        assert (found.bits, found.codes, found.block) == (bits or width, codes, group), name
+        assert found.activations == f"float{width}"
+        assert found.operator in ("linear", "conv", "gather")
+
+
+@pytest.mark.parametrize(("ios", "role", "recipe"), CASES)
+def test_the_package_stores_what_the_manifest_says(named: Any, ios: int, role: str, recipe: str) -> None:
+    made: Made = named(ios, role, recipe)
+    scaled, palettes = (
+        ("constexpr_affine_dequantize", "constexpr_lut_to_dense")
+        if ios < 18
+        else ("constexpr_blockwise_shift_scale", "constexpr_lut_to_dense")
+    )
+    for name, found in made.entry.tensors.items():
+        before, after, stored = made.weight(name)
+        if found.bits > 8:
+            assert stored == "const"
+            assert np.array_equal(before, after)
+        else:
+            assert stored == (palettes if found.codes == "palette" else scaled)
+            check_values(found, before, after)
+        assert (after.dtype, after.shape) == (before.dtype, before.shape)
+
+
+def check_values(found: TensorFormat, before: Array, after: Array) -> None:
+    """Few values, each the nearest there is; scales are multiples, up to the rounding of a half."""
+    wide, given = before.astype(np.float64), after.astype(np.float64)
+    size = found.block or len(wide)
+    if found.codes == "palette":
+        for first in range(0, len(wide), size):
+            values = np.unique(given[first : first + size])
+            assert len(values) <= 2**found.bits
+            distances = np.abs(wide[first : first + size].reshape(-1, 1) - values).min(1)
+            assert np.array_equal(np.abs(wide - given)[first : first + size].reshape(-1), distances)
+    else:
+        rows = wide.reshape(len(wide), -1)
+        scales = np.abs(rows).max(1, keepdims=True) / 127
+        rounding = 2**-10 if before.dtype == np.float16 else 2**-22
+        assert (
+            np.abs(rows - given.reshape(rows.shape)) <= scales / 2 + 2 * rounding * np.abs(rows).max(1)[:, None]
+        ).all()
+
+
+@pytest.mark.parametrize(("ios", "role", "recipe"), CASES)
+def test_recorded_errors_are_those_of_the_two_packages(named: Any, ios: int, role: str, recipe: str) -> None:
+    made: Made = named(ios, role, recipe)
+    for name, found in made.entry.tensors.items():
+        before, after, _ = made.weight(name)
+        wide = before.astype(np.float64)
+        error = np.sqrt(((after - wide) ** 2).mean() / (wide**2).mean())
+        assert found.error == pytest.approx(error, rel=1e-6, abs=1e-12), name
+        assert (error > 0) == (found.bits <= 8), name
+
+
+def test_nothing_else_of_a_program_changes(named: Any) -> None:
+    made: Made = named(17, "denoiser", "w4")
+    assert [(op.operator, op.name) for op in made.after.operations] == [
+        (op.operator, op.name) for op in made.before.operations
+    ]
+    assert (made.after.system, made.after.inputs, made.after.outputs) == (
+        made.before.system, made.before.inputs, made.before.outputs)  # fmt: skip
+    weights = set(made.entry.tensors)
+    for name, constant in made.before.constants.items():
+        if name not in weights and constant.value.ndim:
+            assert np.array_equal(made.after.constants[name].value, constant.value), name
+
+
+def test_blocks_and_four_bits_without_a_palette_on_ios_18(ios18: Bundle, tmp_path: Path) -> None:
+    recipe = Recipe("mine", (Rule("*/transformer_layers*", bits=8, block=16), Rule("*/cond_embed.linear_2*", bits=4)))
+    made = write(ios18, "conditioner", recipe, tmp_path)
+    for name, found in made.entry.tensors.items():
+        before, after, stored = made.weight(name)
+        if name.startswith("transformer_layers"):
+            assert (found.bits, found.block, found.codes, stored[:9]) == (8, 16, "scaled", "constexpr")
+            pieces, made_pieces = (v.astype(np.float64).reshape(len(v), -1, 16) for v in (before, after))
+            span = np.abs(pieces).max(-1, keepdims=True)
+            assert (np.abs(pieces - made_pieces) <= span / 127 / 2 + span * 2**-9).all()
+        elif name == "cond_embed_linear_2_weight":
+            assert (found.bits, found.block, stored) == (4, None, "constexpr_blockwise_shift_scale")
+            assert max(len(np.unique(row)) for row in after) <= 16
+        else:
+            assert (found.bits, stored) == (16, "const")
+
+
+# --- A whole bundle: the demo by w8.
+
+
+def test_a_quantized_bundle_says_how_it_was_made(demo_coreml: Path, demo_coreml_w8: Path) -> None:
+    manifest = Bundle.open(demo_coreml_w8).manifest
+    assert manifest.parity is None
+    assert manifest.quantization is not None
+    assert (manifest.quantization.logits, manifest.quantization.pictures) == (None, None)
+    assert manifest.quantization.parent == hashlib.sha256((demo_coreml / "manifest.json").read_bytes()).hexdigest()
+    assert Recipe.from_dict(manifest.quantization.recipe) == load_recipe("w8", "coreml")
+    assert manifest.simulated is not None
+    assert (manifest.simulated.reference, manifest.simulated.roles) == ("parent", {})
+    assert manifest.simulated.logits.generations == 1
+    assert manifest.fidelity.logits == manifest.simulated.logits
+    assert manifest.engine == Bundle.open(demo_coreml).manifest.engine
+    for role in ROLES:
+        assert manifest.graphs[role].inputs == Bundle.open(demo_coreml).graph(role).inputs
+        shares = [part.split(" bits ") for part in manifest.graphs[role].stored_precision.split(", ")]
+        assert sum(float(share.rstrip("%")) for _, share in shares) == pytest.approx(100, abs=0.2)
+        assert shares[0][0] == "8"
+
+
+def test_the_account_says_that_it_was_simulated(demo_coreml: Path, demo_coreml_w8: Path) -> None:
+    data, page = account.paths(demo_coreml_w8)
+    written, made = json.loads(data.read_text(encoding="utf-8")), Bundle.open(demo_coreml_w8).manifest
+    assert "simulated by a NumPy evaluator" in written["engine"]
+    assert "simulated by a NumPy evaluator" in page.read_text(encoding="utf-8")
+    assert made.simulated is not None
+    assert written["logits"]["mean_kl"] == made.simulated.logits.mean_kl
+    for role in ROLES:
+        sizes = {"parent": Bundle.open(demo_coreml).graph(role).bytes, "made": made.graphs[role].bytes}
+        assert written["sizes"][role] == sizes
+
+
+def test_it_verifies_and_reproduces_its_golden_output(demo_coreml_w8: Path) -> None:
+    bundle = Bundle.open(demo_coreml_w8)
+    verification.verify(bundle)
+    with AmusedPipeline(bundle, EngineOptions(simulate="half")) as pipeline:
+        report = golden.compare(pipeline)
+    assert report.reproduced
+    assert report.equal_tokens == 1
+
+
+# --- What is refused, and leaves nothing.
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    return folder
+
+
+FEW = Calibration(prompts=1)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("w8a8", "recipe 'w8a8' is not for Core ML: 8-bit activations need ranges .* takes a Mac"),
+        ("fp16", "recipe 'fp16' is not for Core ML: Core ML bundles are exported in halves"),
+        (Rule("denoiser/*", bits=8, activations="dynamic"), "8-bit activations need ranges .* takes a Mac"),
+        (Rule("*", bits=16, activations="half"), "Core ML bundles are exported in halves"),
+        (Rule("*", bits=16), "16 bits are what export --precision float16 stores"),
+        (Rule("denoiser/*", "matmul", bits=8, block=32), "blocks, and 4 bits without a palette, need iOS 18"),
+        (Rule("denoiser/*", "matmul", bits=4), "blocks, and 4 bits without a palette, need iOS 18.*--ios 18"),
+        (Rule("denoiser/typo.*", bits=8), r"the pattern 'denoiser/typo\.\*' matches no weight"),
+        (Rule("denoiser/*", "matmul", bits=8, block=32, rounding="feedback"), "'feedback' is for ONNX bundles"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
+)
+def test_a_recipe_that_does_not_fit(ios17: Bundle, place: Path, recipe: Any, message: str) -> None:
+    if isinstance(recipe, Rule):
+        recipe = Recipe("mine", (recipe,), FEW)
+    with pytest.raises(RecipeError, match=message):
+        quantize_bundle(ios17.path, place / "out", recipe, ONE)
+    assert list(place.iterdir()) == []
+
+
+def test_blocks_that_do_not_divide_the_inputs(ios18: Bundle) -> None:
+    """The widths here are 32, 24 and 56."""
+    recipe = Recipe("mine", (Rule("*/encoder_proj.weight", bits=8, block=32),))
+    with pytest.raises(RecipeError, match=r"blocks of 32 do not divide the inputs of its shape \[32, 24\]"):
+        CoreMLTarget(ios18, recipe)
+
+
+def test_a_quantized_bundle(demo_coreml_w8: Path, place: Path) -> None:
+    with pytest.raises(QuantizationError, match=r"is quantized already \(recipe 'w8'\).*amused-edge export"):
+        quantize_bundle(demo_coreml_w8, place / "out", "w8", ONE)
+    assert list(place.iterdir()) == []
+
+
+def test_sensitivity_is_for_onnx_bundles(ios17: Bundle, place: Path) -> None:
+    with pytest.raises(QuantizationError, match="is for 'coreml'; this is done with ONNX bundles only"):
+        search(ios17.path, place / "out", "w8", ONE)
+    assert list(place.iterdir()) == []
+
+
+def poisoned(bundle: Bundle, folder: Path, role: str, name: str) -> Path:
+    """A copy with a NaN in a weight, whose manifest agrees with the file."""
+    shutil.copytree(bundle.path, folder)
+    file = folder / f"{role}.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    value = read_program(folder / f"{role}.mlpackage").constants[name].value
+    content = file.read_bytes()
+    assert content.count(value.tobytes()) == 1
+    spoilt = value.copy()
+    spoilt.flat[7] = np.nan
+    file.write_bytes(content.replace(value.tobytes(), spoilt.tobytes()))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for entry in manifest["graphs"][role]["files"]:
+        entry["sha256"] = hashlib.sha256((folder / entry["path"]).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return folder
+
+
+def test_weights_that_are_not_finite(ios17: Bundle, place: Path, tmp_path: Path) -> None:
+    name = "transformer_layers_0_attn2_to_q_weight"
+    source = poisoned(ios17, tmp_path / "spoilt", "denoiser", name)
+    for recipe in ("w8", "w4"):
+        with pytest.raises(QuantizationError, match=f"denoiser/{name} has values that are not finite"):
+            quantize_bundle(source, place / "out", recipe, ONE)
+        assert list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("stage", ["calibrating", "quantizing conditioner", "measuring"])
+def test_an_interrupt_leaves_nothing(ios17: Bundle, place: Path, stage: str) -> None:
+    """One small rule, so that all else is copied."""
+
+    def stop(description: str, index: int, total: int) -> None:
+        if description == stage:
+            raise KeyboardInterrupt
+
+    recipe = Recipe("mine", (Rule("text_encoder/text_projection.weight", bits=8),))
+    with pytest.raises(KeyboardInterrupt):
+        quantize_bundle(ios17.path, place / "out", recipe, ONE, on_stage=stop)
+    assert list(place.iterdir()) == []
