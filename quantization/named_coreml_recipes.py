@@ -21,25 +21,24 @@ W6 = Recipe(
     "w6",
     (
         *_COMMON,
-        Rule(_STAGES, bits=8, palette=True),
-        Rule("image_*/*", bits=8, palette=True),
+        Rule(_STAGES, bits=8),
+        Rule("image_*/*", bits=8),
         Rule("*", bits=6, palette=True, group=16),
     ),
 )
-"""6-bit palettes, 8-bit ones where rounding hurts most."""
+"""6-bit palettes; 8 bits with scales where rounding hurts most, and in the VQ-GAN."""
 
 W4 = Recipe(
     "w4",
     (
         *_COMMON,
-        Rule(_STAGES, bits=8, palette=True),
-        Rule("image_*/*", bits=8, palette=True),
-        Rule("denoiser/mlm_layer.*", bits=8, palette=True),
+        Rule(_STAGES, bits=8),
+        Rule("denoiser/mlm_layer.*", bits=8),
         Rule("denoiser/*", bits=4, palette=True, group=16),
-        Rule("conditioner/*", bits=4, palette=True, group=16),
-        Rule("*", bits=8, palette=True),
+        Rule("conditioner/*", bits=6, palette=True, group=16),
+        Rule("*", bits=8),
     ),
 )
-"""4-bit palettes where they are borne, 8-bit ones elsewhere: the smallest."""
+"""4-bit palettes in the denoiser's layers; the conditioner bears 6 bits and not 4. The smallest, at a price."""
 
 COREML_RECIPES = {recipe.name: recipe for recipe in (W8, W8_LUT, W6, W4)}
