@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from amused_edge.quantization.coreml_apply import compress
 from amused_edge.quantization.coreml_weights import Weight, find_weights
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.plan import check_unquantized
 from amused_edge.quantization.recipes import Recipe, Rule
+from amused_edge.quantization.rounding import check_finite
 from amused_edge.quantization.target import Target, describe_bits
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
@@ -55,10 +54,11 @@ class CoreMLTarget(Target):
         """See `Target`."""
         for role, plan in self._plans.items():
             for name, weight in plan.weights.items():
-                if plan.rules[name].bits < 32 and not np.isfinite(weight.value).all():
-                    raise QuantizationError(
-                        f"{role}/{name} has values that are not finite (NaN or infinity); repair the checkpoint"
-                    )
+                if plan.rules[name].bits < 32:
+                    try:
+                        check_finite(weight.value)
+                    except QuantizationError as error:
+                        raise QuantizationError(f"{role}/{name}: {error}") from error
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `Target`."""

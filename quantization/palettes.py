@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.rounding import check_finite
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -16,8 +16,8 @@ Indices = NDArray[np.int64]
 ITERATIONS = 200
 """Lloyd's steps at most; few weights need a third of them."""
 
-POINTS = 16
-"""Points per palette value, in whose steps the optimum is searched before Lloyd's steps refine it."""
+POINTS, MOST_POINTS = 8, 1536
+"""Points per palette value, and at most, among which the optimum is searched before Lloyd's steps refine it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,7 @@ def palette(weight: NDArray[np.floating], bits: int) -> Palette:
     QuantizationError
         A value is not finite.
     """
-    if not np.isfinite(weight).all():
-        raise QuantizationError("it has values that are not finite (NaN or infinity); repair the checkpoint")
+    check_finite(weight)
     distinct, counts = np.unique(weight, return_counts=True)
     size = 2**bits
     if len(distinct) <= size:
@@ -67,7 +66,9 @@ def palette(weight: NDArray[np.floating], bits: int) -> Palette:
         return Palette(values, np.searchsorted(distinct, weight).astype(np.uint8))
     points = distinct.astype(np.float64)
     weights = counts.astype(np.float64)
-    centres = _lloyd(points, weights, optimal_centres(*_gathered(points, weights, POINTS * size), size))
+    centres = _lloyd(
+        points, weights, optimal_centres(*_gathered(points, weights, min(POINTS * size, MOST_POINTS)), size)
+    )
     values = np.sort(centres).astype(weight.dtype)
     nearest = np.searchsorted(_edges(values.astype(np.float64)), points).astype(np.uint8)
     return Palette(values, nearest[np.searchsorted(distinct, weight)])
@@ -84,17 +85,19 @@ def optimal_centres(points: Floats, counts: Floats, size: int) -> Floats:
         (n,) above 0.
     """
     run = _Runs(points, counts)
-    total = len(points)
-    ends = np.arange(total + 1)
-    least = run.cost(np.zeros(total + 1, np.int64), ends)  # of the first j points in one run
-    starts = np.zeros((size, total + 1), np.int64)
+    places = np.arange(len(points))
+    cost = np.where(places <= places[:, None], run.cost(places, places[:, None] + 1), np.inf)  # of run i..j at [j, i]
+    least = cost[:, 0]  # of points 0..j in one run
+    starts = np.zeros((size, len(points)), np.int64)
     for k in range(1, size):
-        least, starts[k] = _one_more_run(run, least, k)
-    edges = [total]
+        total = cost[:, 1:] + least[:-1]
+        starts[k] = total.argmin(1) + 1
+        least = total[places, starts[k] - 1]
+    bounds = [len(points)]
     for k in range(size - 1, 0, -1):
-        edges.append(int(starts[k, edges[-1]]))
-    bounds = np.array([0, *edges[::-1]])
-    return run.mean(bounds[:-1], bounds[1:])
+        bounds.append(int(starts[k, bounds[-1] - 1]))
+    edges = np.array([0, *bounds[::-1]])
+    return run.mean(edges[:-1], edges[1:])
 
 
 class _Runs:
@@ -112,37 +115,6 @@ class _Runs:
     def mean(self, i: Indices, j: Indices) -> Floats:
         mass, first, _ = (prefix[j] - prefix[i] for prefix in self._sums)
         return np.asarray(first / mass + self._origin)
-
-
-def _one_more_run(run: _Runs, least: Floats, k: int) -> tuple[Floats, Indices]:
-    """From the least cost of the first j points in k runs, return that in k + 1 runs and where the last one starts.
-
-    The start never falls as j grows, so those of every other j bound the ones between: n log n steps instead of n^2.
-    """
-    total = len(least) - 1
-    best, starts = np.full(total + 1, np.inf), np.zeros(total + 2, np.int64)
-    starts[: k + 1], starts[total + 1] = k, total - 1
-    step = 1 << max(total - k, 1).bit_length()
-    while step >= 1:
-        js = np.arange(k + step, total + 1, 2 * step)
-        if len(js):
-            low = starts[js - step]
-            high = np.minimum(starts[np.minimum(js + step, total + 1)], js - 1)
-            best[js], starts[js] = _least(run, least, js, low, high)
-        step //= 2
-    return best, starts[:-1]
-
-
-def _least(run: _Runs, least: Floats, js: Indices, low: Indices, high: Indices) -> tuple[Floats, Indices]:
-    """Return for each j the least cost over starts low..high of the last run, and the first start that has it."""
-    lengths = high - low + 1
-    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    segments = np.repeat(np.arange(len(js)), lengths)
-    starts = np.arange(lengths.sum()) - offsets[segments] + low[segments]
-    costs = least[starts] + run.cost(starts, js[segments])
-    lowest = np.minimum.reduceat(costs, offsets)
-    hits = np.flatnonzero(costs == lowest[segments])
-    return lowest, starts[hits[np.searchsorted(segments[hits], np.arange(len(js)))]]
 
 
 def _gathered(points: Floats, counts: Floats, most: int) -> tuple[Floats, Floats]:

@@ -97,7 +97,7 @@ def channels(tensor: Matrix, axis: int, smallest: Matrix | None = None) -> Chann
     QuantizationError
         A value is not finite.
     """
-    _check_finite(tensor)
+    check_finite(tensor)
     others = tuple(i for i in range(tensor.ndim) if i != axis)
     spans = np.abs(tensor).max(axis=others)
     scales = _scales(spans, 127)
@@ -125,7 +125,7 @@ def blocks(matrix: Matrix, bits: int, size: int, *, symmetric: bool = False) -> 
     QuantizationError
         A value is not finite.
     """
-    _check_finite(matrix)
+    check_finite(matrix)
     inputs, outputs = matrix.shape
     count = -(-inputs // size)
     padded = np.zeros((outputs, count * size), np.float32)
@@ -156,8 +156,8 @@ def feedback_blocks(
     QuantizationError
         A value is not finite.
     """
-    _check_finite(matrix)
-    _check_finite(hessian)
+    check_finite(matrix)
+    check_finite(hessian)
     inputs, outputs = matrix.shape
     factor = _inverse_factor(hessian)
     rest = matrix.T.astype(np.float32)
@@ -215,6 +215,7 @@ def _clip(codes: Matrix, bits: int) -> Codes:
     return np.clip(codes, 0, 2**bits - 1).astype(np.uint8)
 
 
-def _check_finite(values: NDArray[np.floating]) -> None:
+def check_finite(values: NDArray[np.floating]) -> None:
+    """Raise `QuantizationError` if a value is NaN or infinite."""
     if not np.isfinite(values).all():
         raise QuantizationError("it has values that are not finite (NaN or infinity); repair the checkpoint")

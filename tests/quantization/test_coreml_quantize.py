@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,44 +11,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amused_edge.export.checkpoint import open_checkpoint
-from amused_edge.export.coreml_target import CoreMLTarget as ExportTarget
-from amused_edge.export.graphs import GRAPHS
-from amused_edge.export.to_coreml import CoreMLOptions
 from amused_edge.quantization import account
 from amused_edge.quantization.coreml_target import CoreMLTarget
-from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.named_recipes import load_recipe
-from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-from amused_edge.quantization.recipes import Calibration, Recipe, Rule
-from amused_edge.quantization.search import search
-from amused_edge.runtime import golden, verification
+from amused_edge.quantization.quantize import QuantizeOptions
+from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
-from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.mil.program import Name, Program, read_program
 from amused_edge.runtime.manifest import ROLES, GraphEntry, TensorFormat
-from amused_edge.runtime.pipeline import AmusedPipeline
 
 ONE = QuantizeOptions(["a fox"], fidelity_prompts=1)
 Array = NDArray[Any]
-
-
-@pytest.fixture(scope="module")
-def ios17(tiny_coreml: Path) -> Bundle:
-    return Bundle.open(tiny_coreml)
-
-
-@pytest.fixture(scope="module")
-def ios18(ios17: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The conditioner alone, for iOS 18: what the plan and one graph need of a bundle."""
-    writer = BundleWriter(tmp_path_factory.mktemp("ios18"))
-    checkpoint, target = open_checkpoint(ios17.path.parent / "checkpoint"), ExportTarget(CoreMLOptions(ios=18))
-    (spec,) = (spec for spec in GRAPHS if spec.role == "conditioner")
-    inputs = spec.example(checkpoint, ios17.manifest.geometry, 2)
-    entry = target.write(spec, spec.build(checkpoint).eval(), inputs, writer)
-    manifest = replace(ios17.manifest, engine=target.engine_info(), graphs={spec.role: entry})
-    return Bundle(writer.path, manifest)
 
 
 class Made(NamedTuple):
@@ -89,20 +62,23 @@ def named(ios17: Bundle, ios18: Bundle, tmp_path_factory: pytest.TempPathFactory
     return make
 
 
-CASES = [(17, "denoiser", "w8"), (17, "denoiser", "w8-lut"), (17, "denoiser", "w4"),
-         (17, "conditioner", "w6"), (17, "image_decoder", "w4"), (18, "conditioner", "w4")]  # fmt: skip
+CASES = [(17, "text_encoder", "w8"), (17, "image_encoder", "w8-lut"), (17, "conditioner", "w6"),
+         (17, "denoiser", "w4"), (18, "conditioner", "w4")]  # fmt: skip
 
 
 def expected_format(ios: int, role: str, recipe: str, name: str) -> tuple[int, str, int | None]:
     """(bits, codes, group) as docs/coreml.md tells it; bits 0 for what is left."""
-    if "depthwise" in name or name == "code_table":
+    if "depthwise" in name or name.startswith("quant"):
         return 0, "scaled", None
-    if recipe == "w8":
-        return 8, "scaled", None
-    stage, patient = "_block_" in name, role in ("denoiser", "conditioner")
-    if recipe == "w8-lut" or not patient or (stage and role == "denoiser") or "mlm_layer" in name:
+    if recipe == "w8-lut":
         return 8, "palette", None
-    return int(recipe[1]), "palette", 16 if ios == 18 else None
+    eight = role.startswith("image_") or (role == "denoiser" and "_block_" in name)
+    if recipe == "w4":
+        eight = eight or role == "text_encoder" or name.startswith("mlm_layer")
+    if recipe == "w8" or eight:
+        return 8, "scaled", None
+    bits = 4 if recipe == "w4" and role == "denoiser" else 6
+    return bits, "palette", 16 if ios == 18 else None
 
 
 @pytest.mark.parametrize(("ios", "role", "recipe"), CASES)
@@ -110,13 +86,13 @@ def test_the_manifest_says_what_each_weight_became(named: Any, ios: int, role: s
     made: Made = named(ios, role, recipe)
     assert made.entry.tensors
     for name, found in made.entry.tensors.items():
-        width = 16 if role in ("denoiser", "conditioner") else 32
+        width = 32 if role == "image_encoder" else 16
         bits, codes, group = expected_format(ios, role, recipe, name)
         if group is not None and len(made.before.constants[name].value) % group:
             group = None  # the outputs cannot be shared out
         assert (found.bits, found.codes, found.block) == (bits or width, codes, group), name
         assert found.activations == f"float{width}"
-        assert found.operator in ("linear", "conv", "gather")
+        assert found.operator in ("linear", "matmul", "conv", "gather")
 
 
 @pytest.mark.parametrize(("ios", "role", "recipe"), CASES)
@@ -165,19 +141,23 @@ def test_recorded_errors_are_those_of_the_two_packages(named: Any, ios: int, rol
         wide = before.astype(np.float64)
         error = np.sqrt(((after - wide) ** 2).mean() / (wide**2).mean())
         assert found.error == pytest.approx(error, rel=1e-6, abs=1e-12), name
-        assert (error > 0) == (found.bits <= 8), name
+        exact = found.bits > 8 or (found.codes == "palette" and before.size <= 2**found.bits)
+        assert (error == 0) == exact, name
 
 
 def test_nothing_else_of_a_program_changes(named: Any) -> None:
+    """Of its arithmetic; coremltools may look after indices once more."""
     made: Made = named(17, "denoiser", "w4")
-    assert [(op.operator, op.name) for op in made.after.operations] == [
-        (op.operator, op.name) for op in made.before.operations
-    ]
-    assert (made.after.system, made.after.inputs, made.after.outputs) == (
-        made.before.system, made.before.inputs, made.before.outputs)  # fmt: skip
-    weights = set(made.entry.tensors)
+
+    def arithmetic(program: Program) -> list[tuple[str, str]]:
+        floats = ("fp16", "fp32")
+        return sorted((op.operator, op.outputs[0].name) for op in program.operations if op.outputs[0].dtype in floats)
+
+    assert [kind for kind, _ in arithmetic(made.after)] == [kind for kind, _ in arithmetic(made.before)]
+    assert made.after.system == made.before.system
+    assert (made.after.inputs, made.after.outputs) == (made.before.inputs, made.before.outputs)
     for name, constant in made.before.constants.items():
-        if name not in weights and constant.value.ndim:
+        if name not in made.entry.tensors and constant.value.dtype.kind == "f":
             assert np.array_equal(made.after.constants[name].value, constant.value), name
 
 
@@ -230,107 +210,3 @@ def test_the_account_says_that_it_was_simulated(demo_coreml: Path, demo_coreml_w
     for role in ROLES:
         sizes = {"parent": Bundle.open(demo_coreml).graph(role).bytes, "made": made.graphs[role].bytes}
         assert written["sizes"][role] == sizes
-
-
-def test_it_verifies_and_reproduces_its_golden_output(demo_coreml_w8: Path) -> None:
-    bundle = Bundle.open(demo_coreml_w8)
-    verification.verify(bundle)
-    with AmusedPipeline(bundle, EngineOptions(simulate="half")) as pipeline:
-        report = golden.compare(pipeline)
-    assert report.reproduced
-    assert report.equal_tokens == 1
-
-
-# --- What is refused, and leaves nothing.
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    folder = tmp_path / "place"
-    folder.mkdir()
-    return folder
-
-
-FEW = Calibration(prompts=1)
-
-
-@pytest.mark.parametrize(
-    ("recipe", "message"),
-    [
-        ("w8a8", "recipe 'w8a8' is not for Core ML: 8-bit activations need ranges .* takes a Mac"),
-        ("fp16", "recipe 'fp16' is not for Core ML: Core ML bundles are exported in halves"),
-        (Rule("denoiser/*", bits=8, activations="dynamic"), "8-bit activations need ranges .* takes a Mac"),
-        (Rule("*", bits=16, activations="half"), "Core ML bundles are exported in halves"),
-        (Rule("*", bits=16), "16 bits are what export --precision float16 stores"),
-        (Rule("denoiser/*", "matmul", bits=8, block=32), "blocks, and 4 bits without a palette, need iOS 18"),
-        (Rule("denoiser/*", "matmul", bits=4), "blocks, and 4 bits without a palette, need iOS 18.*--ios 18"),
-        (Rule("denoiser/typo.*", bits=8), r"the pattern 'denoiser/typo\.\*' matches no weight"),
-        (Rule("denoiser/*", "matmul", bits=8, block=32, rounding="feedback"), "'feedback' is for ONNX bundles"),
-    ],
-    ids=lambda value: value if isinstance(value, str) and " " not in value else "",
-)
-def test_a_recipe_that_does_not_fit(ios17: Bundle, place: Path, recipe: Any, message: str) -> None:
-    if isinstance(recipe, Rule):
-        recipe = Recipe("mine", (recipe,), FEW)
-    with pytest.raises(RecipeError, match=message):
-        quantize_bundle(ios17.path, place / "out", recipe, ONE)
-    assert list(place.iterdir()) == []
-
-
-def test_blocks_that_do_not_divide_the_inputs(ios18: Bundle) -> None:
-    """The widths here are 32, 24 and 56."""
-    recipe = Recipe("mine", (Rule("*/encoder_proj.weight", bits=8, block=32),))
-    with pytest.raises(RecipeError, match=r"blocks of 32 do not divide the inputs of its shape \[32, 24\]"):
-        CoreMLTarget(ios18, recipe)
-
-
-def test_a_quantized_bundle(demo_coreml_w8: Path, place: Path) -> None:
-    with pytest.raises(QuantizationError, match=r"is quantized already \(recipe 'w8'\).*amused-edge export"):
-        quantize_bundle(demo_coreml_w8, place / "out", "w8", ONE)
-    assert list(place.iterdir()) == []
-
-
-def test_sensitivity_is_for_onnx_bundles(ios17: Bundle, place: Path) -> None:
-    with pytest.raises(QuantizationError, match="is for 'coreml'; this is done with ONNX bundles only"):
-        search(ios17.path, place / "out", "w8", ONE)
-    assert list(place.iterdir()) == []
-
-
-def poisoned(bundle: Bundle, folder: Path, role: str, name: str) -> Path:
-    """A copy with a NaN in a weight, whose manifest agrees with the file."""
-    shutil.copytree(bundle.path, folder)
-    file = folder / f"{role}.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
-    value = read_program(folder / f"{role}.mlpackage").constants[name].value
-    content = file.read_bytes()
-    assert content.count(value.tobytes()) == 1
-    spoilt = value.copy()
-    spoilt.flat[7] = np.nan
-    file.write_bytes(content.replace(value.tobytes(), spoilt.tobytes()))
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    for entry in manifest["graphs"][role]["files"]:
-        entry["sha256"] = hashlib.sha256((folder / entry["path"]).read_bytes()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    return folder
-
-
-def test_weights_that_are_not_finite(ios17: Bundle, place: Path, tmp_path: Path) -> None:
-    name = "transformer_layers_0_attn2_to_q_weight"
-    source = poisoned(ios17, tmp_path / "spoilt", "denoiser", name)
-    for recipe in ("w8", "w4"):
-        with pytest.raises(QuantizationError, match=f"denoiser/{name} has values that are not finite"):
-            quantize_bundle(source, place / "out", recipe, ONE)
-        assert list(place.iterdir()) == []
-
-
-@pytest.mark.parametrize("stage", ["calibrating", "quantizing conditioner", "measuring"])
-def test_an_interrupt_leaves_nothing(ios17: Bundle, place: Path, stage: str) -> None:
-    """One small rule, so that all else is copied."""
-
-    def stop(description: str, index: int, total: int) -> None:
-        if description == stage:
-            raise KeyboardInterrupt
-
-    recipe = Recipe("mine", (Rule("text_encoder/text_projection.weight", bits=8),))
-    with pytest.raises(KeyboardInterrupt):
-        quantize_bundle(ios17.path, place / "out", recipe, ONE, on_stage=stop)
-    assert list(place.iterdir()) == []
