@@ -79,6 +79,7 @@ def export_coreml(
             inputs=_inputs(example),
             outputs=_outputs(example, outputs),
             compute_precision=layer_norms if half else ct.precision.FLOAT32,
+            pass_pipeline=_passes(),
             **common,
         )
         _name_weights(mil, module)
@@ -110,6 +111,13 @@ def weight_name(parameter: str) -> str:
     return parameter.replace(".", "_")
 
 
+def _passes() -> Any:
+    """Return the converter's passes but the one that merges equal constants, whose names are then lost."""
+    passes = ct.PassPipeline()
+    passes.remove_passes({"common::const_deduplication"})
+    return passes
+
+
 def _inputs(example: Inputs) -> list[Any] | None:
     """Return the pictures among the inputs; the program itself says the others."""
     if "image" not in example:
@@ -132,8 +140,8 @@ def _name_weights(mil: Any, module: nn.Module) -> None:
     names: dict[bytes, list[str]] = {}
     for name, parameter in module.named_parameters():
         if parameter.ndim > 1:
-            for value in _forms(parameter.detach()):
-                names.setdefault(_digest(value), []).append(weight_name(name))
+            for digest in {_digest(value) for value in _forms(parameter.detach())}:
+                names.setdefault(digest, []).append(weight_name(name))
     for op in mil.functions["main"].operations:
         constant = op.outputs[0].val if op.op_type == "const" else None
         if isinstance(constant, np.ndarray) and constant.ndim > 1:

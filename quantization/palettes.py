@@ -110,7 +110,7 @@ class _Runs:
 
     def cost(self, i: Indices, j: Indices) -> Floats:
         mass, first, second = (prefix[j] - prefix[i] for prefix in self._sums)
-        return np.asarray(np.maximum(second - first**2 / np.maximum(mass, 1e-300), 0.0))
+        return np.asarray(np.maximum(second - first**2 / np.where(mass > 0, mass, 1), 0.0))
 
     def mean(self, i: Indices, j: Indices) -> Floats:
         mass, first, _ = (prefix[j] - prefix[i] for prefix in self._sums)

@@ -37,6 +37,7 @@ for _name, _ufunc in {
     "cos": np.cos,
     "sin": np.sin,
     "round": np.rint,
+    "equal": np.equal,
     "greater_equal": np.greater_equal,
 }.items():
 

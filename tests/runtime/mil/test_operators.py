@@ -96,6 +96,7 @@ CASES = [
     Case("sin", {"x": 9 * X}, torch.sin(t(9 * X))),
     Case("round", {"x": HALVES}, [-2.0, -2, 0, 0, 2, 2, 0, 4]),
     Case("greater_equal", {"x": np.float32([1, 2, 3]), "y": 2.0}, [False, True, True]),
+    Case("equal", {"x": np.int32([1, 2, 3]), "y": 2}, [False, True, False]),
     Case("cast", {"x": np.float32([-1.9, -0.5, 0.5, 1.9, 255]), "dtype": "int32"}, ints(-1, 0, 0, 1, 255)),
     Case("cast", {"x": WHOLE, "dtype": "fp16"}, WHOLE.astype(np.float32)),
     Case("cast", {"x": X, "dtype": "fp32"}, X),
