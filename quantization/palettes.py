@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 ITERATIONS = 200
 """Lloyd's steps at most; few weights need a third of them."""
 
-POINTS, MOST_POINTS = 8, 1536
+POINTS, MOST_POINTS = 8, 1024
 """Points per palette value, and at most, among which the optimum is searched before Lloyd's steps refine it."""
 
 
