@@ -7,6 +7,9 @@ BUNDLE := build/demo-fp32
 SHEET := build/demo.png
 RECIPES := fp16 w8 w8a8 w4
 COREML := build/demo-coreml
+SHEET_PROMPTS := --prompt "a 3d render of a fox on a blue background" --prompt "a drawing of a red apple on a yellow background" \
+	--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
+	--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 
 .PHONY: demo recipes coreml test lint types check wheel-check compat install clean
 
@@ -46,10 +49,7 @@ build/demo-%/manifest.json: $(BUNDLE)/manifest.json $(QUANTIZE_SOURCES) | instal
 # The demo bundle by each recipe, and their pictures side by side.
 recipes: install $(RECIPES:%=build/demo-%/manifest.json)
 	rm -f build/recipes.png
-	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/recipes.png $(BUNDLE) $(RECIPES:%=build/demo-%) --scale 2 \
-		--prompt "a 3d render of a fox on a blue background" --prompt "a drawing of a red apple on a yellow background" \
-		--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
-		--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
+	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/recipes.png $(BUNDLE) $(RECIPES:%=build/demo-%) --scale 2 $(SHEET_PROMPTS)
 	@echo "the pictures: build/recipes.png"
 
 $(COREML)/manifest.json: $(EXPORT_SOURCES) | install
@@ -64,10 +64,7 @@ $(COREML)-w8/manifest.json: $(COREML)/manifest.json $(QUANTIZE_SOURCES) | instal
 coreml: install $(BUNDLE)/manifest.json $(COREML)/manifest.json $(COREML)-w8/manifest.json
 	rm -f build/coreml.png
 	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/coreml.png $(BUNDLE) $(COREML) $(COREML)-w8 --scale 2 \
-		--simulate half \
-		--prompt "a 3d render of a fox on a blue background" --prompt "a drawing of a red apple on a yellow background" \
-		--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
-		--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
+		--simulate half $(SHEET_PROMPTS)
 	@echo "the pictures: build/coreml.png"
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.

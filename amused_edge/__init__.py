@@ -1,4 +1,4 @@
-"""amused-edge: aMUSEd masked image models converted to ONNX, quantized, and run in NumPy.
+"""amused-edge: aMUSEd masked image models converted to ONNX and Core ML, quantized, and run in NumPy.
 
 Names are imported when first used, so `import amused_edge` costs nothing.
 """

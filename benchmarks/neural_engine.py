@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.mil.package import package
-from amused_edge.runtime.engines.mil.program import Name, Program, Value, read_program
+from amused_edge.runtime.engines.mil.program import FLOATS, Name, Program, Value, read_program
 
 MAX_RANK = 5
 MAX_BYTES = 1_000_000_000
-_FLOATS = ("fp16", "fp32")
 _LOOKUPS = ("gather", "gather_nd", "gather_along_axis")
 _TRANSFORMERS = "machinelearning.apple.com/research/neural-engine-transformers"
 _EXAMPLES = 3
@@ -63,13 +62,13 @@ def _float32(program: Program, size: int) -> Iterator[str]:
 
 def _crossings(program: Program, size: int) -> Iterator[str]:
     for op in program.operations:
-        if op.operator == "cast" and op.outputs[0].dtype in _FLOATS:
+        if op.operator == "cast" and op.outputs[0].dtype in FLOATS:
             yield op.name
 
 
 def _whole_numbers(program: Program, size: int) -> Iterator[str]:
     for op in program.operations:
-        if op.operator not in _LOOKUPS and all(value.dtype not in _FLOATS for value in op.outputs):
+        if op.operator not in _LOOKUPS and all(value.dtype not in FLOATS for value in op.outputs):
             yield op.name
 
 

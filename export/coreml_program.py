@@ -36,7 +36,6 @@ def trace(module: nn.Module, example: Inputs, *, half: bool) -> torch.export.Exp
     half
         Store and compute in float16, where the module does not say otherwise.
     """
-    half = half and not isinstance(module, NEVER_HALF)
     inputs = {name: _input(name, value[:1], half) for name, value in example.items()}
     traced = _with_planes(_to_half(module) if half else module)
     with torch.no_grad():

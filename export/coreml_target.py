@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from amused_edge.export.coreml_program import NEVER_HALF
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules.layers import derived_tensors
 from amused_edge.export.parity import HALF_TOLERANCES, Tolerances
@@ -36,12 +35,11 @@ class CoreMLTarget(Target):
         """See `Target`."""
         folder = f"{spec.role}.mlpackage"
         program = export_coreml(module, inputs, spec.outputs, writer.path / folder, self._options)
-        half = self._options.precision == "float16" and not isinstance(module, NEVER_HALF)
         return GraphEntry(
             files=tuple(writer.entry(file) for file in package_files(writer.path, folder)),
             inputs=tensor_specs(program, program.inputs),
             outputs=tensor_specs(program, program.outputs),
-            stored_precision="float16" if half else "float32",
+            stored_precision=self._options.stored(module),
             executed_precision=precisions(program),
             derived_tensors={weight_name(name): sources for name, sources in derived_tensors(module).items()},
         )

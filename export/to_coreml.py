@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from amused_edge.export.coreml_program import trace
+from amused_edge.export.coreml_program import NEVER_HALF, trace
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
-from amused_edge.runtime.engines.mil.program import Program, Value, read_program
+from amused_edge.runtime.engines.mil.program import FLOATS, Program, Value, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
 from amused_edge.runtime.manifest import TensorSpec
 
@@ -23,8 +23,6 @@ PRECISIONS: tuple[Precision, ...] = ("float16", "float32")
 SYSTEMS = {16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
 FLOAT32_OUTPUTS = ("logits",)
 """What the sampler reads, in its own type. What goes from graph to graph stays as it is computed."""
-
-_DTYPES = {"fp16": "float16", "fp32": "float32", "int32": "int32"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,10 @@ class CoreMLOptions:
         if self.precision not in PRECISIONS:
             raise ExportError(f"precision is {self.precision!r}; choose {', '.join(PRECISIONS)}")
 
+    def stored(self, module: nn.Module) -> Precision:
+        """Return what a module's weights are stored in."""
+        return "float32" if isinstance(module, NEVER_HALF) else self.precision
+
 
 def export_coreml(
     module: nn.Module, example: Inputs, outputs: tuple[str, ...], path: Path, options: CoreMLOptions
@@ -68,7 +70,7 @@ def export_coreml(
     -------
     The program, read back from the package.
     """
-    half = options.precision == "float16"
+    half = options.stored(module) == "float16"
     layer_norms = ct.transform.FP16ComputePrecision(op_selector=lambda op: op.op_type == "layer_norm")
     common: dict[str, Any] = {"minimum_deployment_target": SYSTEMS[options.ios], "skip_model_load": True}
     with quietly():
@@ -77,12 +79,12 @@ def export_coreml(
             program,
             convert_to="milinternal",
             inputs=_inputs(example),
-            outputs=_outputs(example, outputs),
-            compute_precision=layer_norms if half else ct.precision.FLOAT32,
+            outputs=_outputs(outputs),
+            compute_precision=layer_norms if options.precision == "float16" else ct.precision.FLOAT32,
             pass_pipeline=_passes(),
             **common,
         )
-        _name_weights(mil, module)
+        _name_weights(mil, module, torch.float16 if half else torch.float32)
         package = ct.convert(
             mil,
             convert_to="mlprogram",
@@ -102,7 +104,7 @@ def tensor_specs(program: Program, values: tuple[Value, ...]) -> tuple[TensorSpe
             batch, channels, height, width = value.shape
             specs.append(TensorSpec(value.name, "uint8", (batch, height, width, channels), "picture"))
         else:
-            specs.append(TensorSpec(value.name, _DTYPES[value.dtype], value.shape))
+            specs.append(TensorSpec(value.name, FLOATS.get(value.dtype, value.dtype), value.shape))
     return tuple(specs)
 
 
@@ -126,13 +128,13 @@ def _inputs(example: Inputs) -> list[Any] | None:
     return [ct.ImageType("image", shape=(batch, channels, height, width), color_layout=ct.colorlayout.RGB)]
 
 
-def _outputs(example: Inputs, names: tuple[str, ...]) -> list[Any]:
+def _outputs(names: tuple[str, ...]) -> list[Any]:
     if names == ("image",):
         return [ct.ImageType("image", color_layout=ct.colorlayout.RGB)]
     return [ct.TensorType(name, dtype=np.float32 if name in FLOAT32_OUTPUTS else None) for name in names]
 
 
-def _name_weights(mil: Any, module: nn.Module) -> None:
+def _name_weights(mil: Any, module: nn.Module, stored: torch.dtype) -> None:
     """Give constants the names of the module's parameters, which the converter loses where it transposes them.
 
     They are found by their content.
@@ -140,7 +142,7 @@ def _name_weights(mil: Any, module: nn.Module) -> None:
     names: dict[bytes, list[str]] = {}
     for name, parameter in module.named_parameters():
         if parameter.ndim > 1:
-            for digest in {_digest(value) for value in _forms(parameter.detach())}:
+            for digest in {_digest(value) for value in _forms(parameter.detach().to(stored).numpy())}:
                 names.setdefault(digest, []).append(weight_name(name))
     for op in mil.functions["main"].operations:
         constant = op.outputs[0].val if op.op_type == "const" else None
@@ -150,13 +152,11 @@ def _name_weights(mil: Any, module: nn.Module) -> None:
                 op.name = op.outputs[0].name = found.pop(0) if len(found) > 1 else found[0]
 
 
-def _forms(parameter: torch.Tensor) -> Iterator[NDArray[Any]]:
-    """Yield what a parameter may have become: in either precision, a matrix as it is or transposed."""
-    for dtype in (torch.float32, torch.float16):
-        value = parameter.to(dtype).numpy()
-        yield value
-        if value.ndim == 2:
-            yield value.T
+def _forms(parameter: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield what a parameter may have become: a matrix as it is or transposed."""
+    yield parameter
+    if parameter.ndim == 2:
+        yield parameter.T
 
 
 def _digest(value: NDArray[Any]) -> bytes:

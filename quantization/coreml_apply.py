@@ -10,6 +10,7 @@ from amused_edge.quantization.coreml_weights import Weight
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.palettes import palette
 from amused_edge.quantization.recipes import Rule
+from amused_edge.quantization.rounding import rounding_error
 from amused_edge.runtime.engines.mil.program import Name, Program, read_model, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
 from amused_edge.runtime.manifest import TensorFormat
@@ -76,12 +77,6 @@ def _format(weight: Weight, rule: Rule, made: Program) -> TensorFormat:
         block=rule.group if rule.palette else rule.block,
         activations=f"float{width}",
         operator=weight.kind,
-        error=_error(weight.value, constant.value),
+        error=rounding_error(weight.value, constant.value),
         codes="palette" if rule.palette else "scaled",
     )
-
-
-def _error(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
-    reference = before.astype(np.float64)
-    power = float(np.sqrt(np.mean(reference**2)))
-    return float(np.sqrt(np.mean((after - reference) ** 2))) / power if power else 0.0

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from amused_edge.quantization.coreml_apply import compress
 from amused_edge.quantization.coreml_weights import Weight, find_weights
 from amused_edge.quantization.errors import QuantizationError, RecipeError
+from amused_edge.quantization.named_coreml_recipes import ACTIVATIONS, HALVES
 from amused_edge.quantization.plan import check_unquantized
 from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.quantization.rounding import check_finite
@@ -22,11 +23,6 @@ from amused_edge.runtime.stages import Stages
 
 FINE_GRAINED_SYSTEM = 18
 """The iOS from which a weight may have several palettes, and scales per block."""
-
-_ACTIVATIONS = (
-    "8-bit activations need ranges that coremltools measures by running Core ML, which takes a Mac; choose 'float' "
-    "activations"
-)
 
 
 @dataclass(frozen=True)
@@ -55,10 +51,7 @@ class CoreMLTarget(Target):
         for role, plan in self._plans.items():
             for name, weight in plan.weights.items():
                 if plan.rules[name].bits < 32:
-                    try:
-                        check_finite(weight.value)
-                    except QuantizationError as error:
-                        raise QuantizationError(f"{role}/{name}: {error}") from error
+                    check_finite(weight.value, f"{role}/{name}: it")
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `Target`."""
@@ -109,7 +102,7 @@ def _fitting(rule: Rule, weight: Weight, role: str, bundle: Bundle) -> Rule:
 def _unfit(rule: Rule, weight: Weight, bundle: Bundle) -> str | None:
     """Say why a rule cannot be carried out; None if it can."""
     if rule.activations != "float":
-        return "Core ML bundles are exported in halves" if rule.activations == "half" else _ACTIVATIONS
+        return HALVES if rule.activations == "half" else f"{ACTIVATIONS}; choose 'float' activations"
     if rule.bits == 16:
         return "16 bits are what export --precision float16 stores; leave the weight, or choose 8 bits or less"
     if rule.rounding != "nearest":

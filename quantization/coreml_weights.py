@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.quantization.recipes import Operator
+from amused_edge.quantization.recipes import RANKS, Operator
 from amused_edge.runtime.engines.mil.program import Name, Program
 
 _PLACES: dict[tuple[str, str], Operator] = {
@@ -14,7 +14,6 @@ _PLACES: dict[tuple[str, str], Operator] = {
     ("conv", "weight"): "conv",
     ("gather", "x"): "table",
 }
-_RANKS: dict[Operator, int] = {"matmul": 2, "conv": 4, "table": 2}
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def find_weights(program: Program, derived: dict[str, tuple[str, ...]]) -> dict[
         operators = {_PLACES.get((kind, parameter)) for kind, parameter, _ in places}
         operator = operators.pop() if len(operators) == 1 else None
         value = program.constants[name].value
-        if operator is None or value.ndim != _RANKS[operator] or not np.issubdtype(value.dtype, np.floating):
+        if operator is None or value.ndim != RANKS[operator] or not np.issubdtype(value.dtype, np.floating):
             continue
         kind, parameter, user = places[0]
         found[name] = Weight(name, (name, *derived.get(name, ())), operator, (user, parameter), kind, value)

@@ -42,3 +42,9 @@ W4 = Recipe(
 """4-bit palettes in the denoiser's layers; the conditioner bears 6 bits and not 4. The smallest, at a price."""
 
 COREML_RECIPES = {recipe.name: recipe for recipe in (W8, W8_LUT, W6, W4)}
+
+HALVES = "Core ML bundles are exported in halves"
+ACTIVATIONS = "8-bit activations need ranges that coremltools measures by running Core ML, which takes a Mac"
+
+NOT_FOR_COREML = {"fp16": HALVES, "w8a8": ACTIVATIONS, "w8a8-blocks": ACTIVATIONS}
+"""Recipes of ONNX bundles, and why there are none of that name here."""

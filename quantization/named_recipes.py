@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from amused_edge.quantization.errors import RecipeError
-from amused_edge.quantization.named_coreml_recipes import COREML_RECIPES
+from amused_edge.quantization.named_coreml_recipes import COREML_RECIPES, NOT_FOR_COREML
 from amused_edge.quantization.recipes import Calibration, Recipe, Rule
 
 _COMMON = (
@@ -93,15 +93,6 @@ W4 = Recipe(
 RECIPES = {recipe.name: recipe for recipe in (FP16, W8, W8A8, W8A8_BLOCKS, W4)}
 
 
-_NOT_FOR_COREML = {
-    "fp16": "Core ML bundles are exported in halves",
-    **dict.fromkeys(
-        ("w8a8", "w8a8-blocks"),
-        "8-bit activations need ranges that coremltools measures by running Core ML, which takes a Mac",
-    ),
-}
-
-
 def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
     """Return a recipe: as it is, by its name, or from a JSON file.
 
@@ -120,9 +111,9 @@ def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
     named = COREML_RECIPES if target == "coreml" else RECIPES
     if isinstance(source, str) and source in named:
         return named[source]
-    if target == "coreml" and source in _NOT_FOR_COREML:
+    if target == "coreml" and source in NOT_FOR_COREML:
         raise RecipeError(
-            f"recipe {source!r} is not for Core ML: {_NOT_FOR_COREML[str(source)]}; choose {', '.join(named)}"
+            f"recipe {source!r} is not for Core ML: {NOT_FOR_COREML[str(source)]}; choose {', '.join(named)}"
         )
     path = Path(source)
     if path.suffix != ".json":

@@ -6,10 +6,11 @@ import onnx_ir as ir
 from amused_edge.quantization.calibration import Observations, Watch
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx_half import convert_to_half
-from amused_edge.quantization.onnx_rewrite import rewrite_weight, rounding_error, to_half
+from amused_edge.quantization.onnx_rewrite import rewrite_weight, to_half
 from amused_edge.quantization.onnx_weights import Weight
 from amused_edge.quantization.plan import GraphPlan
 from amused_edge.quantization.recipes import Rule
+from amused_edge.quantization.rounding import rounding_error
 from amused_edge.runtime.manifest import TensorFormat
 
 

@@ -23,7 +23,7 @@ from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx_weights import Weight
 from amused_edge.quantization.ranges import Range
 from amused_edge.quantization.recipes import Rule
-from amused_edge.quantization.rounding import ZERO_POINT, Blocks, blocks, channels, feedback_blocks
+from amused_edge.quantization.rounding import ZERO_POINT, Blocks, blocks, channels, feedback_blocks, rounding_error
 from amused_edge.runtime.manifest import TensorFormat
 
 CONTRIB = "com.microsoft"
@@ -72,13 +72,6 @@ def rewrite_weight(
         rounded = blocks(values, rule.bits, rule.block, symmetric=rule.symmetric)
     error = rounding_error(values, rounded.dequantize())
     return _block_matmul(graph, weight, rounded, rule, error)
-
-
-def rounding_error(values: NDArray[np.floating], rounded: NDArray[np.floating]) -> float:
-    """Return the root mean square of the change, relative to that of the values."""
-    size = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-    change = float(np.sqrt(np.mean(np.square(rounded.astype(np.float64) - values))))
-    return change / size if size else change
 
 
 def _dynamic_matmul(graph: ir.Graph, weight: Weight, values: NDArray[np.float32]) -> TensorFormat:

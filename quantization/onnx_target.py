@@ -66,14 +66,10 @@ class OnnxTarget(Target):
     def golden_tolerance(self, manifest: Manifest) -> Tolerance:
         """See `Target`. Where a bundle asks for 8-bit activations or halves, some engines keep floats."""
         activations = {made.activations for made in _formats(manifest)}
-        return Tolerance(
-            logits=0.1
-            if activations & {"dynamic uint8", "dynamic int8"}
-            else 1e-2
-            if "float16" in activations
-            else 1e-3,
-            pixels=4 if "static uint8" in activations else 1,
-        )
+        logits = 1e-2 if "float16" in activations else 1e-3
+        if activations & {"dynamic uint8", "dynamic int8"}:
+            logits = 0.1
+        return Tolerance(logits, pixels=4 if "static uint8" in activations else 1)
 
 
 def calibrate(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from amused_edge.quantization.errors import QuantizationError
-from amused_edge.quantization.recipes import Operator
+from amused_edge.quantization.recipes import RANKS, Operator
 
 _PLACES: dict[tuple[str, int], Operator] = {
     ("MatMul", 1): "matmul",
@@ -13,7 +13,6 @@ _PLACES: dict[tuple[str, int], Operator] = {
     ("Conv", 1): "conv",
     ("Gather", 0): "table",
 }
-_RANKS: dict[Operator, int] = {"matmul": 2, "conv": 4, "table": 2}
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def _operator(value: ir.Value) -> Operator | None:
     if len(operators) != 1:
         return None
     operator = operators.pop()
-    return operator if operator is not None and len(tensor.shape) == _RANKS[operator] else None
+    return operator if operator is not None and len(tensor.shape) == RANKS[operator] else None
 
 
 def expand_gemms(graph: ir.Graph) -> None:

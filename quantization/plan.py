@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
+from amused_edge.quantization import rounding
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.onnx_weights import Weight, expand_gemms, find_weights
 from amused_edge.quantization.recipes import Recipe, Rule
@@ -78,10 +78,8 @@ def check_finite(plans: dict[str, GraphPlan]) -> None:
     for role, plan in plans.items():
         for name, rule in plan.rules.items():
             tensor = plan.weights[name].value.const_value
-            if rule.bits < 32 and tensor is not None and not np.isfinite(tensor.numpy()).all():
-                raise QuantizationError(
-                    f"{role}/{name} has values that are not finite (NaN or infinity); repair the checkpoint"
-                )
+            if rule.bits < 32 and tensor is not None:
+                rounding.check_finite(tensor.numpy(), f"{role}/{name}")
 
 
 def check_parent(bundle: Bundle) -> None:

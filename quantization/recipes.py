@@ -17,6 +17,9 @@ Activations = Literal["float", "half", "dynamic", "blockwise", "static"]
 Rounding = Literal["nearest", "feedback"]
 Ranges = Literal["minmax", "percentile", "mse"]
 
+RANKS: dict[Operator, int] = {"matmul": 2, "conv": 4, "table": 2}
+"""Axes of a weight."""
+
 _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
     "float": ({4, 6, 8, 16, 32}, {"matmul", "conv", "table"}),
     "half": ({16}, {"matmul", "conv", "table"}),

@@ -215,7 +215,14 @@ def _clip(codes: Matrix, bits: int) -> Codes:
     return np.clip(codes, 0, 2**bits - 1).astype(np.uint8)
 
 
-def check_finite(values: NDArray[np.floating]) -> None:
-    """Raise `QuantizationError` if a value is NaN or infinite."""
+def rounding_error(values: NDArray[np.floating], rounded: NDArray[np.floating]) -> float:
+    """Return the root mean square of the change, relative to that of the values."""
+    size = float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+    change = float(np.sqrt(np.mean(np.square(rounded.astype(np.float64) - values))))
+    return change / size if size else change
+
+
+def check_finite(values: NDArray[np.floating], name: str = "it") -> None:
+    """Raise `QuantizationError`, which says what has it, if a value is NaN or infinite."""
     if not np.isfinite(values).all():
-        raise QuantizationError("it has values that are not finite (NaN or infinity); repair the checkpoint")
+        raise QuantizationError(f"{name} has values that are not finite (NaN or infinity); repair the checkpoint")

@@ -23,3 +23,8 @@ class GraphError(AmusedEdgeError):
 
 class GenerationError(AmusedEdgeError):
     """A picture could not be drawn, for example because a graph returned values that are not numbers."""
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error, or its kind where it says nothing."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -10,7 +10,7 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.onnx_external_data import external_data
 from amused_edge.runtime.engines.options import EngineOptions
-from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
+from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line
 
 _CPU = "CPUExecutionProvider"
 
@@ -34,7 +34,7 @@ class OnnxRuntimeGraph:
             )
         except Exception as error:  # the binding's exceptions have no public base
             raise GraphError(
-                f"onnxruntime {ort.__version__} cannot load {model}: {_first_line(error)}; verify the bundle with "
+                f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; verify the bundle with "
                 "`amused-edge inspect --verify`"
             ) from error
 
@@ -47,7 +47,7 @@ class OnnxRuntimeGraph:
         try:
             return dict(zip(names, self._session.run(names, feeds), strict=True))
         except Exception as error:
-            raise GraphError(f"onnxruntime failed in {self._role}: {_first_line(error)}") from error
+            raise GraphError(f"onnxruntime failed in {self._role}: {first_line(error)}") from error
 
     def close(self) -> None:
         """Drop the session."""
@@ -82,7 +82,3 @@ def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
             )
         if min(reference.offset, reference.length) < 0 or reference.offset + reference.length > sizes[file]:
             raise BundleError(f"{model} reads past the end of {file}; copy the bundle again")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

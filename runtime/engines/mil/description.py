@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from amused_edge.runtime.engines.mil.program import Program
+from amused_edge.runtime.engines.mil.program import FLOATS, Program
 from amused_edge.runtime.golden import Tolerance
 
 EVALUATOR = "NumPy evaluator of Core ML programs, fp16 values rounded as stored, sums in float32"
@@ -10,15 +10,13 @@ EVALUATOR = "NumPy evaluator of Core ML programs, fp16 values rounded as stored,
 GOLDEN_TOLERANCE = Tolerance(logits=5e-2, pixels=4)
 """Apple's processors sum in an order and a precision of their own. A guess until a Mac has run such bundles."""
 
-_NAMES = {"fp16": "float16", "fp32": "float32"}
-
 
 def precisions(program: Program) -> str:
     """Say in which types a program asks for its operations on floats, most first; no engine was watched."""
     counts = Counter(
-        _NAMES[op.outputs[0].dtype]
+        FLOATS[op.outputs[0].dtype]
         for op in program.operations
-        if op.operator != "cast" and op.outputs[0].dtype in _NAMES
+        if op.operator != "cast" and op.outputs[0].dtype in FLOATS
     )
     asked = ", ".join(f"{count} operations in {name}" for name, count in counts.most_common())
     return f"{asked} (as the program asks)"

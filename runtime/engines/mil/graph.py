@@ -9,12 +9,12 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.mil.operators import OPERATORS
 from amused_edge.runtime.engines.mil.package import package
-from amused_edge.runtime.engines.mil.program import Name, Operation, Program, Value, read_program
+from amused_edge.runtime.engines.mil.program import FLOATS, Name, Operation, Program, Value, read_program
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import BundleError, GraphError
 from amused_edge.runtime.manifest import GraphEntry
 
-_HALF, _FLOATS = "fp16", ("fp16", "fp32")
+_HALF = "fp16"
 
 
 class MilGraph:
@@ -123,7 +123,7 @@ class Machine:
         value = np.asarray(value)
         if value.shape != as_.shape:
             raise GraphError(f"{as_.name!r} has shape {list(value.shape)}, the program says {list(as_.shape)}")
-        if as_.dtype not in _FLOATS:
+        if as_.dtype not in FLOATS:
             return value.astype(as_.dtype)
         if as_.dtype == _HALF and self._round:
             with np.errstate(over="ignore"):

@@ -19,8 +19,8 @@ OPERATORS: dict[str, Callable[..., Any]] = {}
 
 
 def operator(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Enter a function under its name, which may end with an underscore."""
-    OPERATORS[function.__name__.rstrip("_")] = function
+    """Enter a function under its name."""
+    OPERATORS[function.__name__] = function
     return function
 
 

@@ -12,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, load_program, types
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.errors import BundleError, first_line
 
 WEIGHTS = "@model_path/weights/weight.bin"
 """The only file beside the model from which a program may read."""
 
 FUNCTION = "main"
+
+FLOATS = {"fp16": "float16", "fp32": "float32"}
+"""Apple's names of float types -> NumPy's."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def read_program(package: Path) -> Program:
         raise
     except Exception as error:  # protobuf, the blob reader and the loader raise many kinds
         raise BundleError(
-            f"{package} is no Core ML package that can be read ({_first_line(error)}); copy the bundle again"
+            f"{package} is no Core ML package that can be read ({first_line(error)}); copy the bundle again"
         ) from error
 
 
@@ -175,7 +178,3 @@ def _check_weights(package: Path, spec: Any) -> None:
                 file = value.blobFileValue.fileName
                 if file not in ("", WEIGHTS):
                     raise BundleError(f"{package} reads weights from {file!r}, outside of it; do not use this bundle")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
