@@ -14,14 +14,7 @@ from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
 from amused_edge.runtime.engines import load_graph
-from amused_edge.runtime.manifest import (
-    GOLDEN_NAME,
-    TOKENIZER_NAME,
-    Geometry,
-    Manifest,
-    MicroConditioning,
-    ModelInfo,
-)
+from amused_edge.runtime.manifest import GOLDEN_NAME, TOKENIZER_NAME, Geometry, Manifest, MicroConditioning, ModelInfo
 from amused_edge.runtime.measurements import Parity, Simulated
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline

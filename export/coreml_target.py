@@ -11,7 +11,8 @@ from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE, precisions
 from amused_edge.runtime.engines.mil.package import package_files
-from amused_edge.runtime.manifest import EngineInfo, GraphEntry
+from amused_edge.runtime.graph_entry import GraphEntry
+from amused_edge.runtime.manifest import EngineInfo
 
 
 class CoreMLTarget(Target):

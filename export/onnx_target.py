@@ -12,7 +12,8 @@ from amused_edge.export.target import Target
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.manifest import EngineInfo, GraphEntry
+from amused_edge.runtime.graph_entry import GraphEntry
+from amused_edge.runtime.manifest import EngineInfo
 
 OLDEST_ENGINE_TRIED = "1.19.2"
 """`make compat` runs a bundle on this release of ONNX Runtime."""

@@ -9,7 +9,8 @@ from amused_edge.export.parity import Tolerances
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.manifest import EngineInfo, GraphEntry
+from amused_edge.runtime.graph_entry import GraphEntry
+from amused_edge.runtime.manifest import EngineInfo
 
 
 class Target(Protocol):

@@ -16,7 +16,7 @@ from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
 from amused_edge.runtime.engines.mil.program import FLOATS, Program, Value, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
-from amused_edge.runtime.manifest import TensorSpec
+from amused_edge.runtime.graph_entry import TensorSpec
 
 Precision = Literal["float16", "float32"]
 PRECISIONS: tuple[Precision, ...] = ("float16", "float32")

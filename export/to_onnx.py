@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from amused_edge.export.graphs import Inputs
-from amused_edge.runtime.manifest import TensorSpec
+from amused_edge.runtime.graph_entry import TensorSpec
 
 OPSET = 20
 """The newest with Gelu (20) and without what a year-old phone build of ONNX Runtime lacks."""

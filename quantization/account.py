@@ -9,7 +9,8 @@ from typing import Any
 
 from amused_edge.quantization.recipes import Recipe
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.manifest import Manifest, TensorFormat
+from amused_edge.runtime.graph_entry import TensorFormat
+from amused_edge.runtime.manifest import Manifest
 from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
 
 WORST = 10

@@ -13,7 +13,7 @@ from amused_edge.quantization.recipes import Rule
 from amused_edge.quantization.rounding import rounding_error
 from amused_edge.runtime.engines.mil.program import Name, Program, read_model, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
-from amused_edge.runtime.manifest import TensorFormat
+from amused_edge.runtime.graph_entry import TensorFormat
 
 compression = ct.optimize.coreml
 

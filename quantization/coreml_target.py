@@ -18,7 +18,8 @@ from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERA
 from amused_edge.runtime.engines.mil.package import package, package_files
 from amused_edge.runtime.engines.mil.program import read_program
 from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.manifest import EngineInfo, GraphEntry, Manifest
+from amused_edge.runtime.graph_entry import GraphEntry
+from amused_edge.runtime.manifest import EngineInfo, Manifest
 from amused_edge.runtime.stages import Stages
 
 FINE_GRAINED_SYSTEM = 18

@@ -11,7 +11,7 @@ from amused_edge.quantization.onnx_weights import Weight
 from amused_edge.quantization.plan import GraphPlan
 from amused_edge.quantization.recipes import Rule
 from amused_edge.quantization.rounding import rounding_error
-from amused_edge.runtime.manifest import TensorFormat
+from amused_edge.runtime.graph_entry import TensorFormat
 
 
 def what_to_watch(plan: GraphPlan) -> Watch | None:

@@ -24,7 +24,7 @@ from amused_edge.quantization.onnx_weights import Weight
 from amused_edge.quantization.ranges import Range
 from amused_edge.quantization.recipes import Rule
 from amused_edge.quantization.rounding import ZERO_POINT, Blocks, blocks, channels, feedback_blocks, rounding_error
-from amused_edge.runtime.manifest import TensorFormat
+from amused_edge.runtime.graph_entry import TensorFormat
 
 CONTRIB = "com.microsoft"
 _FLOAT_LEVEL, _INT8_LEVEL = 1, 4

@@ -17,7 +17,8 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.manifest import EngineInfo, GraphEntry, Manifest, TensorFormat
+from amused_edge.runtime.graph_entry import GraphEntry, TensorFormat
+from amused_edge.runtime.manifest import EngineInfo, Manifest
 from amused_edge.runtime.stages import Stages
 
 OLDEST_ENGINE_FOR_8_BIT_BLOCKS = "1.23.2"

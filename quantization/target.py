@@ -8,7 +8,8 @@ from amused_edge.quantization.recipes import Recipe
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.manifest import EngineInfo, GraphEntry, Manifest
+from amused_edge.runtime.graph_entry import GraphEntry
+from amused_edge.runtime.manifest import EngineInfo, Manifest
 from amused_edge.runtime.stages import Stages
 
 

@@ -7,15 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amused_edge.runtime.errors import BundleError
-from amused_edge.runtime.manifest import (
-    GOLDEN_NAME,
-    MANIFEST_NAME,
-    ROLES,
-    TOKENIZER_NAME,
-    FileEntry,
-    GraphEntry,
-    Manifest,
-)
+from amused_edge.runtime.graph_entry import FileEntry, GraphEntry
+from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, ROLES, TOKENIZER_NAME, Manifest
 
 
 @dataclass(frozen=True)

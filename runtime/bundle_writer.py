@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amused_edge.runtime.errors import BundleError, OutputExistsError
-from amused_edge.runtime.manifest import MANIFEST_NAME, FileEntry, Manifest
+from amused_edge.runtime.graph_entry import FileEntry
+from amused_edge.runtime.manifest import MANIFEST_NAME, Manifest
 from amused_edge.runtime.verification import sha256
 
 

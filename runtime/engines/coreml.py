@@ -22,7 +22,7 @@ from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import GraphError
-from amused_edge.runtime.manifest import GraphEntry, TensorSpec
+from amused_edge.runtime.graph_entry import GraphEntry, TensorSpec
 
 _UNITS = {
     "all": ct.ComputeUnit.ALL,

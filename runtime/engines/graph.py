@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.runtime.errors import GraphError
-from amused_edge.runtime.manifest import GraphEntry
+from amused_edge.runtime.graph_entry import GraphEntry
 
 Arrays = Mapping[str, NDArray[Any]]
 

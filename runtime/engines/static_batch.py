@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.graph import Arrays, Graph
 from amused_edge.runtime.errors import GraphError
-from amused_edge.runtime.manifest import GraphEntry
+from amused_edge.runtime.graph_entry import GraphEntry
 
 
 def has_static_batch(entry: GraphEntry) -> bool:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from amused_edge.export.graphs import GRAPHS
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.mil.program import Program, read_program
-from amused_edge.runtime.manifest import TensorSpec
+from amused_edge.runtime.graph_entry import TensorSpec
 
 ROLES = [spec.role for spec in GRAPHS]
 HALVES = ("text_encoder", "conditioner", "denoiser")

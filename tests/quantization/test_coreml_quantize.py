@@ -19,7 +19,8 @@ from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines.mil.program import Name, Program, read_program
-from amused_edge.runtime.manifest import ROLES, GraphEntry, TensorFormat
+from amused_edge.runtime.graph_entry import GraphEntry, TensorFormat
+from amused_edge.runtime.manifest import ROLES
 
 ONE = QuantizeOptions(["a fox"], fidelity_prompts=1)
 Array = NDArray[Any]

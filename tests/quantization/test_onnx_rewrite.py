@@ -11,7 +11,7 @@ from amused_edge.quantization.onnx_rewrite import rewrite_weight
 from amused_edge.quantization.onnx_weights import expand_gemms
 from amused_edge.quantization.recipes import Rule
 from amused_edge.quantization.rounding import feedback_blocks
-from amused_edge.runtime.manifest import TensorFormat
+from amused_edge.runtime.graph_entry import TensorFormat
 from tests.quantization.models import build, node, operators, run, weights_of
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from amused_edge.runtime.engines.coreml import _given, _taken
 from amused_edge.runtime.engines.options import COMPUTE_UNITS
-from amused_edge.runtime.manifest import TensorSpec
+from amused_edge.runtime.graph_entry import TensorSpec
 
 PICTURE = TensorSpec("image", "uint8", (1, 4, 6, 3), "picture")
 

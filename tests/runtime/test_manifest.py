@@ -10,7 +10,8 @@ import pytest
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.errors import BundleError
-from amused_edge.runtime.manifest import Manifest, TensorFormat, TensorSpec
+from amused_edge.runtime.graph_entry import TensorFormat, TensorSpec
+from amused_edge.runtime.manifest import Manifest
 from amused_edge.runtime.measurements import (
     Fidelity,
     LogitFidelity,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.static_batch import OneByOne, has_static_batch
 from amused_edge.runtime.errors import GraphError
-from amused_edge.runtime.manifest import FileEntry, GraphEntry, TensorSpec
+from amused_edge.runtime.graph_entry import FileEntry, GraphEntry, TensorSpec
 
 
 class Running:

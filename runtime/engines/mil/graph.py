@@ -12,7 +12,7 @@ from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import FLOATS, Name, Operation, Program, Value, read_program
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import BundleError, GraphError
-from amused_edge.runtime.manifest import GraphEntry
+from amused_edge.runtime.graph_entry import GraphEntry
 
 _HALF = "fp16"
 
