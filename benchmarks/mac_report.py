@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from amused_edge.benchmarks.bundle_subject import graph_inputs
 from amused_edge.benchmarks.prompts import BUILT_IN, read_prompts
 from amused_edge.benchmarks.teacher_forcing import compare_bundles
 from amused_edge.runtime import golden
@@ -92,29 +91,13 @@ def measure(
 def _timings(pipeline: AmusedPipeline, engine: EngineOptions, calls: int) -> dict[str, Timing]:
     """Time each graph on the golden prompt's inputs, then whole pictures."""
     timings = {}
-    for role, feeds in _inputs(pipeline).items():
+    for role, feeds in graph_inputs(pipeline, GOLDEN_PROMPT).items():
         with AmusedPipeline(pipeline.bundle, engine) as fresh:
             load = _milliseconds(lambda: fresh.graph(role)(feeds))  # noqa: B023
             graph = fresh.graph(role)
             timings[role] = _timing(load, [_milliseconds(lambda: graph(feeds)) for _ in range(calls)])  # noqa: B023
     draw = [_milliseconds(lambda: pipeline.generate(GOLDEN_PROMPT)) for _ in range(max(2, calls // 3))]
     return {**timings, "picture": _timing(draw[0], draw[1:])}
-
-
-def _inputs(pipeline: AmusedPipeline) -> dict[str, dict[str, NDArray[Any]]]:
-    """Return inputs of batch 1 for each role."""
-    g = pipeline.geometry
-    ids = pipeline.tokenizer([GOLDEN_PROMPT])
-    text = pipeline.graph("text_encoder")({"input_ids": ids})
-    prompt = {**text, "micro_conditions": pipeline.micro_conditions[None]}
-    tokens = np.zeros((1, g.grid_height, g.grid_width), np.int64)
-    return {
-        "text_encoder": {"input_ids": ids},
-        "conditioner": prompt,
-        "denoiser": {"tokens": tokens + g.mask_token_id, **pipeline.graph("conditioner")(prompt)},
-        "image_decoder": {"tokens": tokens},
-        "image_encoder": {"image": np.zeros((1, g.image_height, g.image_width, 3), np.uint8)},
-    }
 
 
 def _milliseconds(work: Callable[[], object]) -> float:

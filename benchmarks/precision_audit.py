@@ -8,13 +8,15 @@ from pathlib import Path
 import onnx_ir as ir
 import onnxruntime as ort
 
-_INTEGER = frozenset(
+INTEGER_PRODUCTS = frozenset(
     {
         *("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "QAttention"),
         *("QLinearConv", "ConvInteger"),
     }
 )
-_PRODUCTS = _INTEGER | {
+"""Products of 8-bit whole numbers."""
+
+PRODUCTS = INTEGER_PRODUCTS | {
     *("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "MatMulNBits", "Attention", "MultiHeadAttention"),
     *("Conv", "FusedConv", "NhwcFusedConv", "ConvTranspose"),
 }
@@ -33,7 +35,7 @@ def executed_products(model: Path) -> dict[str, int]:
     dtypes: dict[ir.Value, ir.DataType] = {}
     counts: Counter[str] = Counter()
     for node in optimised_model(model, ort.SessionOptions()).graph:
-        if node.op_type in _PRODUCTS:
+        if node.op_type in PRODUCTS:
             counts[f"{node.op_type} in {_precision(node, dtypes)}"] += 1
         _note_outputs(node, dtypes)
     return dict(sorted(counts.items()))
@@ -57,6 +59,16 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
         options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
         ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without))
         return ir.load(optimised)
+
+
+def int8_block_products(model: Path) -> frozenset[str]:
+    """Return the names of the nodes of a model (as optimised) whose 4- or 8-bit weights meet 8-bit activations."""
+    return frozenset(str(node.name) for node in ir.load(model).graph if _is_int8_block_product(node))
+
+
+def _is_int8_block_product(node: ir.Node) -> bool:
+    level = node.attributes.get("accuracy_level")
+    return node.op_type == "MatMulNBits" and level is not None and level.as_int() == _INT8_LEVEL
 
 
 def _note_outputs(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> None:
@@ -83,10 +95,9 @@ def _float_input(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> ir.DataT
 
 
 def _precision(node: ir.Node, dtypes: dict[ir.Value, ir.DataType]) -> str:
-    if node.op_type in _INTEGER:
+    if node.op_type in INTEGER_PRODUCTS:
         return "uint8"
-    level = node.attributes.get("accuracy_level")
-    if node.op_type == "MatMulNBits" and level is not None and level.as_int() == _INT8_LEVEL:
+    if _is_int8_block_product(node):
         return "int8"
     dtype = _float_input(node, dtypes)
     return _NAMES[dtype] if dtype is not None else "?"

@@ -8,12 +8,16 @@ from types import FrameType
 
 import click
 
+from amused_edge.cli.bench import bench
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.validate import validate
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+
+_EXTRAS = {"coremltools": "coreml", "jinja2": "bench", "psutil": "bench"}
+"""Module -> the extra of this package that brings it, where it is not one of the usual two."""
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -25,7 +29,7 @@ def commands(debug: bool) -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-for command in (export, quantize, generate, inspect, validate):
+for command in (export, quantize, generate, inspect, bench, validate):
     commands.add_command(command)
 
 
@@ -51,7 +55,7 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        extras = "coreml" if error.name == "coremltools" else "export,quantize"
+        extras = _EXTRAS.get(error.name or "", "export,quantize")
         return f"{error.name} is not installed; install this package with its extras: 'amused-edge[{extras}]'"
     return " ".join(str(error).split())
 

@@ -37,6 +37,24 @@ class TemperatureType(click.ParamType[Any]):
         return parts[0] if len(parts) == 1 else tuple(parts)
 
 
+class ListOf(click.ParamType[Any]):
+    """Numbers with commas between, each once."""
+
+    def __init__(self, kind: type[int] | type[float]) -> None:
+        self._kind = kind
+        self.name = "N[,N...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a tuple of numbers."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(dict.fromkeys(self._kind(part) for part in value.split(",")))
+        except ValueError:
+            kind = "whole number" if self._kind is int else "number"
+            self.fail(f"{value!r} is not a {kind}, or several with commas between", param, ctx)
+
+
 def sampler(command: F) -> F:
     """Add --steps, --guidance, --temperature and --schedule."""
     for option in (

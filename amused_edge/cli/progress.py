@@ -9,13 +9,15 @@ Report = Callable[[str, int, int], None]
 
 
 @contextlib.contextmanager
-def progress(quiet: bool) -> Iterator[Report]:
-    """Give a function that moves the bar."""
+def progress(quiet: bool, *, estimate: bool = False) -> Iterator[Report]:
+    """Give a function that moves the bar; with an estimate, it says how long it will take."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)  # the stream of now: a library whose noise is kept away may borrow the name
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    if estimate:
+        columns += [TextColumn("left:"), TimeRemainingColumn()]
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
 

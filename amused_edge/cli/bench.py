@@ -1,0 +1,82 @@
+"""`amused-edge bench`: latency, quality and compare."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from amused_edge.cli import options
+from amused_edge.cli.progress import Report, progress
+
+bundles = click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+
+
+def out(default: str) -> Callable[[Any], Any]:
+    """Return the option --out."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=True,
+        help="Folder of the run: a new one, or that of an interrupted run, which goes on.",
+    )
+
+
+@click.group()
+def bench() -> None:
+    """Measure bundles against each other: results.json, report.md and report.html."""
+
+
+@bench.command()
+@bundles
+@out("bench-latency")
+@click.option("--prompt", default="a red fox in the snow", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--steps", type=options.ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]")
+@click.option("--guidance", type=options.ListOf(float), help="One or several.  [default: the first bundle's]")
+@click.option("--threads", type=options.ListOf(int), help="Of the engine, one or several.  [default: the engine's]")
+@click.option("--batch", type=options.ListOf(int), default="1", show_default=True, help="Pictures asked for at once.")
+@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of each bundle.")
+@click.option("--pictures", type=int, default=1, show_default=True, help="Whole pictures in a turn.")
+@click.option("--calls", type=int, default=5, show_default=True, help="Of each graph in a turn.")
+@options.quiet
+def latency(
+    bundles: tuple[Path, ...],
+    out: Path,
+    prompt: str,
+    seed: int,
+    steps: tuple[int, ...] | None,
+    guidance: tuple[float, ...] | None,
+    threads: tuple[int, ...] | None,
+    batch: tuple[int, ...],
+    rounds: int,
+    pictures: int,
+    calls: int,
+    quiet: bool,
+) -> None:
+    """Measure time and memory of BUNDLEs in turns; the first is the baseline."""
+    from amused_edge.benchmarks.bundle_subject import bundle_specs
+    from amused_edge.benchmarks.latency.bench import bench_latency
+    from amused_edge.benchmarks.latency.measure import LatencyOptions
+    from amused_edge.benchmarks.settings import settings_grid
+
+    specs = bundle_specs(bundles)
+    settings = settings_grid(bundles[0], steps, guidance)
+    chosen = LatencyOptions(prompt, seed, settings, threads or (None,), batch, rounds, pictures, calls)
+    with _resumable(out, quiet) as report:
+        bench_latency(specs, chosen, out, report)
+
+
+@contextmanager
+def _resumable(out: Path, quiet: bool) -> Iterator[Report]:
+    """Give a progress bar with an estimate; say what is kept if the user stops the run, and where the report is."""
+    try:
+        with progress(quiet, estimate=True) as report:
+            yield report
+    except KeyboardInterrupt:
+        click.echo(f"what was measured is kept in {out}; the same command goes on from there", err=True)
+        raise
+    if not quiet:
+        click.echo(f"{out / 'report.html'}")

@@ -1,0 +1,64 @@
+"""`amused-edge bench latency`: from bundles to a folder with results and report."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from amused_edge.benchmarks.environment import environment, load_average
+from amused_edge.benchmarks.latency.measure import (
+    LatencyOptions,
+    OnTurn,
+    measure_latency,
+    measure_precision,
+    settings_of_run,
+)
+from amused_edge.benchmarks.latency.page import page
+from amused_edge.benchmarks.latency.results import LatencyResult, summarise
+from amused_edge.benchmarks.report.write import report_files
+from amused_edge.benchmarks.run_folder import RunFolder
+from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import GraphError
+
+
+def bench_latency(
+    specs: Sequence[SubjectSpec], options: LatencyOptions, out: Path, on_turn: OnTurn | None = None
+) -> LatencyResult:
+    """Measure subjects, the first of which is the baseline, and write `results.json`, `report.md` and `report.html`.
+
+    An interrupted run goes on where it stopped when called again with the same arguments.
+
+    Raises
+    ------
+    OutputExistsError, OptionsError
+        `out` holds something else, see `RunFolder`.
+    GraphError
+        Nothing could be measured.
+    """
+    machine = environment()
+    run = RunFolder(out, {"command": "latency", "environment": asdict(machine), **settings_of_run(specs, options)})
+    load = load_average()
+    turns = measure_latency(specs, options, run, on_turn)
+    result = summarise(turns)
+    if not result.timings:
+        raise GraphError(f"nothing could be measured; {specs[0].label}: {result.failures[0].reason}")
+    audits = measure_precision(specs, options, run, on_turn)
+    results = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "load_average_before": load,
+        **run.settings,
+        **asdict(result),
+        "audits": {
+            label: {
+                stage: {
+                    "shares": audit.shares(),
+                    "shares_of_products": audit.shares(products=True),
+                    "operators": [asdict(operator) for operator in audit.operators],
+                }
+                for stage, audit in stages.items()
+            }
+            for label, stages in audits.items()
+        },
+    }
+    run.finish(report_files("latency", results, page(specs, options, machine, result, audits)))
+    return result

@@ -1,0 +1,178 @@
+"""The report of a latency run."""
+
+from collections.abc import Mapping, Sequence
+
+from amused_edge.benchmarks.environment import Environment
+from amused_edge.benchmarks.execution import Audit
+from amused_edge.benchmarks.latency.measure import LatencyOptions
+from amused_edge.benchmarks.latency.results import LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
+from amused_edge.benchmarks.report import cells, plots
+from amused_edge.benchmarks.report.document import Block, Document, Plot, Section, Table, Text
+from amused_edge.benchmarks.subject import SubjectSpec
+
+STAGES = ("text_encoder", "conditioner", "denoiser", "sampler", "image_decoder")
+OPERATORS = 8
+"""Kinds of operators that the page shows of each stage."""
+
+Audits = Mapping[str, Mapping[str, Audit]]
+
+
+def page(
+    specs: Sequence[SubjectSpec],
+    options: LatencyOptions,
+    machine: Environment,
+    result: LatencyResult,
+    audits: Audits,
+) -> Document:
+    """Return the report."""
+    settings = options.settings[0]
+    certainty = 1 - 2.0 ** (1 - options.rounds)
+    lead = (
+        f"{machine.line()} Prompt {options.prompt!r}, seed {options.seed}, {options.rounds} rounds; in each, every "
+        f"row has a process of its own, in turns. Times are medians (10th to 90th percentile). Ratios are to "
+        f"{specs[0].label}, the median of the rounds' ratios (their range, which holds the true median with "
+        f"{certainty:.0%}); 'none' where that range holds 1."
+    )
+    first = f"{settings.steps} steps, guidance {settings.guidance_scale:g}, {_engine(options.threads[0])}"
+    sections = [
+        Section(f"Whole pictures: {first}", _overview(specs, options, result, audits)),
+        Section("Stages", _stages(specs, options, result)),
+    ]
+    if max(len(options.settings), len(options.threads), len(options.batches)) > 1:
+        sections.append(Section("Steps, guidance, threads, batches", [_pictures(result)]))
+    sections.append(Section("Memory", [_memory(result)]))
+    sections.append(Section("What the operators ran in", _operators(audits)))
+    if result.failures:
+        rows = [[f.label, str(f.threads or ""), str(f.batch), f"!{f.reason}"] for f in result.failures]
+        sections.append(Section("Not measured", [Table(("", "threads", "batch", "why"), rows)]))
+    return Document("Time and memory", lead, sections)
+
+
+def _overview(
+    specs: Sequence[SubjectSpec], options: LatencyOptions, result: LatencyResult, audits: Audits
+) -> list[Block]:
+    threads, batch, settings = options.threads[0], options.batches[0], options.settings[0]
+    footprints = {f.label: f for f in result.footprints if (f.threads, f.batch) == (threads, batch)}
+    key = (threads, batch, PICTURE, False, settings.steps, settings.guidance_scale)
+    pictures = {t.label: t for t in result.timings if _part(t) == key}
+    rows = []
+    for spec in specs:
+        whole = Audit.of_picture(audits.get(spec.label, {}), settings.steps, 2 if settings.guided else 1)
+        timing, footprint = pictures.get(spec.label), footprints.get(spec.label)
+        rows.append(
+            [
+                spec.label,
+                cells.seconds(timing.seconds) if timing else "!failed",
+                cells.ratio(timing.ratio) if timing else "",
+                _denoiser_share(result, spec, options),
+                cells.megabytes(spec.bytes),
+                *(_memory_cells(footprint)[:3] if footprint else ("", "", "")),
+                cells.ran_in(whole, spec.label, spec.facts.get("recipe", "")),
+            ]
+        )
+    header = (
+        *("", "picture", "ratio", "a denoiser call", "on disk, MB", "peak memory, MB", "of it anonymous"),
+        *("file-backed", "products ran in, by time"),
+    )
+    note = "On disk: what text to image reads. 1 MB is 10^6 bytes. Products: matrix products and convolutions."
+    blocks: list[Block] = [Table(header, rows, note=note)]
+    if pictures:
+        bars = {n: (t.seconds.median, t.seconds.p10, t.seconds.p90) for n, t in pictures.items()}
+        blocks.append(Plot("pictures", plots.bars(bars, "seconds a picture"), "Seconds a picture, median, p10 to p90"))
+    parts = {n: f.peak for n, f in footprints.items() if f.peak.anonymous is not None}
+    if parts:
+        stacked = {n: ((p.anonymous or 0) / 1e6, (p.file_backed or 0) / 1e6) for n, p in parts.items()}
+        svg = plots.stacked(stacked, ("anonymous", "file-backed"), "peak memory, MB")
+        blocks.append(Plot("memory", svg, "Peak memory while loading and drawing, MB"))
+    return blocks
+
+
+def _denoiser_share(result: LatencyResult, spec: SubjectSpec, options: LatencyOptions) -> str:
+    part = (options.threads[0], options.batches[0], "denoiser", False, None, None)
+    return next((cells.seconds(t.seconds) for t in result.timings if t.label == spec.label and _part(t) == part), "")
+
+
+def _stages(specs: Sequence[SubjectSpec], options: LatencyOptions, result: LatencyResult) -> list[Block]:
+    """Return a table for each number of threads and batch."""
+    columns = [(READY, True), (READY, False), (LOAD, True), (LOAD, False), *((stage, False) for stage in STAGES)]
+    titles = (
+        "",
+        "process to ready, cold",
+        "warm",
+        "load, cold",
+        "warm",
+        *(stage.replace("_", " ") for stage in STAGES),
+    )
+    found = {(t.label, t.threads, t.batch, t.part, t.cold): t.seconds for t in result.timings if t.part != PICTURE}
+    blocks: list[Block] = [
+        Text(
+            "Cold: the system's page cache was emptied of the files first, and the disk was seen to be read; nothing "
+            "stands there where it could not be. Denoiser: one call, with guidance of both branches. Sampler: all that "
+            "NumPy does in a step with every token masked."
+        )
+    ]
+    for threads in options.threads:
+        for batch in options.batches:
+            rows = [
+                [s.label, *(cells.seconds(found.get((s.label, threads, batch, part, cold))) for part, cold in columns)]
+                for s in specs
+            ]
+            more = len(options.threads) * len(options.batches) > 1
+            title = f"{_engine(threads)}, batch {batch}" if more else ""
+            blocks.append(Table(titles, rows, title))
+    return blocks
+
+
+def _pictures(result: LatencyResult) -> Table:
+    rows = [
+        [
+            *(t.label, _engine(t.threads), str(t.batch), str(t.steps), f"{t.guidance_scale:g}"),
+            *(cells.seconds(t.seconds), f"{t.seconds.median / t.batch:.3g} s", cells.ratio(t.ratio)),
+        ]
+        for t in result.timings
+        if t.part == PICTURE
+    ]
+    return Table(("", "threads", "batch", "steps", "guidance", "time", "a picture", "ratio"), rows)
+
+
+def _memory(result: LatencyResult) -> Table:
+    header = (
+        *("", "threads", "batch", "peak, MB", "anonymous", "file-backed"),
+        *("when loaded, MB", "anonymous", "file-backed"),
+    )
+    rows = [[f.label, _engine(f.threads), str(f.batch), *_memory_cells(f)] for f in result.footprints]
+    note = "Watched from outside, every 10 ms; of each figure the largest, so that parts may add up to more."
+    return Table(header, rows, note=note)
+
+
+def _memory_cells(footprint: Footprint) -> list[str]:
+    return [
+        cells.megabytes(value)
+        for memory in (footprint.peak, footprint.loaded)
+        for value in (memory.total, memory.anonymous, memory.file_backed)
+    ]
+
+
+def _operators(audits: Audits) -> list[Block]:
+    blocks: list[Block] = [
+        Text("From the engine's profile of calls that are not timed otherwise; the slowest kinds of each graph.")
+    ]
+    for label, stages in audits.items():
+        rows = []
+        for stage, audit in stages.items():
+            total = sum(operator.seconds for operator in audit.operators)
+            rows += [
+                [stage, o.name, o.precision, str(o.nodes), f"{1e3 * o.seconds:.3g}", f"{o.seconds / total:.1%}"]
+                for o in audit.operators[:OPERATORS]
+            ]
+        if rows:
+            blocks.append(Table(("graph", "operator", "ran in", "nodes", "ms a call", "of the graph"), rows, label))
+    return blocks
+
+
+def _part(t: Timing) -> tuple[object, ...]:
+    return t.threads, t.batch, t.part, t.cold, t.steps, t.guidance_scale
+
+
+def _engine(threads: int | None) -> str:
+    return "the engine's own threads" if threads is None else f"{threads} thread{'' if threads == 1 else 's'}"

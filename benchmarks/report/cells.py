@@ -1,0 +1,48 @@
+"""How figures are written in tables."""
+
+from amused_edge.benchmarks.execution import Audit, promised_precision
+from amused_edge.benchmarks.statistics import Interval, Summary
+
+
+def seconds(value: Summary | None) -> str:
+    """Return median (p10 to p90), in ms below a second; "" for None."""
+    if value is None:
+        return ""
+    unit, factor = ("s", 1.0) if value.median >= 1 else ("ms", 1e3)
+    median, low, high = (_three(factor * x) for x in (value.median, value.p10, value.p90))
+    spread = f" ({low}–{high})" if value.count > 1 else ""
+    return f"{median} {unit}{spread}"
+
+
+def ratio(value: Interval | None) -> str:
+    """Return a ratio with its range; "none" if 1 lies inside."""
+    if value is None or (value.estimate, value.low, value.high) == (1, 1, 1):
+        return ""
+    verdict = ": none" if value.holds(1) else ""
+    return f"{value.estimate:.2f} ({value.low:.2f}–{value.high:.2f}){verdict}"
+
+
+def difference(value: Interval, digits: int) -> str:
+    """Return a difference with its interval; "none" if 0 lies inside."""
+    if value.holds(0):
+        return f"none ({value.low:+.{digits}f} to {value.high:+.{digits}f})"
+    return f"{value.estimate:+.{digits}f} ({value.low:+.{digits}f} to {value.high:+.{digits}f})"
+
+
+def megabytes(value: float | None) -> str:
+    """Return bytes in MB (10^6)."""
+    return "" if value is None else f"{value / 1e6:.0f}" if value >= 1e8 else f"{value / 1e6:.1f}"
+
+
+def ran_in(audit: Audit, *names: str) -> str:
+    """Return what products ran in, as shares of their time; a warning where one of the names promises more."""
+    shares = audit.shares(products=True)
+    if not shares:
+        return "not told"
+    broken = audit.contradiction(promised_precision(*names))
+    return f"!{broken}" if broken else " + ".join(f"{v:.0%} {name}" for name, v in shares.items() if v >= 0.005)
+
+
+def _three(value: float) -> str:
+    """Return three significant digits without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,0 +1,51 @@
+"""A document as Markdown; drawings and pictures are files beside it."""
+
+from collections.abc import Sequence
+
+from amused_edge.benchmarks.report.document import Block, Document, Photo, Plot, Table, Text
+
+
+def to_markdown(document: Document) -> str:
+    """Return the text of `report.md`."""
+    parts = [f"# {_escape(document.title)}", _escape(document.lead)]
+    for section in document.sections:
+        parts += [f"## {_escape(section.title)}", *(_block(block) for block in section.blocks)]
+    return "\n\n".join(parts) + "\n"
+
+
+def files_beside(document: Document) -> dict[str, bytes]:
+    """Return name -> content of the files that the Markdown shows."""
+    blocks = [block for section in document.sections for block in section.blocks]
+    plots = {f"{block.name}.svg": block.svg.encode() for block in blocks if isinstance(block, Plot)}
+    photos = {f"{block.name}.png": block.png for block in blocks if isinstance(block, Photo)}
+    return {**plots, **photos}
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Text):
+        return _escape(block.text)
+    if isinstance(block, Table):
+        return _table(block)
+    ending = "svg" if isinstance(block, Plot) else "png"
+    return f"![{_escape(block.caption)}]({block.name}.{ending})"
+
+
+def _table(table: Table) -> str:
+    lines = [_row(table.header), "|---" * len(table.header) + "|", *(_row(row) for row in table.rows)]
+    title = [f"**{_escape(table.title)}**"] if table.title else []
+    note = [_escape(table.note)] if table.note else []
+    return "\n\n".join([*title, "\n".join(lines), *note])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+
+
+def _cell(text: str) -> str:
+    text = _escape(text).replace("|", "\\|")
+    return f"**{text[1:]}**" if text.startswith("!") else text
+
+
+def _escape(text: str) -> str:
+    """Return text that means itself: names come from folders and files."""
+    return " ".join(text.replace("<", "&lt;").split())

@@ -1,0 +1,124 @@
+"""A long run's folder: what was asked, each record as it is measured, and at the end the results.
+
+`settings.json` is written first. `records.jsonl` grows by a line per record, so that an interrupted run loses at most
+the one that it was at; the same command goes on there. Results appear whole, and end the run.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+
+SETTINGS_NAME, RECORDS_NAME, RESULTS_NAME = "settings.json", "records.jsonl", "results.json"
+
+Record = dict[str, Any]
+
+
+class RunFolder:
+    """An open run.
+
+    Parameters
+    ----------
+    path
+        A new folder, or that of an interrupted run with the same settings.
+    settings
+        Everything that the records depend on; JSON.
+
+    Raises
+    ------
+    OutputExistsError
+        The folder holds something else, or a run that is complete.
+    OptionsError
+        It holds a run with other settings; names the first that differs.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.settings: dict[str, Any] = json.loads(json.dumps(settings))
+        self._records: dict[str, Record] = {}
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            self._resume()
+        else:
+            self._begin()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._records
+
+    def __getitem__(self, key: str) -> Record:
+        return self._records[key]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def add(self, key: str, record: Mapping[str, Any]) -> None:
+        """Keep a record (JSON) under a key of its own; it is on the disk when this returns."""
+        line = json.dumps({"key": key, **record}, ensure_ascii=False)
+        try:
+            with (self.path / RECORDS_NAME).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise AmusedEdgeError(f"cannot write {self.path / RECORDS_NAME}: {error.strerror}") from error
+        self._records[key] = json.loads(line)
+
+    def finish(self, files: Mapping[str, str | bytes]) -> None:
+        """Write the results' files, `results.json` last: it says that the run is complete."""
+        for name in sorted(files, key=lambda name: name == RESULTS_NAME):
+            content = files[name]
+            _write_whole(self.path / name, content.encode() if isinstance(content, str) else content)
+
+    def _begin(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AmusedEdgeError(f"cannot make the folder {self.path}: {error.strerror}") from error
+        _write_whole(self.path / SETTINGS_NAME, (json.dumps(self.settings, indent=1) + "\n").encode())
+
+    def _resume(self) -> None:
+        try:
+            found = json.loads((self.path / SETTINGS_NAME).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputExistsError(f"{self.path} exists and holds no benchmark run; choose another folder") from error
+        if (self.path / RESULTS_NAME).exists():
+            raise OutputExistsError(f"{self.path} holds a complete run; choose another folder or remove it")
+        for name, value in self.settings.items():
+            if not isinstance(found, dict) or found.get(name) != value:
+                raise OptionsError(
+                    f"{self.path} holds a run with other settings ({name} differs); choose another folder, or give the "
+                    f"settings that {SETTINGS_NAME} there names to go on with it"
+                )
+        self._read_records()
+
+    def _read_records(self) -> None:
+        """Read the records, and cut off a line that a killed run left unfinished."""
+        file = self.path / RECORDS_NAME
+        if not file.exists():
+            return
+        content = file.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        try:
+            for line in whole.splitlines():
+                record = json.loads(line)
+                self._records[record["key"]] = record
+        except (ValueError, TypeError, KeyError) as error:
+            raise AmusedEdgeError(f"{file} is damaged; remove {self.path} and run again") from error
+        if whole != content:
+            _write_whole(file, whole)
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise AmusedEdgeError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""What a sample says, and how surely: percentiles, bootstrap intervals, ratios between things measured in turns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+Weights = NDArray[np.float64]
+"""(R, n): how often each of n values was drawn in each of R resamples; every row sums to n."""
+
+Statistic = Callable[[Weights], NDArray[np.float64]]
+"""Weights (R, n) -> the statistic of every resample, (R,)."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Median, 10th and 90th percentile (linear between values) of `count` values."""
+
+    median: float
+    p10: float
+    p90: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the interval it is believed to lie in, of `LEVEL` where nothing else is said."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value cannot be told from the estimate."""
+        return self.low <= value <= self.high
+
+
+def summary(values: ArrayLike) -> Summary:
+    """Summarise one value or more; raises `ValueError` if there is none."""
+    x = np.asarray(values, np.float64)
+    if not x.size:
+        raise ValueError("no value to summarise")
+    p10, median, p90 = np.percentile(x, [10, 50, 90])
+    return Summary(float(median), float(p10), float(p90), x.size)
+
+
+def resampled(count: int, seed: int = 0, resamples: int = RESAMPLES) -> Weights:
+    """Return the weights of bootstrap resamples of `count` values: those of all bundles share them, so that
+    differences are paired.
+    """
+    generator = np.random.Generator(np.random.Philox(seed))
+    return generator.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+
+
+def bootstrap(statistic: Statistic, weights: Weights) -> Interval:
+    """Return a statistic of a sample with its percentile bootstrap interval (Efron 1979).
+
+    Parameters
+    ----------
+    statistic
+        Of weighted values; the estimate is that of weights of one.
+    weights
+        See `resampled`.
+    """
+    estimate = float(statistic(np.ones((1, weights.shape[1])))[0])
+    values = statistic(weights)
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(estimate, float(low), float(high))
+
+
+def mean(values: ArrayLike) -> Statistic:
+    """Return the statistic "mean" of values (n,)."""
+    x = np.asarray(values, np.float64)
+    return lambda weights: weights @ x / weights.sum(axis=1)
+
+
+def difference(statistic: Statistic, reference: Statistic) -> Statistic:
+    """Return the difference of two statistics of the same sample."""
+    return lambda weights: statistic(weights) - reference(weights)
+
+
+def ratio_over_rounds(values: Sequence[float], baseline: Sequence[float]) -> Interval:
+    """Return the ratio of two things that were measured in turns: the median of the rounds' ratios, and their range.
+
+    The range of n rounds holds the true median with probability 1 - 2^(1-n), whatever the distribution: 75 % for 3
+    rounds, 94 % for 5, 98 % for 7.
+    """
+    if len(values) != len(baseline) or not values:
+        raise ValueError(f"{len(values)} rounds and {len(baseline)} of the baseline; give as many, at least one")
+    ratios = np.asarray(values, np.float64) / np.asarray(baseline, np.float64)
+    return Interval(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
