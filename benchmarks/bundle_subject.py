@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.benchmarks.free_running import draw_tokens
 from amused_edge.benchmarks.subject import SubjectSpec, distinct
 from amused_edge.runtime import sampler, verification
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.conditioning import Conditioning, stack
 from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.options import Simulation
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import MANIFEST_NAME
 from amused_edge.runtime.mask_predict import mask_predict
@@ -99,17 +101,7 @@ class BundleSubject:
         return audit_bundle(self.pipeline.bundle, {role: feeds[role] for role in ROLES}, self.engine)
 
     def _draw_one(self, source: "LogitSource", settings: SamplerSettings, seed: int, picture: int) -> ImageArray:
-        g = self.geometry
-        start = np.full((1, g.grid_height, g.grid_width), g.mask_token_id, np.int64)
-        steps = mask_predict(
-            lambda _, tokens, rows: source(tokens, rows),
-            start,
-            [picture],
-            seed=seed,
-            settings=settings,
-            mask_token_id=g.mask_token_id,
-        )
-        return self.decode([step.tokens for step in steps][-1])
+        return self.decode(draw_tokens(source, self.geometry, settings, seed=seed, picture=picture))
 
     def _conditioning(self, prompt: str, guided: bool) -> Conditioning:
         prompts = ["", prompt] if guided else [prompt]
@@ -160,9 +152,16 @@ def sampler_step(pipeline: AmusedPipeline, settings: SamplerSettings, batch: int
 
 
 def bundle_specs(
-    paths: Sequence[str | Path], engine: Mapping[str, Any] | None = None, embeddings: Path | None = None
+    paths: Sequence[str | Path], *, embeddings: Path | None = None, simulate: Simulation | None = None
 ) -> list[SubjectSpec]:
     """Return the specs of bundles, labelled by their folders' names, after their files' hashes were checked once.
+
+    Parameters
+    ----------
+    embeddings
+        What to start from in place of prompts, see `BundleSubject`.
+    simulate
+        How Core ML bundles are evaluated, see `EngineOptions`.
 
     Raises
     ------
@@ -175,7 +174,8 @@ def bundle_specs(
         verification.verify_once(bundle)
         roles = ROLES if embeddings is None else ROLES[1:]
         graphs = {role: bundle.graph(role) for role in bundle.manifest.graphs}
-        arguments: dict[str, Any] = {"path": str(bundle.path.resolve()), "engine": dict(engine or {})}
+        engine = {"simulate": simulate} if bundle.manifest.target == "coreml" and simulate is not None else {}
+        arguments: dict[str, Any] = {"path": str(bundle.path.resolve()), "engine": engine}
         if embeddings is not None:
             arguments["embeddings"] = str(embeddings.resolve())
         facts = {

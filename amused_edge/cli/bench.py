@@ -69,6 +69,61 @@ def latency(
         bench_latency(specs, chosen, out, report)
 
 
+@bench.command()
+@bundles
+@out("bench-quality")
+@click.option("--reference", type=click.Path(path_type=Path), help="A bundle.  [default: the first BUNDLE]")
+@options.prompts
+@click.option("--count", type=int, help="Take so many prompts, evenly from all.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--judge", type=click.Path(path_type=Path), help="Folder of a judge; its prompts are the default ones.")
+@click.option("--lpips", type=click.Path(path_type=Path), help="LPIPS as an ONNX file.")
+@click.option("--embedder", type=click.Path(path_type=Path), help="ONNX file that gives the features of KID and FID.")
+@click.option(
+    "--real", type=click.Path(path_type=Path), help="Folder of real pictures, for KID and FID with --embedder."
+)
+@click.option("--clip", type=click.Path(path_type=Path), help="Folder of a CLIP (ONNX or transformers), for its score.")
+@options.simulate
+@options.sampler
+@options.quiet
+def quality(
+    bundles: tuple[Path, ...],
+    out: Path,
+    reference: Path | None,
+    prompts: Path | None,
+    count: int | None,
+    seed: int,
+    judge: Path | None,
+    lpips: Path | None,
+    embedder: Path | None,
+    real: Path | None,
+    clip: Path | None,
+    simulate: Any,
+    steps: int | None,
+    guidance: float | None,
+    temperature: Any,
+    schedule: Any,
+    quiet: bool,
+) -> None:
+    """Compare what BUNDLEs draw with what the reference draws, prompt by prompt."""
+    from amused_edge.benchmarks.bundle_subject import bundle_specs
+    from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
+    from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
+    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.options import GenerationOptions
+
+    everyone = [*([] if reference is None else [reference]), *bundles]
+    specs = bundle_specs(everyone, simulate=simulate)
+    sources = open_sources(judge=judge, lpips=lpips, embedder=embedder, real=real, clip=clip)
+    given = GenerationOptions(
+        seed=seed, steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule
+    )
+    settings = given.settings(Bundle.open(everyone[0]).manifest.sampler)
+    chosen = QualityOptions(choose_prompts(prompts, sources.tools.judge, count), settings, given.seed)
+    with _resumable(out, quiet) as report:
+        bench_quality(specs, chosen, sources, out, report)
+
+
 @contextmanager
 def _resumable(out: Path, quiet: bool) -> Iterator[Report]:
     """Give a progress bar with an estimate; say what is kept if the user stops the run, and where the report is."""

@@ -1,7 +1,7 @@
 """`amused-edge bench latency`: from bundles to a folder with results and report."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from amused_edge.benchmarks.latency.measure import (
     settings_of_run,
 )
 from amused_edge.benchmarks.latency.page import page
-from amused_edge.benchmarks.latency.results import LatencyResult, summarise
+from amused_edge.benchmarks.latency.results import Failure, LatencyResult, summarise
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
@@ -22,11 +22,21 @@ from amused_edge.runtime.errors import GraphError
 
 
 def bench_latency(
-    specs: Sequence[SubjectSpec], options: LatencyOptions, out: Path, on_turn: OnTurn | None = None
+    specs: Sequence[SubjectSpec],
+    options: LatencyOptions,
+    out: Path,
+    on_turn: OnTurn | None = None,
+    *,
+    left_out: Mapping[str, str] | None = None,
 ) -> LatencyResult:
     """Measure subjects, the first of which is the baseline, and write `results.json`, `report.md` and `report.html`.
 
     An interrupted run goes on where it stopped when called again with the same arguments.
+
+    Parameters
+    ----------
+    left_out
+        Label -> why a subject is not measured, for the report.
 
     Raises
     ------
@@ -40,6 +50,8 @@ def bench_latency(
     load = load_average()
     turns = measure_latency(specs, options, run, on_turn)
     result = summarise(turns)
+    skipped = tuple(Failure(label, None, 1, reason) for label, reason in (left_out or {}).items())
+    result = replace(result, failures=result.failures + skipped)
     if not result.timings:
         raise GraphError(f"nothing could be measured; {specs[0].label}: {result.failures[0].reason}")
     audits = measure_precision(specs, options, run, on_turn)

@@ -1,5 +1,7 @@
 """How figures are written in tables."""
 
+import math
+
 from amused_edge.benchmarks.execution import Audit, promised_precision
 from amused_edge.benchmarks.statistics import Interval, Summary
 
@@ -20,6 +22,18 @@ def ratio(value: Interval | None) -> str:
         return ""
     verdict = ": none" if value.holds(1) else ""
     return f"{value.estimate:.2f} ({value.low:.2f}–{value.high:.2f}){verdict}"
+
+
+def number(value: float, digits: int) -> str:
+    """Return a number; "equal" for the infinite ratio of pictures without any difference."""
+    return "equal" if math.isinf(value) else f"{value:.{digits}f}"
+
+
+def interval(value: Interval, digits: int) -> str:
+    """Return a value with its interval in brackets, where it has a width."""
+    if value.low == value.high:
+        return number(value.estimate, digits)
+    return f"{number(value.estimate, digits)} ({number(value.low, digits)}–{number(value.high, digits)})"
 
 
 def difference(value: Interval, digits: int) -> str:

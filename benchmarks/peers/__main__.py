@@ -1,0 +1,72 @@
+"""Measures bundles and peers of the same checkpoint together, from the same prompt embeddings.
+
+`python -m amused_edge.benchmarks.peers latency OUT --checkpoint CHECKPOINT --peers FOLDER BUNDLE...`
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from amused_edge.benchmarks.bundle_subject import bundle_specs
+from amused_edge.benchmarks.embeddings import write_embeddings
+from amused_edge.benchmarks.latency.bench import bench_latency
+from amused_edge.benchmarks.latency.measure import LatencyOptions
+from amused_edge.benchmarks.peers.specs import peer_specs
+from amused_edge.benchmarks.settings import settings_grid
+from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import AmusedEdgeError
+from amused_edge.runtime.pipeline import AmusedPipeline
+
+PROMPT = "a red fox in the snow"
+
+
+def _subjects(
+    chosen: argparse.Namespace, prompts: Sequence[str], embeddings: Path
+) -> tuple[list[SubjectSpec], dict[str, str]]:
+    """Return peers and bundles; the first bundle's text encoder embeds the prompts for all."""
+    with AmusedPipeline.from_bundle(chosen.bundles[0]) as pipeline:
+        write_embeddings(embeddings, pipeline, prompts)
+    specs, left_out = peer_specs(chosen.checkpoint, chosen.peers, embeddings)
+    without = set(chosen.without.split(",")) if chosen.without else set()
+    left_out |= {spec.label: "left out by --without" for spec in specs if spec.label in without}
+    specs = [spec for spec in specs if spec.label not in without]
+    return [*specs, *bundle_specs(chosen.bundles, embeddings=embeddings)], left_out
+
+
+def _latency(chosen: argparse.Namespace) -> None:
+    settings = settings_grid(chosen.bundles[0], chosen.steps, chosen.guidance)
+    options = LatencyOptions(
+        PROMPT, 0, settings, tuple(chosen.threads or (None,)), rounds=chosen.rounds, calls=chosen.calls
+    )
+    specs, left_out = _subjects(chosen, [PROMPT], chosen.peers / "embeddings.npz")
+    bench_latency(specs, options, chosen.out, _say, left_out=left_out)
+
+
+def _say(description: str, done: int, total: int) -> None:
+    print(f"{done}/{total} {description}", file=sys.stderr, flush=True)
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(description="Measure bundles beside what others make of the same checkpoint.")
+    parser.add_argument("command", choices=["latency"])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("bundles", type=Path, nargs="+", help="of the checkpoint; the first as it was exported")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="folder in diffusers layout")
+    parser.add_argument("--peers", type=Path, required=True, help="folder that amused_edge.benchmarks.peers.make wrote")
+    parser.add_argument("--without", help="labels of peers to leave out, with commas between")
+    parser.add_argument("--steps", type=int, nargs="+")
+    parser.add_argument("--guidance", type=float, nargs="+")
+    parser.add_argument("--threads", type=int, nargs="+")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=5)
+    try:
+        _latency(parser.parse_args())
+    except AmusedEdgeError as error:
+        print(f"peers: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,127 @@
+"""Makes the peers' graphs from a checkpoint: plain ONNX, that quantized by optimum, and OpenVINO with 8-bit weights.
+
+`python -m amused_edge.benchmarks.peers.make CHECKPOINT BUNDLE OUT --optimum-python PYTHON`
+"""
+
+import argparse
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from torch import nn
+
+from amused_edge.benchmarks.peers.one_graph import DECODER, DENOISER, FACTS_NAME
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.conditioning import micro_conditions
+from amused_edge.runtime.manifest import Manifest
+
+PLAIN, OPTIMUM, OPENVINO = "plain-onnx-fp32", "optimum-int8", "openvino-w8"
+_OPSET = 20
+
+
+class _Denoiser(nn.Module):
+    """diffusers' transformer, with logits as its only output."""
+
+    def __init__(self, transformer: nn.Module) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        pooled_text_emb: torch.Tensor,
+        micro_conds: torch.Tensor,
+    ) -> Any:
+        return self.transformer(input_ids, encoder_hidden_states, pooled_text_emb, micro_conds)
+
+
+class _Decoder(nn.Module):
+    """diffusers' VQ-GAN from tokens to pixels in [0, 1]."""
+
+    def __init__(self, vqvae: Any) -> None:
+        super().__init__()
+        self.vqvae = vqvae
+
+    def forward(self, tokens: torch.Tensor) -> Any:
+        shape = (*tokens.shape, self.vqvae.config.latent_channels)
+        return self.vqvae.decode(tokens, force_not_quantize=True, shape=shape, return_dict=False)[0]
+
+
+def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path) -> None:
+    """Make what is missing in `out`: a folder for each peer."""
+    manifest = Bundle.open(bundle).manifest
+    facts = {
+        "geometry": asdict(manifest.geometry),
+        "micro_conditions": micro_conditions(manifest.geometry, manifest.micro_conditioning).tolist(),
+    }
+    script = Path(__file__).with_name("optimum_quantize.py")
+    makers: dict[str, Callable[[Path], object]] = {
+        PLAIN: lambda folder: _export(checkpoint, folder, manifest),
+        OPTIMUM: lambda folder: subprocess.run([optimum_python, script, out / PLAIN, folder], check=True),
+        OPENVINO: lambda folder: _to_openvino(out / PLAIN, folder),
+    }
+    for name, make in makers.items():
+        if not (out / name / FACTS_NAME).exists():
+            (out / name).mkdir(parents=True, exist_ok=True)
+            make(out / name)
+            (out / name / FACTS_NAME).write_text(json.dumps(facts), encoding="utf-8")  # last: it says "complete"
+
+
+@torch.no_grad()
+def _export(checkpoint: str, folder: Path, manifest: Manifest) -> None:
+    g = manifest.geometry
+    transformer = diffusers.UVit2DModel.from_pretrained(checkpoint, subfolder="transformer").eval()
+    vqvae = diffusers.VQModel.from_pretrained(checkpoint, subfolder="vqvae").eval()
+    config = transformer.config
+    pair = {
+        "input_ids": torch.zeros((2, g.grid_height, g.grid_width), dtype=torch.int64),
+        "encoder_hidden_states": torch.zeros((2, g.text_length, config.encoder_hidden_size)),
+        "pooled_text_emb": torch.zeros((2, config.cond_embed_dim)),
+        "micro_conds": torch.zeros((2, 5)),
+    }
+    _to_onnx(_Denoiser(transformer), pair, folder / f"{DENOISER}.onnx")
+    _to_onnx(_Decoder(vqvae), {"tokens": pair["input_ids"]}, folder / f"{DECODER}.onnx")
+
+
+def _to_onnx(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> None:
+    batch = torch.export.Dim("batch", min=1, max=64)
+    torch.onnx.export(
+        module.eval(),
+        kwargs=inputs,
+        f=str(path),
+        input_names=list(inputs),
+        dynamic_shapes={name: {0: batch} for name in inputs},
+        opset_version=_OPSET,
+        dynamo=True,
+        external_data=True,
+    )
+
+
+def _to_openvino(plain: Path, folder: Path) -> None:
+    import nncf
+    import openvino as ov
+
+    for name in (DENOISER, DECODER):
+        model = ov.convert_model(str(plain / f"{name}.onnx"))
+        compressed = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
+        ov.save_model(compressed, str(folder / f"{name}.xml"), compress_to_fp16=False)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Make the peers' graphs of a checkpoint.")
+    parser.add_argument("checkpoint")
+    parser.add_argument("bundle", type=Path, help="the checkpoint as exported by amused-edge")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--optimum-python", type=Path, required=True, help="of an environment with optimum-onnx")
+    chosen = parser.parse_args()
+    make_peers(chosen.checkpoint, chosen.bundle, chosen.out, chosen.optimum_python)
+
+
+if __name__ == "__main__":
+    _main()

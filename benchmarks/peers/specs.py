@@ -1,0 +1,50 @@
+"""The peers that can be measured on this machine, and why others cannot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from amused_edge.benchmarks.environment import environment
+from amused_edge.benchmarks.peers.make import OPENVINO, OPTIMUM, PLAIN
+from amused_edge.benchmarks.peers.one_graph import FACTS_NAME
+from amused_edge.benchmarks.subject import SubjectSpec
+
+# By name, so that what measures need not import what is measured.
+_PEERS = "amused_edge.benchmarks.peers"
+_DIFFUSERS = f"{_PEERS}.diffusers_subject:DiffusersSubject"
+_ONNX = f"{_PEERS}.onnx_subject:OnnxSubject"
+_OPENVINO = f"{_PEERS}.openvino_subject:OpenVinoSubject"
+
+_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[SubjectSpec], dict[str, str]]:
+    """Return the peers, diffusers in float32 first, and why others are left out, by label.
+
+    Parameters
+    ----------
+    peers
+        What `make_peers` made of the checkpoint.
+    embeddings
+        Of the prompts, see `write_embeddings`.
+    """
+    facts = json.loads((peers / PLAIN / FACTS_NAME).read_text(encoding="utf-8"))
+    weights = [file for part in ("transformer", "vqvae") for file in sorted((checkpoint / part).glob("*.safetensors"))]
+
+    def diffusers(label: str, **more: Any) -> SubjectSpec:
+        arguments = {"checkpoint": str(checkpoint.resolve()), "embeddings": str(embeddings.resolve()), **facts, **more}
+        return SubjectSpec(label, _DIFFUSERS, arguments, tuple(weights), {"kind": "peer"})
+
+    def graphs(name: str, target: str) -> SubjectSpec:
+        folder = (peers / name).resolve()
+        files = [file for file in sorted(folder.iterdir()) if file.suffix in (".onnx", ".data", ".xml", ".bin")]
+        arguments = {"folder": str(folder), "embeddings": str(embeddings.resolve())}
+        return SubjectSpec(name, target, arguments, tuple(files), {"kind": "peer"})
+
+    specs = [diffusers("diffusers-fp32"), diffusers("diffusers-fp32-compiled", compiled=True)]
+    left_out = {}
+    if _BFLOAT16.intersection(environment().flags):
+        specs.append(diffusers("diffusers-bf16", dtype="bfloat16"))
+    else:
+        left_out["diffusers-bf16"] = "this CPU has no bfloat16 arithmetic; PyTorch would emulate it"
+    return [*specs, graphs(PLAIN, _ONNX), graphs(OPTIMUM, _ONNX), graphs(OPENVINO, _OPENVINO)], left_out

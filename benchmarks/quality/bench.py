@@ -1,0 +1,143 @@
+"""`amused-edge bench quality`: from bundles and prompts to a folder with pictures, results and report."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from amused_edge.benchmarks.environment import environment
+from amused_edge.benchmarks.quality.draw import OnPicture, draw_all, read_pictures
+from amused_edge.benchmarks.quality.metrics import (
+    Metric,
+    Values,
+    by_clip,
+    by_judge,
+    free_running,
+    teacher_forced,
+)
+from amused_edge.benchmarks.quality.page import Measured, page
+from amused_edge.benchmarks.quality.results import Figure, SetScores, figures, per_picture, set_scores
+from amused_edge.benchmarks.quality.sources import Sources, read_folder
+from amused_edge.benchmarks.report.write import report_files
+from amused_edge.benchmarks.run_folder import RunFolder
+from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.options import SamplerSettings
+
+
+@dataclass(frozen=True)
+class QualityOptions:
+    """What is drawn.
+
+    Attributes
+    ----------
+    prompts
+        One picture each.
+    settings, seed
+        Of every picture.
+    """
+
+    prompts: tuple[str, ...]
+    settings: SamplerSettings
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.prompts:
+            raise OptionsError("there is no prompt; give at least one")
+
+
+def bench_quality(
+    specs: Sequence[SubjectSpec],
+    options: QualityOptions,
+    sources: Sources,
+    out: Path,
+    on_picture: OnPicture | None = None,
+) -> list[Figure]:
+    """Compare subjects with the first, and write pictures, `results.json`, `pictures.csv`, `report.md`, `report.html`.
+
+    An interrupted run goes on where it stopped when called again with the same arguments; what pictures are measured
+    with may be another.
+
+    Raises
+    ------
+    OptionsError
+        The subjects are not alike, or prompts, judge or files do not fit; or `out` holds a run with other settings.
+    OutputExistsError
+        `out` holds something else, or a complete run.
+    """
+    real = None if sources.real is None else read_folder(sources.real)
+    machine = environment()
+    settings = {
+        "command": "quality",
+        "subjects": [{"label": spec.label, "arguments": spec.arguments, **spec.facts} for spec in specs],
+        "prompts_sha256": hashlib.sha256("\n".join(options.prompts).encode()).hexdigest(),
+        "prompts": len(options.prompts),
+        "settings": asdict(options.settings),
+        "seed": options.seed,
+        "packages": {name: machine.packages.get(name) for name in ("amused-edge", "onnxruntime", "numpy")},
+    }
+    run = RunFolder(out, settings)
+    drawn = draw_all(specs, options.prompts, options.settings, options.seed, run, on_picture)
+    images = {label: read_pictures(out, label, len(options.prompts)) for label in drawn}
+    if sources.tools.judge is not None:
+        height, width = next(iter(images.values()))[0].shape[:2]
+        sources.tools.judge.check(options.prompts, (height, width))
+    reference = specs[0].label
+    scores: dict[str, dict[Metric, Values]] = {}
+    for label, pictures in images.items():
+        own = {} if label == reference else free_running(drawn[label], images[reference], pictures, sources.tools)
+        scores[label] = {
+            **teacher_forced(drawn[label]),
+            **own,
+            **by_judge(options.prompts, pictures, sources.tools),
+            **by_clip(options.prompts, pictures, sources.tools),
+        }
+    found = figures(scores, _sets(options.prompts, images, reference, sources, real), reference, len(options.prompts))
+    truths = [] if sources.tools.judge is None else [sources.tools.judge.truth(prompt) for prompt in options.prompts]
+    results = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": asdict(machine),
+        **run.settings,
+        "reference": reference,
+        "figures": [asdict(figure) for figure in found],
+    }
+    document = page(
+        specs,
+        options.prompts,
+        options.settings,
+        options.seed,
+        machine,
+        Measured(found, drawn, images, truths),
+    )
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(per_picture(scores, options.prompts))
+    run.finish({"pictures.csv": table.getvalue(), **report_files("quality", results, document)})
+    return found
+
+
+def _sets(
+    prompts: Sequence[str],
+    images: Mapping[str, Sequence[ImageArray]],
+    reference: str,
+    sources: Sources,
+    real: Sequence[ImageArray] | None,
+) -> dict[str, dict[str, SetScores]]:
+    """Return the scores of all sets, by what they are compared with and label."""
+    judge, embedder = sources.tools.judge, sources.embedder
+    sets: dict[str, dict[str, SetScores]] = {}
+    if judge is not None and len(prompts) > 1:
+        truths = judge.features([judge.truth(prompt) for prompt in prompts])
+        sets["truth"] = {n: set_scores(judge.features(pictures), truths, paired=True) for n, pictures in images.items()}
+    if embedder is not None:
+        features = {label: embedder(pictures) for label, pictures in images.items()}
+        sets["reference"] = {
+            n: set_scores(x, features[reference], paired=True) for n, x in features.items() if n != reference
+        }
+        if real is not None:
+            others = embedder(real)
+            sets["real"] = {label: set_scores(x, others, paired=False) for label, x in features.items()}
+    return sets

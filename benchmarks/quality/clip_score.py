@@ -1,0 +1,120 @@
+"""CLIP score: how well a picture fits its prompt, by a CLIP that the user gives.
+
+`100 max(cos(picture, text), 0)` (Hessel et al., "CLIPScore", EMNLP 2021, up to its scale).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tokenizers import Tokenizer
+
+from amused_edge.benchmarks.quality.onnx_model import open_session
+from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.image import ImageArray
+
+Array = NDArray[Any]
+Embed = Callable[[Array, Array], tuple[Array, Array]]
+"""(ids (1, L) int64, pixels (1, 3, H, W) float32) -> embeddings of text and picture, (1, D) each."""
+
+
+class ClipScorer:
+    """A CLIP in a folder.
+
+    Parameters
+    ----------
+    folder
+        `tokenizer.json`, `preprocessor_config.json`, and `model.onnx` (inputs `input_ids`, `attention_mask`,
+        `pixel_values`; outputs `text_embeds`, `image_embeds`) or a transformers model (`config.json` and safetensors;
+        needs torch and transformers).
+
+    Raises
+    ------
+    OptionsError
+        A file is missing or does not fit.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._preprocess = _Preprocessing(json.loads((folder / "preprocessor_config.json").read_text("utf-8")))
+        except Exception as error:  # tokenizers raises bare ones
+            raise OptionsError(f"{folder} holds no CLIP: {error}") from error
+        self._tokenizer.no_padding()
+        self._embed, length = _onnx(folder) if (folder / "model.onnx").exists() else _transformers(folder)
+        self._tokenizer.enable_truncation(length)
+
+    def __call__(self, prompts: Sequence[str], images: Sequence[ImageArray]) -> NDArray[np.float64]:
+        """Return the scores (n,) of pictures (H, W, 3) uint8 and their prompts."""
+        return np.array([self._score(prompt, image) for prompt, image in zip(prompts, images, strict=True)])
+
+    def _score(self, prompt: str, image: ImageArray) -> float:
+        ids = np.asarray([self._tokenizer.encode(prompt).ids], np.int64)
+        text, picture = (x[0].astype(np.float64) for x in self._embed(ids, self._preprocess(image)))
+        cosine = text @ picture / (np.linalg.norm(text) * np.linalg.norm(picture))
+        return 100 * max(float(cosine), 0.0)
+
+
+class _Preprocessing:
+    """CLIP's: shortest edge to a size, centre crop, [0, 1], minus mean, by deviation."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        size, crop = config["size"], config.get("crop_size", config["size"])
+        self._edge = int(size["shortest_edge"] if isinstance(size, dict) else size)
+        self._crop = int(crop["height"] if isinstance(crop, dict) else crop)
+        self._mean, self._deviation = (np.asarray(config[f"image_{name}"], np.float32) for name in ("mean", "std"))
+
+    def __call__(self, image: ImageArray) -> Array:
+        height, width = image.shape[:2]
+        factor = self._edge / min(height, width)
+        size = round(width * factor), round(height * factor)
+        resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+        top, left = (resized.shape[0] - self._crop) // 2, (resized.shape[1] - self._crop) // 2
+        cropped = resized[top : top + self._crop, left : left + self._crop]
+        return ((cropped - self._mean) / self._deviation).transpose(2, 0, 1)[None].astype(np.float32)
+
+
+def _onnx(folder: Path) -> tuple[Embed, int]:
+    """Return the embeddings by `model.onnx`, and how many ids it takes."""
+    session = open_session(folder / "model.onnx", "the CLIP model")
+    inputs = {tensor.name: tensor for tensor in session.get_inputs()}
+    outputs = {tensor.name for tensor in session.get_outputs()}
+    if not {"input_ids", "pixel_values"} <= set(inputs) or not {"text_embeds", "image_embeds"} <= outputs:
+        raise OptionsError(
+            f"{folder / 'model.onnx'} takes {', '.join(inputs)} and gives {', '.join(sorted(outputs))}; it must take "
+            "input_ids and pixel_values, and give text_embeds and image_embeds"
+        )
+    fixed = inputs["input_ids"].shape[1]
+    length = fixed if isinstance(fixed, int) else 77
+
+    def embed(ids: Array, pixels: Array) -> tuple[Array, Array]:
+        mask = np.ones_like(ids)
+        if isinstance(fixed, int):  # the last id ends the text, and CLIP fills up with it
+            missing = ((0, 0), (0, fixed - ids.shape[1]))
+            ids, mask = np.pad(ids, missing, mode="edge"), np.pad(mask, missing)
+        feeds = {"input_ids": ids, "attention_mask": mask, "pixel_values": pixels}
+        text, picture = session.run(["text_embeds", "image_embeds"], {n: v for n, v in feeds.items() if n in inputs})
+        return text, picture
+
+    return embed, length
+
+
+def _transformers(folder: Path) -> tuple[Embed, int]:
+    import torch
+    from transformers import CLIPModel
+
+    try:
+        model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    except (OSError, ValueError) as error:
+        raise OptionsError(f"{folder} holds neither model.onnx nor a transformers CLIP: {error}") from error
+
+    @torch.no_grad()
+    def embed(ids: Array, pixels: Array) -> tuple[Array, Array]:
+        result = model(input_ids=torch.from_numpy(ids), pixel_values=torch.from_numpy(pixels))
+        return result.text_embeds.numpy(), result.image_embeds.numpy()
+
+    return embed, int(model.config.text_config.max_position_embeddings)

@@ -1,0 +1,185 @@
+"""Draws every prompt with every subject, and compares their logits on the reference's path.
+
+What a subject answers about a state is kept for its own picture: until it goes another way, both are one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from amused_edge.benchmarks.free_running import run_steps
+from amused_edge.benchmarks.run_folder import RunFolder
+from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
+from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, follow
+from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.manifest import Geometry
+from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.sampler import FloatArray, IntArray
+
+PICTURES = "pictures"
+
+OnPicture = Callable[[str, int, int], None]
+"""(what begins now, pictures that are done, of how many)."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is known of one prompt's picture by one subject, beside the reference's.
+
+    Attributes
+    ----------
+    logits
+        Fields of `LogitFidelity`, of this picture alone, teacher-forced; None for the reference itself.
+    equal_tokens
+        Share of the finished picture's tokens.
+    first_diverging_step
+        From 1; None where the finished tokens and all before are equal.
+    """
+
+    logits: dict[str, float] | None
+    equal_tokens: float
+    first_diverging_step: int | None
+
+
+def check_alike(geometries: Mapping[str, Geometry]) -> None:
+    """Raise `OptionsError` unless all have the same pictures, token grid and codebook."""
+    (first, wanted), *others = geometries.items()
+    for label, found in others:
+        if found != wanted:
+            raise OptionsError(
+                f"{label} has {_sizes(found)}, {first} has {_sizes(wanted)}; they cannot be compared token by token"
+            )
+
+
+def _sizes(g: Geometry) -> str:
+    return (
+        f"{g.image_width} x {g.image_height} pixels from {g.grid_width} x {g.grid_height} tokens of "
+        f"{g.codebook_size} codes"
+    )
+
+
+def draw_all(
+    specs: Sequence[SubjectSpec],
+    prompts: Sequence[str],
+    settings: SamplerSettings,
+    seed: int,
+    run: RunFolder,
+    on_picture: OnPicture | None = None,
+) -> dict[str, list[Drawn]]:
+    """Draw all prompts that the folder has no record of; pictures lie in `pictures/LABEL/NUMBER.png`.
+
+    Parameters
+    ----------
+    specs
+        The first is the reference.
+    prompts
+        One picture each, prompt k from the random numbers of picture k.
+
+    Returns
+    -------
+    Label -> what is known of each prompt's picture.
+
+    Raises
+    ------
+    OptionsError
+        Two subjects are not alike.
+    """
+    subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
+    check_alike({label: subject.geometry for label, subject in subjects.items()})
+    missing = [index for index in range(len(prompts)) if _key(index) not in run]
+    try:
+        for done, index in enumerate(missing, len(prompts) - len(missing)):
+            if done == len(prompts) - len(missing):
+                for subject in subjects.values():
+                    subject.load()
+            if on_picture is not None:
+                on_picture(f"prompt {index + 1} of {len(prompts)}", done, len(prompts))
+            drawn, images = _draw(subjects, prompts[index], index, settings, seed)
+            for label, image in images.items():
+                _save(image, picture_path(run.path, label, index))
+            run.add(_key(index), {"drawn": {label: asdict(each) for label, each in drawn.items()}})
+    finally:
+        for subject in subjects.values():
+            subject.close()
+    records = [run[_key(index)]["drawn"] for index in range(len(prompts))]
+    return {label: [Drawn(**record[label]) for record in records] for label in subjects}
+
+
+def picture_path(folder: Path, label: str, index: int) -> Path:
+    """Return where a picture of a run lies."""
+    return folder / PICTURES / label / f"{index:04d}.png"
+
+
+def read_pictures(folder: Path, label: str, count: int) -> list[ImageArray]:
+    """Return the pictures (H, W, 3) of a subject.
+
+    Raises
+    ------
+    OptionsError
+        One of them cannot be read.
+    """
+    try:
+        return [np.asarray(Image.open(picture_path(folder, label, index)).convert("RGB")) for index in range(count)]
+    except OSError as error:
+        raise OptionsError(
+            f"a picture of the run {folder} is missing or damaged: {error}; remove the folder"
+        ) from error
+
+
+def _draw(
+    subjects: Mapping[str, Subject], prompt: str, index: int, settings: SamplerSettings, seed: int
+) -> tuple[dict[str, Drawn], dict[str, ImageArray]]:
+    sources = {label: _Remembering(subject.logits(prompt, settings)) for label, subject in subjects.items()}
+    reference, *others = subjects
+    meters = {label: LogitMeter() for label in others}
+    path: list[IntArray] = []
+    geometry = subjects[reference].geometry
+    for state in follow(dict(sources), reference, geometry, settings, seed=seed, picture=index):
+        path.append(state.tokens)
+        for label, meter in meters.items():
+            meter.add(state.logits[reference], state.logits[label], state)
+    finished = state.predicted
+    path = [*path[1:], finished]  # the grid after each step
+    drawn = {reference: Drawn(None, 1.0, None)}
+    images = {reference: subjects[reference].decode(finished[None])[0]}
+    for label in others:
+        steps = run_steps(sources[label], geometry, settings, seed=seed, picture=index)
+        differ = [not np.array_equal(step.tokens[0], grid) for step, grid in zip(steps, path, strict=True)]
+        first = differ.index(True) + 1 if any(differ) else None
+        tokens = steps[-1].tokens
+        drawn[label] = Drawn(_fields(meters[label]), float(np.mean(tokens[0] == finished)), first)
+        images[label] = subjects[label].decode(tokens)[0]
+    return drawn, images
+
+
+def _fields(meter: LogitMeter) -> dict[str, Any]:
+    fields = asdict(meter.result())
+    return {name: value for name, value in fields.items() if name != "generations"}
+
+
+class _Remembering:
+    """A source of logits that is asked only once about a grid."""
+
+    def __init__(self, source: LogitSource) -> None:
+        self._source = source
+        self._answers: dict[bytes, FloatArray] = {}
+
+    def __call__(self, tokens: IntArray, rows: IntArray) -> FloatArray:
+        key = tokens.tobytes()
+        if key not in self._answers:
+            self._answers[key] = self._source(tokens, rows)
+        return self._answers[key]
+
+
+def _key(index: int) -> str:
+    return f"prompt {index}"
+
+
+def _save(image: ImageArray, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, format="PNG")

@@ -1,0 +1,93 @@
+"""A judge: a network that knows what a prompt asks for, and the true picture of every prompt.
+
+A folder with `judge.onnx`, `judge.json`, `references.json` and `references.png`; the demo has one in `demo/judge`.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from amused_edge.benchmarks.distribution import Features
+from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session
+from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.image import ImageArray
+
+QUESTIONS = ("concept", "style", "background")
+_LABELS = {"concept": "concepts", "style": "styles", "background": "backgrounds"}
+
+
+class Judge:
+    """An opened judge.
+
+    Attributes
+    ----------
+    prompts
+        Those that it has true pictures of.
+
+    Raises
+    ------
+    OptionsError
+        The folder is no judge.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            labels = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
+            entries = json.loads((folder / "references.json").read_text(encoding="utf-8"))
+            self._labels = {question: list(labels[name]) for question, name in _LABELS.items()}
+            self._entries: dict[str, dict[str, Any]] = {entry["prompt"]: entry for entry in entries}
+            self._sheet = np.asarray(Image.open(folder / "references.png").convert("RGB"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OptionsError(f"{folder} holds no judge: {error!r}; it needs judge.json and references.*") from error
+        self.prompts = tuple(self._entries)
+        columns = 1 + max(int(entry["column"]) for entry in entries)
+        self._side = self._sheet.shape[1] // columns
+        self._session = open_session(folder / "judge.onnx", "the judge")
+        self._pictures = only_picture_input(self._session, f"the judge {folder}")
+
+    def check(self, prompts: Sequence[str], shape: tuple[int, int]) -> None:
+        """Raise `OptionsError` if a prompt has no true picture, or true pictures are of another (height, width)."""
+        missing = [prompt for prompt in prompts if prompt not in self._entries]
+        if missing:
+            raise OptionsError(
+                f"{self._folder} has no true picture of {len(missing)} of {len(prompts)} prompts, the first "
+                f"{missing[0]!r}; give prompts that it has, or leave the judge away"
+            )
+        if shape != (self._side, self._side):
+            raise OptionsError(
+                f"the true pictures of {self._folder} are {self._side} x {self._side}, the bundles' {shape[1]} x "
+                f"{shape[0]}; leave the judge away"
+            )
+
+    def truth(self, prompt: str) -> ImageArray:
+        """Return the true picture (H, W, 3) of one of its prompts."""
+        entry = self._entries[prompt]
+        top, left = (self._side * int(entry[place]) for place in ("row", "column"))
+        return self._sheet[top : top + self._side, left : left + self._side]
+
+    def everything(self) -> list[ImageArray]:
+        """Return all true pictures."""
+        return [self.truth(prompt) for prompt in self.prompts]
+
+    def features(self, images: Sequence[ImageArray]) -> Features:
+        """Return the features (n, D) of pictures."""
+        return self._run("features", images).astype(np.float64)
+
+    def answers(self, prompts: Sequence[str], images: Sequence[ImageArray]) -> dict[str, NDArray[np.float64]]:
+        """Return for each question (n,) where a picture shows what its prompt asks for: 1 or 0."""
+        result = {}
+        for question in QUESTIONS:
+            wanted = [self._labels[question].index(self._entries[prompt][question]) for prompt in prompts]
+            found = self._run(question, images).argmax(axis=1)
+            result[question] = (found == np.asarray(wanted)).astype(np.float64)
+        return result
+
+    def _run(self, output: str, images: Sequence[ImageArray]) -> NDArray[Any]:
+        feeds = ({self._pictures.name: batch} for batch in self._pictures.batches(images))
+        return np.concatenate([self._session.run([output], feed)[0] for feed in feeds])[: len(images)]

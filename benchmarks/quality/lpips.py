@@ -1,0 +1,46 @@
+"""LPIPS, the distance of two pictures in a trained network's eyes, by an ONNX file that holds its weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.benchmarks.quality.onnx_model import PictureInput, open_session
+from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.image import ImageArray
+
+INPUTS, OUTPUT = ("reference", "other"), "distance"
+
+
+class Lpips:
+    """A file that `amused_edge.benchmarks.quality.lpips_model` wrote, or another with the same inputs and output.
+
+    `reference` and `other` are pictures (see `PictureInput`), `distance` is (batch,) float32, 0 for equal pictures.
+
+    Raises
+    ------
+    OptionsError
+        The file cannot be loaded or takes or gives something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        what = f"the LPIPS model {path}"
+        self._session = open_session(path, "the LPIPS model")
+        inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
+        outputs = [tensor.name for tensor in self._session.get_outputs()]
+        if set(inputs) != set(INPUTS) or OUTPUT not in outputs:
+            raise OptionsError(
+                f"{what} takes {', '.join(inputs)} and gives {', '.join(outputs)}; it must take "
+                f"{' and '.join(INPUTS)} and give {OUTPUT}"
+            )
+        self._inputs = [PictureInput(inputs[name], what) for name in INPUTS]
+
+    def __call__(self, references: Sequence[ImageArray], others: Sequence[ImageArray]) -> NDArray[np.float64]:
+        """Return the distances (n,) of pictures (H, W, 3) uint8, pair by pair."""
+        pairs = zip(
+            *(side.batches(images) for side, images in zip(self._inputs, (references, others), strict=True)),
+            strict=True,
+        )
+        rows = [self._session.run([OUTPUT], dict(zip(INPUTS, pair, strict=True)))[0] for pair in pairs]
+        return np.concatenate(rows).reshape(-1)[: len(references)].astype(np.float64)

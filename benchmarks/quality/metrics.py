@@ -1,0 +1,157 @@
+"""The figures of quality, one picture at a time: what they are called, which way is better, how they are averaged."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.benchmarks.images import PEAK, decibels, psnr, ssim
+from amused_edge.benchmarks.quality.clip_score import ClipScorer
+from amused_edge.benchmarks.quality.draw import Drawn
+from amused_edge.benchmarks.quality.judge import QUESTIONS, Judge
+from amused_edge.benchmarks.quality.lpips import Lpips
+from amused_edge.benchmarks.statistics import Interval
+from amused_edge.runtime.image import ImageArray
+
+Values = NDArray[np.float64]
+"""(n,), one number for each picture."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure.
+
+    Attributes
+    ----------
+    name
+        In JSON and CSV.
+    title
+        In tables.
+    better
+        "higher" or "lower".
+    digits
+        Behind the point, in tables.
+    decibels
+        The values are squared errors of pixels, and their mean is given as a peak signal-to-noise ratio.
+    percent
+        The values are shares, given in percent.
+    """
+
+    name: str
+    title: str
+    better: Literal["higher", "lower"]
+    digits: int
+    decibels: bool = False
+    percent: bool = False
+
+    def present(self, mean_value: Interval) -> Interval:
+        """Return the mean of values (or a difference of means) in the unit of tables and results."""
+        m = mean_value
+        if self.decibels:
+            return Interval(decibels(m.estimate), decibels(m.high), decibels(m.low))
+        factor = 100.0 if self.percent else 1.0
+        return Interval(factor * m.estimate, factor * m.low, factor * m.high)
+
+
+TEACHER_FORCED = (
+    Metric("mean_kl", "mean KL, nats", "lower", 5),
+    Metric("total_variation", "total variation", "lower", 5),
+    Metric("top1", "top-1, %", "higher", 2, percent=True),
+    Metric("top5", "top-5, %", "higher", 2, percent=True),
+    Metric("equal_draws", "equal draws, %", "higher", 2, percent=True),
+    Metric("confidence_correlation", "rank correlation", "higher", 4),
+)
+FREE_RUNNING = (
+    Metric("equal_tokens", "equal tokens, %", "higher", 1, percent=True),
+    Metric("same_picture", "never diverged, %", "higher", 1, percent=True),
+    Metric("reference_squared_error", "PSNR, dB", "higher", 2, decibels=True),
+    Metric("reference_ssim", "SSIM", "higher", 4),
+)
+REFERENCE_LPIPS = Metric("reference_lpips", "LPIPS", "lower", 4)
+"""Compared with the reference."""
+
+TRUTH = (
+    Metric("truth_psnr", "PSNR, dB", "higher", 2),
+    Metric("truth_ssim", "SSIM", "higher", 4),
+)
+TRUTH_LPIPS = Metric("truth_lpips", "LPIPS", "lower", 4)
+ANSWERS = tuple(Metric(question, f"{question}, %", "higher", 1, percent=True) for question in QUESTIONS)
+"""Compared with the true pictures."""
+
+CLIP = Metric("clip_score", "CLIP score", "higher", 2)
+
+SSIM_SIDE = 11
+"""Smaller pictures have no SSIM."""
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What pictures are measured with, beside NumPy; None where there is none."""
+
+    lpips: Lpips | None = None
+    judge: Judge | None = None
+    clip: ClipScorer | None = None
+
+
+def teacher_forced(drawn: Sequence[Drawn]) -> dict[Metric, Values]:
+    """Return the fidelity of logits, the mean over each picture's steps."""
+    logits = [each.logits for each in drawn]
+    return {m: np.array([each[m.name] for each in logits if each is not None]) for m in TEACHER_FORCED if all(logits)}
+
+
+def free_running(
+    drawn: Sequence[Drawn], reference: Sequence[ImageArray], images: Sequence[ImageArray], tools: Instruments
+) -> dict[Metric, Values]:
+    """Return how far pictures that a subject drew by itself are from the reference's."""
+    tokens, same, error, similarity = FREE_RUNNING
+    values = {
+        tokens: np.array([each.equal_tokens for each in drawn]),
+        same: np.array([float(each.first_diverging_step is None) for each in drawn]),
+        error: np.array([float(np.mean((a.astype(np.float64) - b) ** 2)) for a, b in _pairs(reference, images)]),
+    }
+    if min(images[0].shape[:2]) >= SSIM_SIDE:
+        values[similarity] = np.array([ssim(a, b) for a, b in _pairs(reference, images)])
+    if tools.lpips is not None:
+        values[REFERENCE_LPIPS] = tools.lpips(reference, images)
+    return values
+
+
+def by_judge(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instruments) -> dict[Metric, Values]:
+    """Return how far pictures are from the true ones, and whether they show what was asked for."""
+    if tools.judge is None:
+        return {}
+    truths = [tools.judge.truth(prompt) for prompt in prompts]
+    ratio, similarity = TRUTH
+    values = {
+        ratio: np.array([min(psnr(a, b), _EQUAL) for a, b in _pairs(truths, images)]),
+        similarity: np.array([ssim(a, b) for a, b in _pairs(truths, images)]),
+    }
+    if tools.lpips is not None:
+        values[TRUTH_LPIPS] = tools.lpips(truths, images)
+    answers = tools.judge.answers(prompts, images)
+    return {**values, **{metric: answers[metric.name] for metric in ANSWERS}}
+
+
+_EQUAL = 10 * math.log10(PEAK**2 * 12)
+"""In dB: what rounding to whole numbers alone costs, for a picture that equals the true one."""
+
+
+def by_clip(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instruments) -> dict[Metric, Values]:
+    """Return how well pictures fit their prompts."""
+    return {} if tools.clip is None else {CLIP: tools.clip(prompts, images)}
+
+
+def first_diverging_steps(drawn: Sequence[Drawn]) -> list[int]:
+    """Return the first diverging step of those pictures that went another way."""
+    return [each.first_diverging_step for each in drawn if each.first_diverging_step is not None]
+
+
+def _pairs(a: Sequence[ImageArray], b: Sequence[ImageArray]) -> "zip[tuple[ImageArray, ImageArray]]":
+    return zip(a, b, strict=True)
+
+
+Scores = Mapping[str, Mapping[Metric, Values]]
+"""Label -> metric -> values."""

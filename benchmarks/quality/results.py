@@ -1,0 +1,115 @@
+"""From pictures to figures with intervals: the figures of `results.json`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from amused_edge.benchmarks.distribution import Features, KidKernels, fid
+from amused_edge.benchmarks.quality.metrics import Metric, Scores
+from amused_edge.benchmarks.statistics import Interval, Statistic, Weights, bootstrap, difference, mean, resampled
+from amused_edge.runtime.errors import OptionsError
+
+KID_FACTOR = 1000.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one subject.
+
+    Attributes
+    ----------
+    value
+        With its bootstrap interval over prompts; FID has none (resamples hold pictures twice, which biases it), its
+        bounds are its value.
+    against_reference
+        The difference to the reference's figure, over the same resamples of prompts. Where its interval holds 0, there
+        is none. None for the reference, and for figures that compare with it themselves.
+    """
+
+    label: str
+    metric: str
+    value: Interval
+    against_reference: Interval | None
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """One subject's pictures as a set, against another set.
+
+    Attributes
+    ----------
+    kid
+        Times 1000.
+    fid
+        None where pictures are not more than features.
+    """
+
+    kid: Statistic
+    fid: float | None
+
+
+def kid_metric(name: str) -> Metric:
+    """Return the metric of the KID against a set of this name."""
+    return Metric(f"{name}_kid", "KID x 1000", "lower", 3)
+
+
+def fid_metric(name: str) -> Metric:
+    """Return the metric of the FID against a set of this name."""
+    return Metric(f"{name}_fid", "FID", "lower", 2)
+
+
+def set_scores(features: Features, others: Features, *, paired: bool) -> SetScores:
+    """Compare sets of pictures by their features; `paired` as in `kid`.
+
+    Raises
+    ------
+    OptionsError
+        A set has less than two pictures.
+    """
+    try:
+        kernels = KidKernels(features, others, paired=paired)
+    except ValueError as error:
+        raise OptionsError(f"KID needs two pictures or more: {error}; give more prompts") from error
+    enough = min(len(features), len(others)) > features.shape[1]
+    return SetScores(lambda weights: KID_FACTOR * kernels.weighted(weights), fid(features, others) if enough else None)
+
+
+Sets = Mapping[str, Mapping[str, SetScores]]
+"""Name of the other set -> label -> scores."""
+
+
+def figures(scores: Scores, sets: Sets, reference: str, count: int) -> list[Figure]:
+    """Return all figures; `count` is how many prompts there are."""
+    weights = resampled(count)
+    result = []
+    for label, metrics in scores.items():
+        for metric, values in metrics.items():
+            references = scores[reference].get(metric)
+            against = None if references is None or label == reference else mean(references)
+            result.append(_figure(label, metric, mean(values), against, weights))
+    for name, members in sets.items():
+        for label, each in members.items():
+            against = None if reference in (label, name) else members[reference].kid
+            result.append(_figure(label, kid_metric(name), each.kid, against, weights))
+            if each.fid is not None:
+                result.append(Figure(label, fid_metric(name).name, Interval(each.fid, each.fid, each.fid), None))
+    return result
+
+
+def _figure(label: str, metric: Metric, statistic: Statistic, reference: Statistic | None, weights: Weights) -> Figure:
+    value = metric.present(bootstrap(statistic, weights))
+    if reference is None:
+        return Figure(label, metric.name, value, None)
+    return Figure(label, metric.name, value, metric.present(bootstrap(difference(statistic, reference), weights)))
+
+
+def per_picture(scores: Scores, prompts: Sequence[str]) -> list[list[object]]:
+    """Return rows of a table, the header first: a row for each subject and prompt."""
+    metrics = list(dict.fromkeys(metric for each in scores.values() for metric in each))
+    rows: list[list[object]] = [["label", "number", "prompt", *(metric.name for metric in metrics)]]
+    for label, values in scores.items():
+        for number, prompt in enumerate(prompts):
+            numbers = (values[metric][number] if metric in values else np.nan for metric in metrics)
+            rows.append([label, number, prompt, *("" if np.isnan(x) else f"{x:.6g}" for x in numbers)])
+    return rows
