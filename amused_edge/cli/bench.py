@@ -124,6 +124,47 @@ def quality(
         bench_quality(specs, chosen, sources, out, report)
 
 
+@bench.command()
+@bundles
+@out("bench-compare")
+@click.option("--steps", type=options.ListOf(int), required=True, help="Several, as 4,8,12.")
+@click.option("--guidance", type=options.ListOf(float), help="One or several.  [default: the first bundle's]")
+@options.prompts
+@click.option("--count", type=int, help="Take so many prompts, evenly from all.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=int, help="Of the engine.  [default: the engine's]")
+@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of each bundle, for time and memory.")
+@click.option("--judge", type=click.Path(path_type=Path), help="Folder of a judge; its prompts are the default ones.")
+@click.option("--clip", type=click.Path(path_type=Path), help="Folder of a CLIP (ONNX or transformers), for its score.")
+@options.quiet
+def compare(
+    bundles: tuple[Path, ...],
+    out: Path,
+    steps: tuple[int, ...],
+    guidance: tuple[float, ...] | None,
+    prompts: Path | None,
+    count: int | None,
+    seed: int,
+    threads: int | None,
+    rounds: int,
+    judge: Path | None,
+    clip: Path | None,
+    quiet: bool,
+) -> None:
+    """Weigh quality against time and memory: every BUNDLE with every number of steps and guidance scale."""
+    from amused_edge.benchmarks.bundle_subject import bundle_specs
+    from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
+    from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
+    from amused_edge.benchmarks.settings import settings_grid
+
+    specs = bundle_specs(bundles)
+    tools = open_sources(judge=judge, clip=clip).tools
+    grid = settings_grid(bundles[0], steps, guidance)
+    chosen = CompareOptions(choose_prompts(prompts, tools.judge, count), grid, seed, threads, rounds)
+    with _resumable(out, quiet) as report:
+        bench_compare(specs, chosen, tools, out, report)
+
+
 @contextmanager
 def _resumable(out: Path, quiet: bool) -> Iterator[Report]:
     """Give a progress bar with an estimate; say what is kept if the user stops the run, and where the report is."""

@@ -13,6 +13,8 @@ from amused_edge.benchmarks.embeddings import write_embeddings
 from amused_edge.benchmarks.latency.bench import bench_latency
 from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.peers.specs import peer_specs
+from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
+from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
 from amused_edge.benchmarks.settings import settings_grid
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import AmusedEdgeError
@@ -43,13 +45,26 @@ def _latency(chosen: argparse.Namespace) -> None:
     bench_latency(specs, options, chosen.out, _say, left_out=left_out)
 
 
+def _quality(chosen: argparse.Namespace) -> None:
+    """The first bundle is the reference; nobody draws with diffusers' own random numbers here."""
+    sources = open_sources(judge=chosen.judge, lpips=chosen.lpips)
+    prompts = choose_prompts(chosen.prompts, sources.tools.judge, chosen.count)
+    specs, left_out = _subjects(chosen, prompts, chosen.peers / "embeddings.npz")
+    for label, reason in left_out.items():
+        _say(f"{label}: {reason}", 0, len(prompts))
+    bundles = [spec for spec in specs if spec.facts["kind"] == "bundle"]
+    ordered = [*bundles, *(spec for spec in specs if spec not in bundles)]
+    settings = settings_grid(chosen.bundles[0], chosen.steps, chosen.guidance)[0]
+    bench_quality(ordered, QualityOptions(prompts, settings), sources, chosen.out, _say)
+
+
 def _say(description: str, done: int, total: int) -> None:
     print(f"{done}/{total} {description}", file=sys.stderr, flush=True)
 
 
 def _main() -> int:
     parser = argparse.ArgumentParser(description="Measure bundles beside what others make of the same checkpoint.")
-    parser.add_argument("command", choices=["latency"])
+    parser.add_argument("command", choices=["latency", "quality"])
     parser.add_argument("out", type=Path)
     parser.add_argument("bundles", type=Path, nargs="+", help="of the checkpoint; the first as it was exported")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder in diffusers layout")
@@ -60,8 +75,13 @@ def _main() -> int:
     parser.add_argument("--threads", type=int, nargs="+")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=5)
+    parser.add_argument("--judge", type=Path, help="of quality")
+    parser.add_argument("--lpips", type=Path, help="of quality")
+    parser.add_argument("--prompts", type=Path, help="of quality")
+    parser.add_argument("--count", type=int, help="of the prompts, for quality")
+    chosen = parser.parse_args()
     try:
-        _latency(parser.parse_args())
+        (_latency if chosen.command == "latency" else _quality)(chosen)
     except AmusedEdgeError as error:
         print(f"peers: {error}", file=sys.stderr)
         return 1

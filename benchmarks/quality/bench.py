@@ -50,6 +50,10 @@ class QualityOptions:
             raise OptionsError("there is no prompt; give at least one")
 
 
+SMALLEST_SET = 10
+"""Fewer pictures are no set: there is no KID and no FID of them."""
+
+
 def bench_quality(
     specs: Sequence[SubjectSpec],
     options: QualityOptions,
@@ -129,7 +133,9 @@ def _sets(
     """Return the scores of all sets, by what they are compared with and label."""
     judge, embedder = sources.tools.judge, sources.embedder
     sets: dict[str, dict[str, SetScores]] = {}
-    if judge is not None and len(prompts) > 1:
+    if len(prompts) < SMALLEST_SET:
+        return sets
+    if judge is not None:
         truths = judge.features([judge.truth(prompt) for prompt in prompts])
         sets["truth"] = {n: set_scores(judge.features(pictures), truths, paired=True) for n, pictures in images.items()}
     if embedder is not None:

@@ -101,7 +101,7 @@ def draw_all(
                 on_picture(f"prompt {index + 1} of {len(prompts)}", done, len(prompts))
             drawn, images = _draw(subjects, prompts[index], index, settings, seed)
             for label, image in images.items():
-                _save(image, picture_path(run.path, label, index))
+                save_picture(image, picture_path(run.path, label, index))
             run.add(_key(index), {"drawn": {label: asdict(each) for label, each in drawn.items()}})
     finally:
         for subject in subjects.values():
@@ -180,6 +180,7 @@ def _key(index: int) -> str:
     return f"prompt {index}"
 
 
-def _save(image: ImageArray, path: Path) -> None:
+def save_picture(image: ImageArray, path: Path) -> None:
+    """Write a picture of a run, over one that an interrupted run may have left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, format="PNG")

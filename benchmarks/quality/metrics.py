@@ -106,14 +106,14 @@ def free_running(
     drawn: Sequence[Drawn], reference: Sequence[ImageArray], images: Sequence[ImageArray], tools: Instruments
 ) -> dict[Metric, Values]:
     """Return how far pictures that a subject drew by itself are from the reference's."""
-    tokens, same, error, similarity = FREE_RUNNING
+    tokens, same, error, structure = FREE_RUNNING
     values = {
         tokens: np.array([each.equal_tokens for each in drawn]),
         same: np.array([float(each.first_diverging_step is None) for each in drawn]),
         error: np.array([float(np.mean((a.astype(np.float64) - b) ** 2)) for a, b in _pairs(reference, images)]),
     }
     if min(images[0].shape[:2]) >= SSIM_SIDE:
-        values[similarity] = np.array([ssim(a, b) for a, b in _pairs(reference, images)])
+        values[structure] = similarity(reference, images)
     if tools.lpips is not None:
         values[REFERENCE_LPIPS] = tools.lpips(reference, images)
     return values
@@ -124,10 +124,10 @@ def by_judge(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instru
     if tools.judge is None:
         return {}
     truths = [tools.judge.truth(prompt) for prompt in prompts]
-    ratio, similarity = TRUTH
+    ratio, structure = TRUTH
     values = {
         ratio: np.array([min(psnr(a, b), _EQUAL) for a, b in _pairs(truths, images)]),
-        similarity: np.array([ssim(a, b) for a, b in _pairs(truths, images)]),
+        structure: similarity(truths, images),
     }
     if tools.lpips is not None:
         values[TRUTH_LPIPS] = tools.lpips(truths, images)
@@ -142,6 +142,11 @@ _EQUAL = 10 * math.log10(PEAK**2 * 12)
 def by_clip(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instruments) -> dict[Metric, Values]:
     """Return how well pictures fit their prompts."""
     return {} if tools.clip is None else {CLIP: tools.clip(prompts, images)}
+
+
+def similarity(reference: Sequence[ImageArray], images: Sequence[ImageArray]) -> Values:
+    """Return the SSIM of each pair."""
+    return np.array([ssim(a, b) for a, b in _pairs(reference, images)])
 
 
 def first_diverging_steps(drawn: Sequence[Drawn]) -> list[int]:

@@ -1,0 +1,1 @@
+"""Bundles, step counts and guidance scales together: which of them nothing else beats."""

@@ -1,0 +1,133 @@
+"""`amused-edge bench compare`: bundles, step counts and guidance scales in one run."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from amused_edge.benchmarks.compare.draw import Pictures, draw_grid
+from amused_edge.benchmarks.compare.merit import Merit, choose_merit
+from amused_edge.benchmarks.compare.page import page
+from amused_edge.benchmarks.compare.pareto import Candidate, dominator
+from amused_edge.benchmarks.environment import environment
+from amused_edge.benchmarks.latency.measure import LatencyOptions, measure_latency, settings_of_run
+from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summarise
+from amused_edge.benchmarks.quality.draw import OnPicture
+from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.benchmarks.report.write import report_files
+from amused_edge.benchmarks.run_folder import RunFolder
+from amused_edge.benchmarks.statistics import bootstrap, mean, resampled
+from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import GraphError, OptionsError
+from amused_edge.runtime.options import SamplerSettings
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What is compared.
+
+    Attributes
+    ----------
+    prompts
+        One picture each, with every bundle and setting.
+    grid
+        Settings of the loop.
+    threads
+        Of the engine; None leaves it to the engine.
+    rounds
+        Of timing.
+    """
+
+    prompts: tuple[str, ...]
+    grid: tuple[SamplerSettings, ...]
+    seed: int = 0
+    threads: int | None = None
+    rounds: int = 5
+
+    def __post_init__(self) -> None:
+        if not self.prompts:
+            raise OptionsError("there is no prompt; give at least one")
+
+    @property
+    def timing(self) -> LatencyOptions:
+        """How time and memory are measured."""
+        return LatencyOptions(self.prompts[0], self.seed, self.grid, (self.threads,), rounds=self.rounds, calls=1)
+
+
+def bench_compare(
+    specs: Sequence[SubjectSpec],
+    options: CompareOptions,
+    tools: Instruments,
+    out: Path,
+    on_progress: OnPicture | None = None,
+) -> list[Candidate]:
+    """Draw and time everything, and write pictures, `results.json`, `report.md` and `report.html`.
+
+    An interrupted run goes on where it stopped when called again with the same arguments.
+
+    Raises
+    ------
+    OptionsError, OutputExistsError
+        As `bench_quality`.
+    GraphError
+        A bundle could not be timed.
+    """
+    machine = environment()
+    settings = {
+        "command": "compare",
+        "environment": asdict(machine),
+        "prompts_sha256": hashlib.sha256("\n".join(options.prompts).encode()).hexdigest(),
+        "prompts": len(options.prompts),
+        **settings_of_run(specs, options.timing),
+    }
+    run = RunFolder(out, settings)
+    pictures = draw_grid(specs, options.prompts, options.grid, options.seed, run, on_progress)
+    timed = summarise(measure_latency(specs, options.timing, run, on_progress))
+    if timed.failures:
+        raise GraphError(f"{timed.failures[0].label} could not be timed: {timed.failures[0].reason}")
+    best = max(options.grid, key=lambda each: each.steps)
+    merit = choose_merit(options.prompts, tools, lambda: pictures(specs[0].label, best))
+    candidates = _candidates(specs, options, pictures, timed, merit)
+    results = {
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        **run.settings,
+        "quality": {"metric": merit.metric.name, "better": merit.metric.better},
+        "candidates": [
+            {
+                **asdict(candidate),
+                **{
+                    f"dominated_in_{figure}_by": None if other is None else other.name
+                    for figure in ("seconds", "memory")
+                    for other in [dominator(candidate, candidates, figure)]
+                },
+            }
+            for candidate in candidates
+        ],
+    }
+    document = page(candidates, merit, len(options.prompts), options.rounds, machine)
+    run.finish(report_files("compare", results, document))
+    return candidates
+
+
+def _candidates(
+    specs: Sequence[SubjectSpec], options: CompareOptions, pictures: Pictures, timed: LatencyResult, merit: Merit
+) -> list[Candidate]:
+    weights = resampled(len(options.prompts))
+    seconds = {(t.label, t.steps, t.guidance_scale): t.seconds for t in timed.timings if t.part == PICTURE}
+    memory = {footprint.label: footprint.peak.total for footprint in timed.footprints}
+    return [
+        Candidate(
+            label=spec.label,
+            steps=settings.steps,
+            guidance_scale=settings.guidance_scale,
+            quality=merit.metric.present(
+                bootstrap(mean(merit.measure(pictures(spec.label, settings))), weights),
+            ),
+            higher_is_better=merit.metric.better == "higher",
+            seconds=seconds[spec.label, settings.steps, settings.guidance_scale],
+            memory=memory[spec.label],
+        )
+        for spec in specs
+        for settings in options.grid
+    ]
