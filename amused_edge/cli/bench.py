@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from amused_edge.benchmarks.run_folder import RECORDS_NAME
 from amused_edge.cli import options
 from amused_edge.cli.progress import Report, progress
 
@@ -22,6 +23,10 @@ def out(default: str) -> Callable[[Any], Any]:
         show_default=True,
         help="Folder of the run: a new one, or that of an interrupted run, which goes on.",
     )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 @click.group()
@@ -167,12 +172,14 @@ def compare(
 
 @contextmanager
 def _resumable(out: Path, quiet: bool) -> Iterator[Report]:
-    """Give a progress bar with an estimate; say what is kept if the user stops the run, and where the report is."""
+    """Give a progress bar with an estimate; say what is kept if the run stops early, and where the report is."""
+    had = _size(out / RECORDS_NAME)
     try:
         with progress(quiet, estimate=True) as report:
             yield report
-    except KeyboardInterrupt:
-        click.echo(f"what was measured is kept in {out}; the same command goes on from there", err=True)
+    except BaseException:
+        if _size(out / RECORDS_NAME) > had:
+            click.echo(f"what was measured is kept in {out}; the same command goes on from there", err=True)
         raise
     if not quiet:
         click.echo(f"{out / 'report.html'}")

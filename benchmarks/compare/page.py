@@ -14,8 +14,8 @@ _COSTS = {"seconds": "seconds a picture", "memory": "peak memory, MB"}
 def page(candidates: Sequence[Candidate], merit: Merit, count: int, rounds: int, machine: Environment) -> Document:
     """Return the report."""
     lead = (
-        f"{count} prompts, the same random numbers for all; every bundle timed in {rounds} rounds, in turns, in a "
-        f"process of its own. {merit.about} In brackets: 95 % bootstrap intervals over prompts, and 10th to 90th "
+        f"{count} prompts, the same random numbers for all; every bundle timed in {rounds} "
+        f"round{'' if rounds == 1 else 's'}, in turns, in a process of its own. {merit.about} In brackets: 95 % bootstrap intervals over prompts, and 10th to 90th "
         f"percentile of times. {machine.line()}"
     )
     about = (

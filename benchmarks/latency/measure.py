@@ -175,6 +175,6 @@ def _with_threads(arguments: dict[str, Any], threads: int | None) -> dict[str, A
 def settings_of_run(specs: Sequence[SubjectSpec], options: LatencyOptions) -> dict[str, Any]:
     """Return everything that records depend on, for `RunFolder`."""
     return {
-        "subjects": [{"label": spec.label, "arguments": spec.arguments, **spec.facts} for spec in specs],
+        "subjects": [spec.identity() for spec in specs],
         **asdict(options),
     }

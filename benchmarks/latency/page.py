@@ -27,11 +27,12 @@ def page(
     """Return the report."""
     settings = options.settings[0]
     certainty = 1 - 2.0 ** (1 - options.rounds)
+    rounds = f"{options.rounds} round{'' if options.rounds == 1 else 's'}"
     lead = (
-        f"{machine.line()} Prompt {options.prompt!r}, seed {options.seed}, {options.rounds} rounds; in each, every "
-        f"row has a process of its own, in turns. Times are medians (10th to 90th percentile). Ratios are to "
-        f"{specs[0].label}, the median of the rounds' ratios (their range, which holds the true median with "
-        f"{certainty:.0%}); 'none' where that range holds 1."
+        f"{machine.line()} Prompt {options.prompt!r}, seed {options.seed}, {rounds}; in each, every row has a process "
+        f"of its own, in turns. Times are medians (10th to 90th percentile). Ratios are to {specs[0].label}, the "
+        f"median of the rounds' ratios (their range, which holds the true median with {certainty:.0%}); 'none' where "
+        "that range holds 1."
     )
     first = f"{settings.steps} steps, guidance {settings.guidance_scale:g}, {_engine(options.threads[0])}"
     sections = [

@@ -1,6 +1,6 @@
 """Measures bundles and peers of the same checkpoint together, from the same prompt embeddings.
 
-`python -m amused_edge.benchmarks.peers latency OUT --checkpoint CHECKPOINT --peers FOLDER BUNDLE...`
+`python -m amused_edge.benchmarks.peers latency|quality OUT BUNDLE... --checkpoint CHECKPOINT --peers FOLDER`
 """
 
 import argparse
@@ -12,6 +12,7 @@ from amused_edge.benchmarks.bundle_subject import bundle_specs
 from amused_edge.benchmarks.embeddings import write_embeddings
 from amused_edge.benchmarks.latency.bench import bench_latency
 from amused_edge.benchmarks.latency.measure import LatencyOptions
+from amused_edge.benchmarks.peers.make import make_peers
 from amused_edge.benchmarks.peers.specs import peer_specs
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
 from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
@@ -27,6 +28,8 @@ def _subjects(
     chosen: argparse.Namespace, prompts: Sequence[str], embeddings: Path
 ) -> tuple[list[SubjectSpec], dict[str, str]]:
     """Return peers and bundles; the first bundle's text encoder embeds the prompts for all."""
+    if chosen.optimum_python is not None:
+        make_peers(str(chosen.checkpoint), chosen.bundles[0], chosen.peers, chosen.optimum_python)
     with AmusedPipeline.from_bundle(chosen.bundles[0]) as pipeline:
         write_embeddings(embeddings, pipeline, prompts)
     specs, left_out = peer_specs(chosen.checkpoint, chosen.peers, embeddings)
@@ -68,7 +71,8 @@ def _main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("bundles", type=Path, nargs="+", help="of the checkpoint; the first as it was exported")
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder in diffusers layout")
-    parser.add_argument("--peers", type=Path, required=True, help="folder that amused_edge.benchmarks.peers.make wrote")
+    parser.add_argument("--peers", type=Path, required=True, help="folder of the peers' graphs")
+    parser.add_argument("--optimum-python", type=Path, help="of an environment with optimum-onnx: make missing graphs")
     parser.add_argument("--without", help="labels of peers to leave out, with commas between")
     parser.add_argument("--steps", type=int, nargs="+")
     parser.add_argument("--guidance", type=float, nargs="+")

@@ -1,9 +1,5 @@
-"""Makes the peers' graphs from a checkpoint: plain ONNX, that quantized by optimum, and OpenVINO with 8-bit weights.
+"""Makes the peers' graphs from a checkpoint: plain ONNX, that quantized by optimum, and OpenVINO with 8-bit weights."""
 
-`python -m amused_edge.benchmarks.peers.make CHECKPOINT BUNDLE OUT --optimum-python PYTHON`
-"""
-
-import argparse
 import json
 import subprocess
 from collections.abc import Callable
@@ -54,7 +50,17 @@ class _Decoder(nn.Module):
 
 
 def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path) -> None:
-    """Make what is missing in `out`: a folder for each peer."""
+    """Make what is missing in `out`: a folder for each peer.
+
+    Parameters
+    ----------
+    checkpoint
+        Folder in diffusers layout.
+    bundle
+        The checkpoint as it was exported by us.
+    optimum_python
+        Interpreter of an environment with optimum-onnx.
+    """
     manifest = Bundle.open(bundle).manifest
     facts = {
         "geometry": asdict(manifest.geometry),
@@ -111,17 +117,3 @@ def _to_openvino(plain: Path, folder: Path) -> None:
         model = ov.convert_model(str(plain / f"{name}.onnx"))
         compressed = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
         ov.save_model(compressed, str(folder / f"{name}.xml"), compress_to_fp16=False)
-
-
-def _main() -> None:
-    parser = argparse.ArgumentParser(description="Make the peers' graphs of a checkpoint.")
-    parser.add_argument("checkpoint")
-    parser.add_argument("bundle", type=Path, help="the checkpoint as exported by amused-edge")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--optimum-python", type=Path, required=True, help="of an environment with optimum-onnx")
-    chosen = parser.parse_args()
-    make_peers(chosen.checkpoint, chosen.bundle, chosen.out, chosen.optimum_python)
-
-
-if __name__ == "__main__":
-    _main()

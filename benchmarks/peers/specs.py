@@ -1,6 +1,7 @@
 """The peers that can be measured on this machine, and why others cannot."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ _OPENVINO = f"{_PEERS}.openvino_subject:OpenVinoSubject"
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
+def _facts(files: Sequence[Path]) -> dict[str, Any]:
+    return {"kind": "peer", "bytes": {file.name: file.stat().st_size for file in files}}
+
+
 def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[SubjectSpec], dict[str, str]]:
     """Return the peers, diffusers in float32 first, and why others are left out, by label.
 
@@ -33,13 +38,13 @@ def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[Su
 
     def diffusers(label: str, **more: Any) -> SubjectSpec:
         arguments = {"checkpoint": str(checkpoint.resolve()), "embeddings": str(embeddings.resolve()), **facts, **more}
-        return SubjectSpec(label, _DIFFUSERS, arguments, tuple(weights), {"kind": "peer"})
+        return SubjectSpec(label, _DIFFUSERS, arguments, tuple(weights), {**_facts(weights), **more})
 
     def graphs(name: str, target: str) -> SubjectSpec:
         folder = (peers / name).resolve()
         files = [file for file in sorted(folder.iterdir()) if file.suffix in (".onnx", ".data", ".xml", ".bin")]
         arguments = {"folder": str(folder), "embeddings": str(embeddings.resolve())}
-        return SubjectSpec(name, target, arguments, tuple(files), {"kind": "peer"})
+        return SubjectSpec(name, target, arguments, tuple(files), _facts(files))
 
     specs = [diffusers("diffusers-fp32"), diffusers("diffusers-fp32-compiled", compiled=True)]
     left_out = {}

@@ -77,7 +77,7 @@ def bench_quality(
     machine = environment()
     settings = {
         "command": "quality",
-        "subjects": [{"label": spec.label, "arguments": spec.arguments, **spec.facts} for spec in specs],
+        "subjects": [spec.identity() for spec in specs],
         "prompts_sha256": hashlib.sha256("\n".join(options.prompts).encode()).hexdigest(),
         "prompts": len(options.prompts),
         "settings": asdict(options.settings),
