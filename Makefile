@@ -98,7 +98,8 @@ peers: $(PEERS)/.made
 PEERS_COMMAND := cd build && peers/env/bin/python -m amused_edge.benchmarks.peers
 bench-peers: peers $(LPIPS) $(DEMO_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) quality bench-peers-quality $(DEMO_BUNDLES:build/%=%) --checkpoint ../demo/checkpoint \
-		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 72
+		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 72 \
+		--without diffusers-fp32-compiled
 
 # Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. Several hours.
 FULL := build/full/amused-256
