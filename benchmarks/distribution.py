@@ -52,7 +52,8 @@ class KidKernels:
         ----------
         weights
             (R, n): how often each picture of the first set was drawn; of pairs, both pictures. Two draws of one
-            picture are no pair of pictures, so that resampling adds no bias.
+            picture are no pair of pictures, so that resampling adds no bias. A resample of one picture alone has no
+            pair, and NaN.
         """
         w = weights
         pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)

@@ -1,5 +1,6 @@
 """Prompt embeddings in a file, so that bundles and peers start from the very same ones."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,10 @@ class Embeddings:
     def read(path: Path) -> "Embeddings":
         """Read a file that `write_embeddings` wrote."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(path, allow_pickle=False) as arrays:  # TypeError: a bare array
                 prompts = [bytes(text).decode() for text in np.split(arrays["text"], arrays["ends"][:-1])]
                 return Embeddings(prompts, arrays["hidden_states"], arrays["pooled"])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise OptionsError(f"{path} holds no prompt embeddings: {error}") from error
 
 

@@ -165,7 +165,8 @@ def _account(nodes: Mapping[str, list[Any]], int8_blocks: frozenset[str], calls:
 
 def _precision(name: str, arguments: Mapping[str, Any], int8_blocks: frozenset[str]) -> str:
     operator = arguments["op_name"]
-    if operator in INTEGER_PRODUCTS or name in int8_blocks:
+    nameless = operator == "MatMulNBits" and re.fullmatch(r"MatMulNBits_\d+", name) is not None
+    if operator in INTEGER_PRODUCTS or name in int8_blocks or (nameless and "" in int8_blocks):
         return "int8"
     taken, given = (_dtypes(arguments[side]) for side in ("input_type_shape", "output_type_shape"))
     if operator in ("Cast", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):

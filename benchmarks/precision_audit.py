@@ -62,8 +62,13 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
 
 
 def int8_block_products(model: Path) -> frozenset[str]:
-    """Return the names of the nodes of a model (as optimised) whose 4- or 8-bit weights meet 8-bit activations."""
-    return frozenset(str(node.name) for node in ir.load(model).graph if _is_int8_block_product(node))
+    """Return the names of the nodes of a model (as optimised) whose 4- or 8-bit weights meet 8-bit activations.
+
+    "" stands for all `MatMulNBits` without a name, if all of them are such.
+    """
+    products = [node for node in ir.load(model).graph if node.op_type == "MatMulNBits"]
+    others = {node.name or "" for node in products if not _is_int8_block_product(node)}
+    return frozenset(node.name or "" for node in products) - others
 
 
 def _is_int8_block_product(node: ir.Node) -> bool:

@@ -4,6 +4,7 @@
 the one that it was at; the same command goes on there. Results appear whole, and end the run.
 """
 
+import contextlib
 import json
 import os
 import secrets
@@ -87,7 +88,7 @@ class RunFolder:
         if (self.path / RESULTS_NAME).exists():
             raise OutputExistsError(f"{self.path} holds a complete run; choose another folder or remove it")
         for name, value in self.settings.items():
-            if not isinstance(found, dict) or found.get(name) != value:
+            if not isinstance(found, dict) or name not in found or found[name] != value:
                 raise OptionsError(
                     f"{self.path} holds a run with other settings ({name} differs); choose another folder, or give the "
                     f"settings that {SETTINGS_NAME} there names to go on with it"
@@ -113,12 +114,13 @@ class RunFolder:
 
 def _write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
         raise AmusedEdgeError(f"cannot write {path}: {error.strerror}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from amused_edge.benchmarks.compare.pareto import Candidate, dominator
 from amused_edge.benchmarks.environment import environment
 from amused_edge.benchmarks.latency.measure import LatencyOptions, measure_latency, settings_of_run
 from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summarise
+from amused_edge.benchmarks.quality.bench import check_subjects
 from amused_edge.benchmarks.quality.draw import OnPicture
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.report.write import report_files
@@ -48,6 +49,7 @@ class CompareOptions:
     def __post_init__(self) -> None:
         if not self.prompts:
             raise OptionsError("there is no prompt; give at least one")
+        _ = self.timing  # checks the rest
 
     @property
     def timing(self) -> LatencyOptions:
@@ -73,6 +75,7 @@ def bench_compare(
     GraphError
         A bundle could not be timed.
     """
+    check_subjects(specs, options.prompts, tools.judge)
     machine = environment()
     settings = {
         "command": "compare",

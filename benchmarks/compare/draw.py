@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from amused_edge.benchmarks.free_running import draw_tokens
-from amused_edge.benchmarks.quality.draw import OnPicture, check_alike, picture_path, read_pictures, save_picture
+from amused_edge.benchmarks.quality.draw import OnPicture, picture_path, read_pictures, save_picture
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
 from amused_edge.runtime.image import ImageArray
@@ -24,14 +24,8 @@ def draw_grid(
     """Draw what the folder has no record of, and return a reader of the pictures.
 
     Prompt k is drawn from the random numbers of picture k, by all bundles and with all settings.
-
-    Raises
-    ------
-    OptionsError
-        Two bundles are not alike.
     """
     subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
-    check_alike({label: subject.geometry for label, subject in subjects.items()})
     total = len(subjects) * len(grid)
     for number, (label, subject) in enumerate(subjects.items()):
         missing = [settings for settings in grid if _key(label, settings) not in run]

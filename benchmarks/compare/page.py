@@ -13,10 +13,11 @@ _COSTS = {"seconds": "seconds a picture", "memory": "peak memory, MB"}
 
 def page(candidates: Sequence[Candidate], merit: Merit, count: int, rounds: int, machine: Environment) -> Document:
     """Return the report."""
+    turns = f"{rounds} round{'' if rounds == 1 else 's'}"
     lead = (
-        f"{count} prompts, the same random numbers for all; every bundle timed in {rounds} "
-        f"round{'' if rounds == 1 else 's'}, in turns, in a process of its own. {merit.about} In brackets: 95 % bootstrap intervals over prompts, and 10th to 90th "
-        f"percentile of times. {machine.line()}"
+        f"{count} prompts, the same random numbers for all; every bundle timed in {turns}, in turns, in a process of "
+        f"its own. {merit.about} In brackets: 95 % bootstrap intervals over prompts, and 10th to 90th percentile of "
+        f"times. {machine.line()}"
     )
     about = (
         "A choice is dominated where another costs no more and is no worse, and better in one of the two; estimates "

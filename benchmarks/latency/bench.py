@@ -14,7 +14,7 @@ from amused_edge.benchmarks.latency.measure import (
     settings_of_run,
 )
 from amused_edge.benchmarks.latency.page import page
-from amused_edge.benchmarks.latency.results import Failure, LatencyResult, summarise
+from amused_edge.benchmarks.latency.results import PICTURE, Failure, LatencyResult, summarise
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
@@ -52,9 +52,11 @@ def bench_latency(
     result = summarise(turns)
     skipped = tuple(Failure(label, None, 1, reason) for label, reason in (left_out or {}).items())
     result = replace(result, failures=result.failures + skipped)
-    if not result.timings:
+    if not any(timing.part == PICTURE for timing in result.timings):
         raise GraphError(f"nothing could be measured; {specs[0].label}: {result.failures[0].reason}")
-    audits = measure_precision(specs, options, run, on_turn)
+    audits, unaudited = measure_precision(specs, options, run, on_turn)
+    more = tuple(Failure(label, None, 1, f"its audit failed: {reason}") for label, reason in unaudited.items())
+    result = replace(result, failures=result.failures + more)
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_average_before": load,

@@ -19,7 +19,8 @@ WARM_UP_STEPS = 2
 def main() -> None:
     """Do the job on stdin."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints goes to stderr
+    os.dup2(2, 1)  # whatever a library prints goes to stderr,
+    sys.stdout = sys.stderr  # at once, and not at the end, behind an error
 
     def tell(event: str, **facts: Any) -> None:
         events.write(json.dumps({"event": event, **facts}) + "\n")
@@ -30,9 +31,8 @@ def main() -> None:
     if job["mode"] == "audit":
         tell("audit", operators=_audit(job))
         return
-    read = _bytes_read()
     subject = make_subject(job["target"], job["arguments"])
-    imported = time.monotonic()
+    read, imported = _bytes_read(), time.monotonic()
     subject.load()
     tell("loaded", imported=imported, loaded=time.monotonic(), bytes_read=_difference(_bytes_read(), read))
     if job["mode"] == "cold":

@@ -9,7 +9,7 @@ from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, col
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.options import SamplerSettings, whole_number
+from amused_edge.runtime.options import GenerationOptions, SamplerSettings, whole_number
 
 OnTurn = Callable[[str, int, int], None]
 """(what begins now, turns that are done, of how many)."""
@@ -54,6 +54,7 @@ class LatencyOptions:
                 whole_number("threads", number, minimum=1)
         for number in self.batches:
             whole_number("batch", number, minimum=1)
+        GenerationOptions(seed=self.seed)
         for name in ("rounds", "pictures", "calls"):
             whole_number(name, getattr(self, name), minimum=1)
 
@@ -83,37 +84,42 @@ def measure_latency(
 
     In each round every subject has a turn before any has the next round's, so that what changes on the machine
     changes for all; who begins goes round, too. A subject that fails has its error as record, and no turn of the same
-    kind again.
+    kind again before the run is resumed.
     """
     plan = _plan(specs, options)
-    missing = sum(_key(turn) not in run for turn, _ in plan)
+    done = sum(_succeeded(turn, run) for turn, _ in plan)
     failed: set[tuple[str, int | None, int]] = set()
     turns = []
     for turn, spec in plan:
-        key = _key(turn)
         kind = (turn.label, turn.threads, turn.batch)
-        if key not in run and kind not in failed:
-            if on_turn is not None:
-                done = len(plan) - missing
-                on_turn(f"{turn.label}, round {turn.round + 1} of {options.rounds}", done, len(plan))
-            run.add(key, {"record": _take(turn, spec, options)})
-            missing -= 1
-        if key in run:
-            record = run[key]["record"]
+        if not _succeeded(turn, run):
+            if kind not in failed:
+                if on_turn is not None:
+                    on_turn(f"{turn.label}, round {turn.round + 1} of {options.rounds}", done, len(plan))
+                run.add(_key(turn), {"record": _take(turn, spec, options)})
+            done += 1
+        if _key(turn) in run:
+            record = run[_key(turn)]["record"]
             if "error" in record:
                 failed.add(kind)
             turns.append(replace(turn, record=record))
     return turns
 
 
+def _succeeded(turn: Turn, run: RunFolder) -> bool:
+    return _key(turn) in run and "error" not in run[_key(turn)]["record"]
+
+
 def measure_precision(
     specs: Sequence[SubjectSpec], options: LatencyOptions, run: RunFolder, on_turn: OnTurn | None = None
-) -> dict[str, dict[str, Audit]]:
-    """Audit every subject in a process of its own: label -> stage -> what it ran in.
+) -> tuple[dict[str, dict[str, Audit]], dict[str, str]]:
+    """Audit every subject in a process of its own.
 
-    Stages of subjects that failed, or whose engine does not tell, are missing.
+    Returns
+    -------
+    Label -> stage -> what it ran in, no stages where the engine does not tell; and label -> why an audit failed.
     """
-    audits = {}
+    audits, failures = {}, {}
     for number, spec in enumerate(specs):
         key = f"audit, {spec.label}"
         if key not in run:
@@ -121,11 +127,13 @@ def measure_precision(
                 on_turn(f"{spec.label}, what its graphs run in", number, len(specs))
             run.add(key, {"record": _audit(spec, options)})
         record = run[key]["record"]
+        if "error" in record:
+            failures[spec.label] = str(record["error"])
         audits[spec.label] = {
             stage: Audit(tuple(Operator(**fields) for fields in operators))
             for stage, operators in record.get("stages", {}).items()
         }
-    return audits
+    return audits, failures
 
 
 def _audit(spec: SubjectSpec, options: LatencyOptions) -> dict[str, Any]:

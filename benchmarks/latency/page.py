@@ -7,7 +7,7 @@ from amused_edge.benchmarks.execution import Audit
 from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.latency.results import LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
 from amused_edge.benchmarks.report import cells, plots
-from amused_edge.benchmarks.report.document import Block, Document, Plot, Section, Table, Text
+from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
 from amused_edge.benchmarks.subject import SubjectSpec
 
 STAGES = ("text_encoder", "conditioner", "denoiser", "sampler", "image_decoder")
@@ -44,7 +44,7 @@ def page(
     sections.append(Section("Memory", [_memory(result)]))
     sections.append(Section("What the operators ran in", _operators(audits)))
     if result.failures:
-        rows = [[f.label, str(f.threads or ""), str(f.batch), f"!{f.reason}"] for f in result.failures]
+        rows = [[f.label, str(f.threads or ""), str(f.batch), Flag(f.reason)] for f in result.failures]
         sections.append(Section("Not measured", [Table(("", "threads", "batch", "why"), rows)]))
     return Document("Time and memory", lead, sections)
 
@@ -63,7 +63,7 @@ def _overview(
         rows.append(
             [
                 spec.label,
-                cells.seconds(timing.seconds) if timing else "!failed",
+                cells.seconds(timing.seconds) if timing else Flag("failed"),
                 cells.ratio(timing.ratio) if timing else "",
                 _denoiser_share(result, spec, options),
                 cells.megabytes(spec.bytes),
@@ -78,7 +78,9 @@ def _overview(
     note = "On disk: what text to image reads. 1 MB is 10^6 bytes. Products: matrix products and convolutions."
     blocks: list[Block] = [Table(header, rows, note=note)]
     if pictures:
-        bars = {n: (t.seconds.median, t.seconds.p10, t.seconds.p90) for n, t in pictures.items()}
+        bars = {
+            n: (t.seconds.median / batch, t.seconds.p10 / batch, t.seconds.p90 / batch) for n, t in pictures.items()
+        }
         blocks.append(Plot("pictures", plots.bars(bars, "seconds a picture"), "Seconds a picture, median, p10 to p90"))
     parts = {n: f.peak for n, f in footprints.items() if f.peak.anonymous is not None}
     if parts:
@@ -163,7 +165,14 @@ def _operators(audits: Audits) -> list[Block]:
         for stage, audit in stages.items():
             total = sum(operator.seconds for operator in audit.operators)
             rows += [
-                [stage, o.name, o.precision, str(o.nodes), f"{1e3 * o.seconds:.3g}", f"{o.seconds / total:.1%}"]
+                [
+                    stage,
+                    o.name,
+                    o.precision,
+                    str(o.nodes),
+                    f"{1e3 * o.seconds:.3g}",
+                    f"{o.seconds / total if total else 0:.1%}",
+                ]
                 for o in audit.operators[:OPERATORS]
             ]
         if rows:

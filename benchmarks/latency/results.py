@@ -99,7 +99,7 @@ def summarise(turns: Sequence[Turn]) -> LatencyResult:
             label,
             *part,
             summary([value for values in rounds.values() for value in values]),
-            _ratio(rounds, samples[baseline].get(part, {})),
+            _ratio(rounds, samples.get(baseline, {}).get(part, {})),
         )
         for label, parts in samples.items()
         for part, rounds in parts.items()

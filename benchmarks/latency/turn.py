@@ -63,7 +63,8 @@ def cold_turn(spec: SubjectSpec) -> dict[str, Any]:
     dropped = drop_from_page_cache(spec.files)
     with _process(spec, {"mode": "cold"}) as (process, start):
         loaded = _expect(process, "loaded")
-    cold = dropped and loaded["bytes_read"] is not None and loaded["bytes_read"] >= READ_SHARE * spec.bytes
+    read = loaded["bytes_read"]
+    cold = dropped and read is not None and 0 < READ_SHARE * spec.bytes <= read
     return _load_times(loaded, start) if cold else {"ready": None, "load": None}
 
 

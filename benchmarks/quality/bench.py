@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from amused_edge.benchmarks.environment import environment
-from amused_edge.benchmarks.quality.draw import OnPicture, draw_all, read_pictures
+from amused_edge.benchmarks.quality.draw import OnPicture, check_alike, draw_all, read_pictures
+from amused_edge.benchmarks.quality.judge import Judge
 from amused_edge.benchmarks.quality.metrics import (
     Metric,
     Values,
@@ -26,7 +27,7 @@ from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.options import GenerationOptions, SamplerSettings
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class QualityOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        GenerationOptions(seed=self.seed)
         if not self.prompts:
             raise OptionsError("there is no prompt; give at least one")
 
@@ -74,6 +76,7 @@ def bench_quality(
         `out` holds something else, or a complete run.
     """
     real = None if sources.real is None else read_folder(sources.real)
+    check_subjects(specs, options.prompts, sources.tools.judge)
     machine = environment()
     settings = {
         "command": "quality",
@@ -87,9 +90,6 @@ def bench_quality(
     run = RunFolder(out, settings)
     drawn = draw_all(specs, options.prompts, options.settings, options.seed, run, on_picture)
     images = {label: read_pictures(out, label, len(options.prompts)) for label in drawn}
-    if sources.tools.judge is not None:
-        height, width = next(iter(images.values()))[0].shape[:2]
-        sources.tools.judge.check(options.prompts, (height, width))
     reference = specs[0].label
     scores: dict[str, dict[Metric, Values]] = {}
     for label, pictures in images.items():
@@ -121,6 +121,13 @@ def bench_quality(
     csv.writer(table, lineterminator="\n").writerows(per_picture(scores, options.prompts))
     run.finish({"pictures.csv": table.getvalue(), **report_files("quality", results, document)})
     return found
+
+
+def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], judge: Judge | None) -> None:
+    """Raise `OptionsError` unless subjects are alike and a judge, if there is one, can judge what will be drawn."""
+    geometry = check_alike(specs)
+    if judge is not None:
+        judge.check(prompts, (geometry.image_height, geometry.image_width))
 
 
 def _sets(

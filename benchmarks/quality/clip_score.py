@@ -66,12 +66,14 @@ class _Preprocessing:
         size, crop = config["size"], config.get("crop_size", config["size"])
         self._edge = int(size["shortest_edge"] if isinstance(size, dict) else size)
         self._crop = int(crop["height"] if isinstance(crop, dict) else crop)
+        if self._crop > self._edge:
+            raise OptionsError(f"its crop of {self._crop} pixels is larger than its pictures of {self._edge}")
         self._mean, self._deviation = (np.asarray(config[f"image_{name}"], np.float32) for name in ("mean", "std"))
 
     def __call__(self, image: ImageArray) -> Array:
         height, width = image.shape[:2]
-        factor = self._edge / min(height, width)
-        size = round(width * factor), round(height * factor)
+        short = min(height, width)
+        size = (self._edge * width // short, self._edge * height // short)  # whole pixels, cut off
         resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC), np.float32) / 255
         top, left = (resized.shape[0] - self._crop) // 2, (resized.shape[1] - self._crop) // 2
         cropped = resized[top : top + self._crop, left : left + self._crop]
@@ -83,10 +85,14 @@ def _onnx(folder: Path) -> tuple[Embed, int]:
     session = open_session(folder / "model.onnx", "the CLIP model")
     inputs = {tensor.name: tensor for tensor in session.get_inputs()}
     outputs = {tensor.name for tensor in session.get_outputs()}
-    if not {"input_ids", "pixel_values"} <= set(inputs) or not {"text_embeds", "image_embeds"} <= outputs:
+    kinds = {name: (tensor.type, len(tensor.shape)) for name, tensor in inputs.items()}
+    ids, mask, pixels = ("tensor(int64)", 2), ("tensor(int64)", 2), ("tensor(float)", 4)
+    known = {"input_ids": ids, "attention_mask": mask, "pixel_values": pixels}
+    fits = {"input_ids": ids, "pixel_values": pixels}.items() <= kinds.items() <= known.items()
+    if not fits or not {"text_embeds", "image_embeds"} <= outputs:
         raise OptionsError(
-            f"{folder / 'model.onnx'} takes {', '.join(inputs)} and gives {', '.join(sorted(outputs))}; it must take "
-            "input_ids and pixel_values, and give text_embeds and image_embeds"
+            f"{folder / 'model.onnx'} takes {kinds} and gives {', '.join(sorted(outputs))}; it must take int64 "
+            "input_ids (and attention_mask) and float32 pixel_values, and give text_embeds and image_embeds"
         )
     fixed = inputs["input_ids"].shape[1]
     length = fixed if isinstance(fixed, int) else 77
@@ -108,9 +114,17 @@ def _transformers(folder: Path) -> tuple[Embed, int]:
     from transformers import CLIPModel
 
     try:
-        model = CLIPModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
-    except (OSError, ValueError) as error:
+        kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
+        if kind != "clip":
+            raise ValueError(f"config.json is of a {kind!r}")
+        model, loaded = CLIPModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, AttributeError) as error:
         raise OptionsError(f"{folder} holds neither model.onnx nor a transformers CLIP: {error}") from error
+    if loaded["missing_keys"]:  # they would be random numbers
+        raise OptionsError(f"the CLIP in {folder} lacks weights, for example {sorted(loaded['missing_keys'])[0]!r}")
+    model.eval()
 
     @torch.no_grad()
     def embed(ids: Array, pixels: Array) -> tuple[Array, Array]:

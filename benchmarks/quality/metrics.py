@@ -12,7 +12,7 @@ from amused_edge.benchmarks.images import PEAK, decibels, psnr, ssim
 from amused_edge.benchmarks.quality.clip_score import ClipScorer
 from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.judge import QUESTIONS, Judge
-from amused_edge.benchmarks.quality.lpips import Lpips
+from amused_edge.benchmarks.quality.lpips import SMALLEST_SIDE, Lpips
 from amused_edge.benchmarks.statistics import Interval
 from amused_edge.runtime.image import ImageArray
 
@@ -114,7 +114,7 @@ def free_running(
     }
     if min(images[0].shape[:2]) >= SSIM_SIDE:
         values[structure] = similarity(reference, images)
-    if tools.lpips is not None:
+    if tools.lpips is not None and min(images[0].shape[:2]) >= SMALLEST_SIDE:
         values[REFERENCE_LPIPS] = tools.lpips(reference, images)
     return values
 
@@ -129,7 +129,7 @@ def by_judge(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instru
         ratio: np.array([min(psnr(a, b), _EQUAL) for a, b in _pairs(truths, images)]),
         structure: similarity(truths, images),
     }
-    if tools.lpips is not None:
+    if tools.lpips is not None and min(images[0].shape[:2]) >= SMALLEST_SIDE:
         values[TRUTH_LPIPS] = tools.lpips(truths, images)
     answers = tools.judge.answers(prompts, images)
     return {**values, **{metric: answers[metric.name] for metric in ANSWERS}}

@@ -50,22 +50,34 @@ class PictureInput:
                 "float32 in [0, 1] or uint8, of shape (batch, 3, height, width) or (batch, height, width, 3)"
             )
         self.name: str = tensor.name
+        self._what = what
         self._channels_first = shape[1] == 3
         self._floats = tensor.type == "tensor(float)"
         sides = shape[2:] if self._channels_first else shape[1:3]
         self._sides = tuple(side if isinstance(side, int) else None for side in sides)
-        self._batch = shape[0] if isinstance(shape[0], int) else BATCH
+        self._fixed_batch = isinstance(shape[0], int)
+        self._batch: int = shape[0] if self._fixed_batch else BATCH
 
     def batches(self, images: Sequence[ImageArray]) -> Iterator[NDArray[Any]]:
         """Yield pictures (H, W, 3) uint8 as the model takes them, in batches that it takes."""
         for first in range(0, len(images), self._batch):
             some = [self._resized(image) for image in images[first : first + self._batch]]
-            if len(some) < self._batch and self._batch != BATCH:
-                some += [some[-1]] * (self._batch - len(some))  # a model of fixed batch; whoever asks cuts these off
+            if self._fixed_batch:
+                some += [some[-1]] * (self._batch - len(some))  # whoever asks cuts these off
+            if len({image.shape for image in some}) > 1:
+                raise OptionsError(
+                    f"{self._what} takes pictures as they are, and these are of more than one size; give a model of "
+                    "fixed height and width, or pictures of one size"
+                )
             yield self._arranged(np.stack(some))
 
-    def _resized(self, image: ImageArray) -> ImageArray:
+    def sides(self, image: ImageArray) -> tuple[int, int]:
+        """Return the (height, width) that a picture is resized to."""
         height, width = (wanted or side for wanted, side in zip(self._sides, image.shape[:2], strict=True))
+        return height, width
+
+    def _resized(self, image: ImageArray) -> ImageArray:
+        height, width = self.sides(image)
         if (height, width) == image.shape[:2]:
             return image
         return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))

@@ -90,7 +90,7 @@ def figures(scores: Scores, sets: Sets, reference: str, count: int) -> list[Figu
             result.append(_figure(label, metric, mean(values), against, weights))
     for name, members in sets.items():
         for label, each in members.items():
-            against = None if reference in (label, name) else members[reference].kid
+            against = members[reference].kid if reference in members and label != reference else None
             result.append(_figure(label, kid_metric(name), each.kid, against, weights))
             if each.fid is not None:
                 result.append(Figure(label, fid_metric(name).name, Interval(each.fid, each.fid, each.fid), None))

@@ -3,6 +3,7 @@
 import math
 
 from amused_edge.benchmarks.execution import Audit, promised_precision
+from amused_edge.benchmarks.report.document import Flag
 from amused_edge.benchmarks.statistics import Interval, Summary
 
 
@@ -54,7 +55,7 @@ def ran_in(audit: Audit, *names: str) -> str:
     if not shares:
         return "not told"
     broken = audit.contradiction(promised_precision(*names))
-    return f"!{broken}" if broken else " + ".join(f"{v:.0%} {name}" for name, v in shares.items() if v >= 0.005)
+    return Flag(broken) if broken else " + ".join(f"{v:.0%} {name}" for name, v in shares.items() if v >= 0.005)
 
 
 def _three(value: float) -> str:

@@ -11,9 +11,15 @@ class Text:
     text: str
 
 
+class Flag(str):
+    """The text of a cell that warns."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a header; a cell whose text begins with "!" is a warning.
+    """Rows of cells under a header; a cell that is a `Flag` stands out.
 
     Attributes
     ----------

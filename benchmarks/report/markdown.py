@@ -1,8 +1,12 @@
 """A document as Markdown; drawings and pictures are files beside it."""
 
+import re
 from collections.abc import Sequence
 
-from amused_edge.benchmarks.report.document import Block, Document, Photo, Plot, Table, Text
+from amused_edge.benchmarks.report.document import Block, Document, Flag, Photo, Plot, Table, Text
+
+_ACTIVE = re.compile(r"([\\`*\[\]<&~|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+"""What Markdown gives a meaning inside a line."""
 
 
 def to_markdown(document: Document) -> str:
@@ -41,11 +45,10 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(_cell(cell) for cell in cells)} |"
 
 
-def _cell(text: str) -> str:
-    text = _escape(text).replace("|", "\\|")
-    return f"**{text[1:]}**" if text.startswith("!") else text
+def _cell(cell: str) -> str:
+    return f"**{_escape(cell)}**" if isinstance(cell, Flag) else _escape(cell)
 
 
 def _escape(text: str) -> str:
     """Return text that means itself: names come from folders and files."""
-    return " ".join(text.replace("<", "&lt;").split())
+    return _ACTIVE.sub(r"\\\1", " ".join(text.split()))

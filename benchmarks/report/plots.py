@@ -3,10 +3,12 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 BLUE, ORANGE, GREY, PALE = "#2b6cb0", "#c05621", "#5b6675", "#b9c3d0"
 _MARKS = "osD^vP*X"
@@ -44,7 +46,7 @@ def bars(values: Mapping[str, tuple[float, float, float]], axis: str) -> str:
     errors = [[max(0.0, m - x) for m, x in zip(middle, low, strict=True)]]
     errors.append([max(0.0, x - m) for m, x in zip(middle, high, strict=True)])
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         axes.barh(labels, middle, xerr=errors, color=BLUE, height=0.62, error_kw={"ecolor": GREY, "capsize": 3})
         _name_bars(axes, [f"{value:.3g}" for value in middle], high)
         axes.set_xlabel(axis)
@@ -57,7 +59,7 @@ def stacked(values: Mapping[str, tuple[float, float]], names: tuple[str, str], a
     labels = list(values)
     first, second = zip(*values.values(), strict=True)
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         axes.barh(labels, first, color=BLUE, height=0.62, label=names[0])
         axes.barh(labels, second, left=first, color=PALE, height=0.62, label=names[1])
         totals = [a + b for a, b in zip(first, second, strict=True)]
@@ -73,7 +75,7 @@ def scatter(points: Sequence[Point], x_axis: str, y_axis: str) -> str:
     front = sorted((point for point in points if not point.dominated), key=lambda point: point.x)
     series = list(dict.fromkeys(point.series for point in points))
 
-    def draw(axes: "Axes") -> None:
+    def draw(axes: Axes) -> None:
         axes.plot([p.x for p in front], [p.y for p in front], color=PALE, zorder=1)
         for number, name in enumerate(series):
             for point in (point for point in points if point.series == name):
@@ -86,27 +88,30 @@ def scatter(points: Sequence[Point], x_axis: str, y_axis: str) -> str:
                 )
                 if not point.dominated:
                     axes.annotate(point.text, (point.x, point.y), (4, 4), textcoords="offset points", fontsize=7)
-            axes.plot([], [], _MARKS[number % len(_MARKS)], color=BLUE, label=name)
         axes.set_xlabel(x_axis)
         axes.set_ylabel(y_axis)
-        axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+        handles = [Line2D([], [], marker=_MARKS[n % len(_MARKS)], color=BLUE, linestyle="") for n in range(len(series))]
+        axes.legend(handles, series, frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 
     return _svg(draw, height=4.2)
 
 
-def _name_bars(axes: "Axes", texts: Sequence[str], ends: Sequence[float]) -> None:
+def _name_bars(axes: Axes, texts: Sequence[str], ends: Sequence[float]) -> None:
     """Write a bar's value behind its end, and put the first bar on top."""
     for place, (text, end) in enumerate(zip(texts, ends, strict=True)):
         axes.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.12 * max(ends))
+    axes.set_xlim(0, 1.12 * max(ends) or 1.0)
 
 
 def _svg(draw: Any, height: float) -> str:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "amused-edge", "font.size": 9, "font.family": "sans-serif"}
+    settings: Any = {
+        "svg.fonttype": "none",  # text stays text
+        "svg.hashsalt": "amused-edge",
+        "font.size": 9,
+        "font.family": "sans-serif",
+        "text.parse_math": False,  # names may hold dollar signs
+    }
     with rc_context(settings):
         figure = Figure(figsize=(8.2, height), layout="constrained")
         axes = figure.subplots()

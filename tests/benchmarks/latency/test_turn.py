@@ -89,8 +89,10 @@ def test_a_subject_without_files_has_no_cold_load(fake: Fake) -> None:
 
 @pytest.mark.parametrize(
     ("dropped", "read", "cold"),
-    [(True, 500, True), (True, 2000, True), (True, 499, False), (True, 0, False), (True, None, False)]
-    + [(False, 1000, False)],
+    [
+        *[(True, 500, True), (True, 2000, True), (True, 499, False), (True, 0, False)],
+        *[(True, None, False), (False, 1000, False)],
+    ],
 )
 def test_a_load_is_cold_if_half_of_the_files_came_from_the_disk(
     dropped: bool, read: int | None, cold: bool, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -22,8 +22,8 @@ class Fake:
 
     `log` is a file that gets a line for whatever is asked of `name`. `fails` is where it ends ("load", "draw", "stage",
     "audit") and `how` ("raise", "exit", "kill", "hang"). `draw_bytes` and `stage_bytes` are memory that drawing and
-    each call of a stage take and keep. A `noisy` one prints like a careless library. Logits are those of network
-    `number`, and of network `later` once at most `below` tokens are masked.
+    each call of a stage take and keep. A `noisy` one prints like a careless library. Logits are of
+    network `number`, and of network `later` once at most `below` tokens are masked; networks prefer other tokens.
     """
 
     geometry = GEOMETRY
@@ -90,8 +90,9 @@ class Fake:
         def source(tokens: Any, rows: Any) -> NDArray[np.float32]:
             number = later if len(rows) <= below else first
             seed = int(np.sum(tokens.reshape(-1) * np.arange(1, tokens.size + 1)))
-            rng = np.random.default_rng([number, seed, *prompt.encode()])
-            return 3 * rng.standard_normal((tokens.size, CODES), np.float32)[rows]
+            rng = np.random.default_rng([seed, *prompt.encode()])
+            logits = 30 * rng.standard_normal((tokens.size, CODES), np.float32)  # far above the noise of drawing
+            return np.roll(logits, number, axis=1)[rows]
 
         return source
 
