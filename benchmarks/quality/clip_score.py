@@ -89,9 +89,10 @@ def _onnx(folder: Path) -> tuple[Embed, int]:
     ids, mask, pixels = ("tensor(int64)", 2), ("tensor(int64)", 2), ("tensor(float)", 4)
     known = {"input_ids": ids, "attention_mask": mask, "pixel_values": pixels}
     fits = {"input_ids": ids, "pixel_values": pixels}.items() <= kinds.items() <= known.items()
+    taken = ", ".join(f"{name} ({kind}, {axes} axes)" for name, (kind, axes) in kinds.items())
     if not fits or not {"text_embeds", "image_embeds"} <= outputs:
         raise OptionsError(
-            f"{folder / 'model.onnx'} takes {kinds} and gives {', '.join(sorted(outputs))}; it must take int64 "
+            f"{folder / 'model.onnx'} takes {taken} and gives {', '.join(sorted(outputs))}; it must take int64 "
             "input_ids (and attention_mask) and float32 pixel_values, and give text_embeds and image_embeds"
         )
     fixed = inputs["input_ids"].shape[1]
