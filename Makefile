@@ -79,7 +79,7 @@ DEMO_BUNDLES := $(BUNDLE) $(RECIPES:%=build/demo-%)
 bench-demo: install $(LPIPS) $(DEMO_BUNDLES:%=%/manifest.json)
 	$(BIN)/amused-edge bench latency $(DEMO_BUNDLES) $(BUNDLE) --out build/bench-latency
 	$(BIN)/amused-edge bench quality $(DEMO_BUNDLES) --judge demo/judge --lpips $(LPIPS) --count 288 --out build/bench-quality
-	$(BIN)/amused-edge bench compare $(DEMO_BUNDLES) --judge demo/judge --count 48 --steps 4,8,12 --guidance 1,1.25,2 \
+	$(BIN)/amused-edge bench compare $(DEMO_BUNDLES) --judge demo/judge --count 24 --steps 4,8,12 --guidance 1,1.25 \
 		--rounds 3 --out build/bench-compare
 
 # Environments of the peers: diffusers and OpenVINO in one, optimum in the other.
@@ -96,9 +96,9 @@ peers: $(PEERS)/.made
 
 # Beside the peers: quality on the demo, build/bench-peers-quality.
 PEERS_COMMAND := cd build && peers/env/bin/python -m amused_edge.benchmarks.peers
-bench-peers: peers $(LPIPS) $(DEMO_BUNDLES:%=%/manifest.json)
-	$(PEERS_COMMAND) quality bench-peers-quality $(DEMO_BUNDLES:build/%=%) --checkpoint ../demo/checkpoint \
-		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 72 \
+bench-peers: peers $(LPIPS) $(BUNDLE)/manifest.json build/demo-w8/manifest.json build/demo-w8a8/manifest.json
+	$(PEERS_COMMAND) quality bench-peers-quality demo-fp32 demo-w8 demo-w8a8 --checkpoint ../demo/checkpoint \
+		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 48 \
 		--without diffusers-fp32-compiled
 
 # Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. Several hours.

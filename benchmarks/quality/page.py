@@ -18,8 +18,8 @@ from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.image import ImageArray, contact_sheet
 from amused_edge.runtime.options import SamplerSettings
 
-COLUMNS = 8
-"""Pictures in a row of a grid."""
+SHEET_WIDTH = 1024
+"""Of a grid, in pixels, at most; pictures are enlarged to about an eighth of it."""
 
 SETS = {
     "truth": "the true pictures of the prompts, in the judge's features",
@@ -190,7 +190,8 @@ def _with_differences(labels: Sequence[str], table: _Figures, metrics: Sequence[
 
 def _grids(labels: Sequence[str], prompts: Sequence[str], measured: Measured) -> list[Block]:
     count = len(prompts)
-    spread = sorted({round(place) for place in np.linspace(0, count - 1, min(COLUMNS, count))})
+    columns = max(2, min(8, SHEET_WIDTH // measured.images[labels[0]][0].shape[1]))
+    spread = sorted({round(place) for place in np.linspace(0, count - 1, min(columns, count))})
     rows = ", ".join([*labels, "the true picture"] if measured.truths else labels)
     blocks: list[Block] = [
         Photo("pictures", _grid(labels, spread, measured), f"From top to bottom: {rows}. {_named(spread, prompts)}")
@@ -199,7 +200,7 @@ def _grids(labels: Sequence[str], prompts: Sequence[str], measured: Measured) ->
     for label in labels[1:]:
         pairs = zip(measured.images[labels[0]], measured.images[label], strict=True)
         errors = np.maximum(errors, [np.mean((a.astype(np.float64) - b) ** 2) for a, b in pairs])
-    worst = [int(place) for place in np.argsort(-errors, kind="stable")[:COLUMNS] if errors[place] > 0]
+    worst = [int(place) for place in np.argsort(-errors, kind="stable")[:columns] if errors[place] > 0]
     if worst:
         caption = f"Where a bundle is farthest from the reference; rows as above. {_named(worst, prompts)}"
         blocks.append(Photo("farthest", _grid(labels, worst, measured), caption))
@@ -213,7 +214,7 @@ def _named(places: Sequence[int], prompts: Sequence[str]) -> str:
 def _grid(labels: Sequence[str], places: Sequence[int], measured: Measured) -> bytes:
     rows = [*(measured.images[label] for label in labels), *([measured.truths] if measured.truths else [])]
     images = [row[place] for row in rows for place in places]
-    scale = max(1, 96 // images[0].shape[1])
+    scale = max(1, SHEET_WIDTH // 8 // images[0].shape[1])
     file = io.BytesIO()
     Image.fromarray(contact_sheet(images, len(places), scale)).save(file, format="PNG", optimize=True)
     return file.getvalue()

@@ -24,7 +24,7 @@ ENGINE_LIBRARIES = {
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}
 # Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.
 NEVER_IN_QUANTIZATION = {"torch", "transformers", "diffusers", "safetensors", "huggingface_hub"}
-METRICS = ("benchmarks/fidelity.py", "benchmarks/images.py")
+METRICS = ("benchmarks/fidelity.py", "benchmarks/images.py", "benchmarks/distribution.py")
 
 
 def sources(room: str) -> list[Path]:
@@ -82,6 +82,13 @@ def test_importing_quantization_loads_no_torch(module: str) -> None:
     code = f"import sys, amused_edge.quantization.{module}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("room", "path"), ALL, ids=lambda x: str(x.relative_to(ROOT)) if isinstance(x, Path) else x)
+def test_nothing_imports_the_peers(room: str, path: Path) -> None:
+    """They are measured in an environment of their own, with libraries that nothing else needs."""
+    if path.parent != ROOT / "benchmarks" / "peers":
+        assert not any(name.startswith("amused_edge.benchmarks.peers") for name in imports(path))
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -1,0 +1,100 @@
+"""A comparison from subjects without a network to its results."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
+from amused_edge.benchmarks.compare.merit import choose_merit
+from amused_edge.benchmarks.images import ssim
+from amused_edge.benchmarks.quality.draw import read_pictures
+from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import GraphError, OptionsError
+from amused_edge.runtime.options import SamplerSettings
+from tests.conftest import read_json
+
+Fake = Callable[..., SubjectSpec]
+GRID = (SamplerSettings(steps=2, guidance_scale=1.0), SamplerSettings(steps=4, guidance_scale=1.0))
+OPTIONS = CompareOptions(("a fox", "\u5c0f \U0001f98a", ""), GRID, rounds=1)
+
+
+def test_all_bundles_and_settings_are_there(fake: Fake, tmp_path: Path) -> None:
+    specs = [fake("a", number=1), fake("b", number=2)]
+    candidates = bench_compare(specs, OPTIONS, Instruments(), tmp_path / "run")
+    assert [(c.label, c.steps) for c in candidates] == [("a", 2), ("a", 4), ("b", 2), ("b", 4)]
+    found = read_json(tmp_path / "run" / "results.json")
+    assert (found["kind"], found["quality"]["metric"], found["prompts"]) == ("compare", "likeness", 3)
+    assert [c["label"] for c in found["candidates"]] == ["a", "a", "b", "b"]
+    for name in ("report.md", "report.html", "seconds.svg", "memory.svg"):
+        assert (tmp_path / "run" / name).exists()
+
+
+def test_the_quality_is_likeness_to_the_reference_with_the_most_steps(fake: Fake, tmp_path: Path) -> None:
+    candidates = bench_compare([fake("a", number=1), fake("b", number=2)], OPTIONS, Instruments(), tmp_path / "run")
+    best = read_pictures(tmp_path / "run", "a, 4 steps, guidance 1", 3)
+    for each in candidates:
+        pictures = read_pictures(tmp_path / "run", each.name, 3)
+        mean = np.mean([ssim(a, b) for a, b in zip(best, pictures, strict=True)])
+        assert each.quality.estimate == pytest.approx(mean, abs=1e-12)
+        assert each.quality.low <= each.quality.estimate <= each.quality.high
+    assert candidates[1].quality.estimate == 1.0
+
+
+def test_an_interrupted_comparison_goes_on(fake: Fake, log: Path, tmp_path: Path) -> None:
+    """Bundle a was drawn when the user stopped it: it is not drawn again, and the results are the same."""
+    specs = [fake("a", number=1), fake("b", number=2)]
+
+    def stop(what: str, *_: int) -> None:
+        if what.startswith("b, 2 steps"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench_compare(specs, OPTIONS, Instruments(), tmp_path / "run", stop)
+    assert not (tmp_path / "run" / "results.json").exists()
+    log.write_text("", encoding="utf-8")
+    resumed = bench_compare(specs, OPTIONS, Instruments(), tmp_path / "run")
+    whole = bench_compare(specs, OPTIONS, Instruments(), tmp_path / "other")
+    assert [c.quality for c in resumed] == [c.quality for c in whole]
+
+
+def test_a_subject_that_cannot_be_timed_ends_it(fake: Fake, tmp_path: Path) -> None:
+    specs = [fake("a", number=1), fake("b", number=2, fails="draw", how="exit")]
+    with pytest.raises(GraphError, match="b could not be timed: exit code 3"):
+        bench_compare(specs, OPTIONS, Instruments(), tmp_path / "run")
+    assert (tmp_path / "run" / "records.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"prompts": ()}, {"grid": ()}, {"seed": -1}, {"threads": 0}, {"rounds": 0}, {"grid": GRID[:1] * 2}],
+    ids=str,
+)
+def test_options_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    given: dict[str, object] = {"prompts": ("a",), "grid": GRID, **wrong}
+    with pytest.raises(OptionsError):
+        CompareOptions(**given)  # type: ignore[arg-type]
+
+
+def test_a_judge_comes_before_a_clip_and_both_before_likeness() -> None:
+    class Judge:
+        def truth(self, _: str) -> np.ndarray:
+            return np.zeros((16, 16, 3), np.uint8)
+
+        def answers(self, prompts: Sequence[str], _: object) -> dict[str, np.ndarray]:
+            return dict.fromkeys(("concept", "style", "background"), np.ones(len(prompts)))
+
+    def clip(prompts: Sequence[str], _: object) -> np.ndarray:
+        return np.full(len(prompts), 21.0)
+
+    grey = [np.full((16, 16, 3), 16, np.uint8)]
+    judge: object = Judge()
+    both = choose_merit(["a"], Instruments(judge=judge, clip=clip), lambda: grey)  # type: ignore[arg-type]
+    assert both.metric.name == "truth_psnr"
+    assert both.measure(grey) == pytest.approx([20 * np.log10(255 / 16)])
+    one = choose_merit(["a"], Instruments(clip=clip), lambda: grey)  # type: ignore[arg-type]
+    assert (one.metric.name, one.measure(grey)[0]) == ("clip_score", 21.0)
+    neither = choose_merit(["a"], Instruments(), lambda: grey)
+    assert (neither.metric.name, neither.measure(grey)[0]) == ("likeness", 1.0)
