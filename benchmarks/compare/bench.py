@@ -95,6 +95,7 @@ def bench_compare(
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         **run.settings,
+        "rounds": options.rounds,
         "quality": {"metric": merit.metric.name, "better": merit.metric.better},
         "candidates": [
             {

@@ -60,6 +60,7 @@ def bench_latency(
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_average_before": load,
+        "rounds": options.rounds,
         **run.settings,
         **asdict(result),
         "audits": {
