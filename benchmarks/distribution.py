@@ -35,7 +35,9 @@ class KidKernels:
         if paired and len(x) != len(y):
             raise ValueError(f"{len(x)} and {len(y)} pictures cannot be pairs")
         self._paired = paired
-        self._xx, self._yy, self._xy = (_kernel(a, b) for a, b in ((x, x), (y, y), (x, y)))
+        self._xx = _kernel(x, x)
+        same = paired and np.array_equal(x, y)  # then to the last bit, however the products are computed
+        self._yy, self._xy = (self._xx, self._xx) if same else (_kernel(y, y), _kernel(x, y))
         np.fill_diagonal(self._xx, 0.0)
         np.fill_diagonal(self._yy, 0.0)
         if paired:

@@ -2,12 +2,12 @@
 
 import contextlib
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-INTERVAL = 0.01
-"""Seconds between two looks."""
+INTERVAL = 0.05
+"""Seconds between two looks: a look costs the machine, too."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,28 @@ class Memory:
 
 def resident(process: int) -> Memory:
     """Return what a process holds now; raises `ProcessLookupError` if it has ended."""
-    status = Path(f"/proc/{process}/status")
     if not Path("/proc/self/status").exists():
         return _by_psutil(process)
-    try:
-        lines = (line.split() for line in status.read_text().splitlines())
-    except OSError as error:
-        raise ProcessLookupError(process) from error
-    kibibytes = {fields[0].rstrip(":"): int(fields[1]) for fields in lines if len(fields) == 3 and fields[2] == "kB"}
+    kibibytes = _status(process)
     if "RssAnon" not in kibibytes:  # it has ended, and its parent does not know yet
         raise ProcessLookupError(process)
     anonymous = 1024 * kibibytes["RssAnon"]
     files = 1024 * (kibibytes["RssFile"] + kibibytes["RssShmem"])
     return Memory(anonymous + files, anonymous, files)
+
+
+def _status(process: int) -> dict[str, int]:
+    """Return the sizes that Linux tells of a process, in KiB."""
+    try:
+        lines = [line.split() for line in Path(f"/proc/{process}/status").read_text().splitlines()]
+    except OSError as error:
+        raise ProcessLookupError(process) from error
+    return {fields[0].rstrip(":"): int(fields[1]) for fields in lines if len(fields) == 3 and fields[2] == "kB"}
+
+
+def _high_water(process: int) -> int:
+    """Return the largest resident set size so far; 0 where the system does not tell."""
+    return 1024 * _status(process).get("VmHWM", 0) if Path("/proc/self/status").exists() else 0
 
 
 class MemoryWatch:
@@ -53,7 +62,6 @@ class MemoryWatch:
         self._process = process
         self._peak = Memory(0, None, None)
         self._end = threading.Event()
-        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "MemoryWatch":
@@ -63,13 +71,19 @@ class MemoryWatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end.set()
-        self._thread.join()
+        self.end()
 
-    def peak(self) -> Memory:
-        """Return the largest total, anonymous and file-backed memory so far, each by itself."""
-        with contextlib.suppress(ProcessLookupError):
-            self._look()
+    def end(self) -> Memory:
+        """Look no more, and return the largest total, anonymous and file-backed memory so far, each by itself.
+
+        On Linux the total is the system's own high-water mark; the others may be larger between two looks.
+        """
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            with contextlib.suppress(ProcessLookupError):
+                self._look()
+                self._peak = replace(self._peak, total=max(self._peak.total, _high_water(self._process)))
         return self._peak
 
     def _watch(self) -> None:
@@ -78,13 +92,12 @@ class MemoryWatch:
                 self._look()
 
     def _look(self) -> None:
-        with self._lock:
-            now, peak = resident(self._process), self._peak
-            self._peak = Memory(
-                max(now.total, peak.total),
-                _larger(now.anonymous, peak.anonymous),
-                _larger(now.file_backed, peak.file_backed),
-            )
+        now, peak = resident(self._process), self._peak
+        self._peak = Memory(
+            max(now.total, peak.total),
+            _larger(now.anonymous, peak.anonymous),
+            _larger(now.file_backed, peak.file_backed),
+        )
 
 
 def _larger(a: int | None, b: int | None) -> int | None:

@@ -10,9 +10,14 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nobody is kept away
+    fcntl = None  # type: ignore[assignment]
 
 SETTINGS_NAME, RECORDS_NAME, RESULTS_NAME = "settings.json", "records.jsonl", "results.json"
 
@@ -41,10 +46,12 @@ class RunFolder:
         self.path = path
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
         self._records: dict[str, Record] = {}
+        self._lock: IO[bytes] | None = None
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             self._resume()
         else:
             self._begin()
+        self._take()
 
     def __contains__(self, key: str) -> bool:
         return key in self._records
@@ -72,6 +79,19 @@ class RunFolder:
         for name in sorted(files, key=lambda name: name == RESULTS_NAME):
             content = files[name]
             _write_whole(self.path / name, content.encode() if isinstance(content, str) else content)
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take(self) -> None:
+        """Keep other processes away while this one runs; raises `OutputExistsError` if one is at it."""
+        if fcntl is None:
+            return
+        self._lock = (self.path / SETTINGS_NAME).open("rb+")
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            raise OutputExistsError(f"another process is measuring in {self.path}; choose another folder") from error
 
     def _begin(self) -> None:
         try:

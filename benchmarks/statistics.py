@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.95
 RESAMPLES = 2000
+ENOUGH = 10
+"""Values that percentiles are told of."""
 
 Weights = NDArray[np.float64]
 """(R, n): how often each of n values was drawn in each of R resamples; every row sums to n."""
@@ -18,12 +20,19 @@ Statistic = Callable[[Weights], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Summary:
-    """Median, 10th and 90th percentile (linear between values) of `count` values."""
+    """Median, 10th and 90th percentile (linear between values), least and most of `count` values."""
 
     median: float
     p10: float
     p90: float
     count: int
+    least: float
+    most: float
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The 10th and 90th percentile; of less than `ENOUGH` values, which have none, the least and the most."""
+        return (self.p10, self.p90) if self.count >= ENOUGH else (self.least, self.most)
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ def summary(values: ArrayLike) -> Summary:
     if not x.size:
         raise ValueError("no value to summarise")
     p10, median, p90 = np.percentile(x, [10, 50, 90])
-    return Summary(float(median), float(p10), float(p90), x.size)
+    return Summary(float(median), float(p10), float(p90), x.size, float(x.min()), float(x.max()))
 
 
 def resampled(count: int, seed: int = 0, resamples: int = RESAMPLES) -> Weights:
@@ -83,7 +92,19 @@ def difference(statistic: Statistic, reference: Statistic) -> Statistic:
     return lambda weights: statistic(weights) - reference(weights)
 
 
-def ratio_over_rounds(values: Sequence[float], baseline: Sequence[float]) -> Interval:
+@dataclass(frozen=True)
+class Ratio(Interval):
+    """A ratio over `rounds` rounds: the median of theirs, and their range."""
+
+    rounds: int
+
+    @property
+    def certainty(self) -> float:
+        """The probability that the range holds the true median."""
+        return 1 - 2.0 ** (1 - self.rounds)
+
+
+def ratio_over_rounds(values: Sequence[float], baseline: Sequence[float]) -> Ratio:
     """Return the ratio of two things that were measured in turns: the median of the rounds' ratios, and their range.
 
     The range of n rounds holds the true median with probability 1 - 2^(1-n), whatever the distribution: 75 % for 3
@@ -92,4 +113,4 @@ def ratio_over_rounds(values: Sequence[float], baseline: Sequence[float]) -> Int
     if len(values) != len(baseline) or not values:
         raise ValueError(f"{len(values)} rounds and {len(baseline)} of the baseline; give as many, at least one")
     ratios = np.asarray(values, np.float64) / np.asarray(baseline, np.float64)
-    return Interval(float(np.median(ratios)), float(ratios.min()), float(ratios.max()))
+    return Ratio(float(np.median(ratios)), float(ratios.min()), float(ratios.max()), len(ratios))

@@ -13,7 +13,7 @@ from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.sampler import IntArray
 
 if TYPE_CHECKING:
-    from amused_edge.benchmarks.execution import Audit
+    from amused_edge.benchmarks.audit import Audit
     from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 

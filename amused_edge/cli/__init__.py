@@ -16,7 +16,7 @@ from amused_edge.cli.quantize import quantize
 from amused_edge.cli.validate import validate
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
 
-_EXTRAS = {"coremltools": "coreml", "jinja2": "bench", "psutil": "bench"}
+_EXTRAS = {"coremltools": "coreml"}
 """Module -> the extra of this package that brings it, where it is not one of the usual two."""
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -55,7 +55,7 @@ def main() -> None:
 
 def _one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
-        extras = _EXTRAS.get(error.name or "", "export,quantize")
+        extras = "bench" if "bench" in sys.argv else _EXTRAS.get(error.name or "", "export,quantize")
         return f"{error.name} is not installed; install this package with its extras: 'amused-edge[{extras}]'"
     return " ".join(str(error).split())
 

@@ -16,6 +16,7 @@ from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summa
 from amused_edge.benchmarks.quality.bench import check_subjects
 from amused_edge.benchmarks.quality.draw import OnPicture
 from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.benchmarks.quality.sources import Sources
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.statistics import bootstrap, mean, resampled
@@ -75,7 +76,7 @@ def bench_compare(
     GraphError
         A bundle could not be timed.
     """
-    check_subjects(specs, options.prompts, tools.judge)
+    check_subjects(specs, options.prompts, Sources(tools))
     machine = environment()
     settings = {
         "command": "compare",
@@ -101,7 +102,9 @@ def bench_compare(
             {
                 **asdict(candidate),
                 **{
-                    f"dominated_in_{figure}_by": None if other is None else other.name
+                    f"dominated_in_{figure}": None
+                    if other is None
+                    else {"by": other.candidate.name, "sure": other.sure}
                     for figure in ("seconds", "memory")
                     for other in [dominator(candidate, candidates, figure)]
                 },
@@ -118,18 +121,25 @@ def _candidates(
     specs: Sequence[SubjectSpec], options: CompareOptions, pictures: Pictures, timed: LatencyResult, merit: Merit
 ) -> list[Candidate]:
     weights = resampled(len(options.prompts))
-    seconds = {(t.label, t.steps, t.guidance_scale): t.seconds for t in timed.timings if t.part == PICTURE}
+    timings = {(t.label, t.steps, t.guidance_scale): t for t in timed.timings if t.part == PICTURE}
     memory = {footprint.label: footprint.peak.total for footprint in timed.footprints}
+    values = {
+        (spec.label, settings): merit.measure(pictures(spec.label, settings))
+        for spec in specs
+        for settings in options.grid
+    }
     return [
         Candidate(
             label=spec.label,
             steps=settings.steps,
             guidance_scale=settings.guidance_scale,
             quality=merit.metric.present(
-                bootstrap(mean(merit.measure(pictures(spec.label, settings))), weights),
+                bootstrap(mean(values[spec.label, settings]), weights),
             ),
+            values=tuple(values[spec.label, settings].tolist()),
             higher_is_better=merit.metric.better == "higher",
-            seconds=seconds[spec.label, settings.steps, settings.guidance_scale],
+            seconds=timings[spec.label, settings.steps, settings.guidance_scale].seconds,
+            rounds=timings[spec.label, settings.steps, settings.guidance_scale].rounds,
             memory=memory[spec.label],
         )
         for spec in specs

@@ -1,6 +1,7 @@
 """Draws all prompts with every bundle and setting, one bundle in memory at a time."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from amused_edge.benchmarks.free_running import draw_tokens
 from amused_edge.benchmarks.quality.draw import OnPicture, picture_path, read_pictures, save_picture
@@ -26,29 +27,34 @@ def draw_grid(
     Prompt k is drawn from the random numbers of picture k, by all bundles and with all settings.
     """
     subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
-    total = len(subjects) * len(grid)
-    for number, (label, subject) in enumerate(subjects.items()):
-        missing = [settings for settings in grid if _key(label, settings) not in run]
-        if missing:
+    plan = [(label, settings, index) for label in subjects for settings in grid for index in range(len(prompts))]
+    missing = [each for each in plan if _key(*each) not in run]
+    for label, subject in subjects.items():
+        own = [each for each in missing if each[0] == label]
+        if not own:
+            continue
+        try:
             subject.load()
-        for settings in missing:
-            if on_picture is not None:
-                done = number * len(grid) + grid.index(settings)
-                on_picture(_key(label, settings), done, total)
-            _draw(subject, label, prompts, settings, seed, run)
-            run.add(_key(label, settings), {"pictures": len(prompts)})
-        subject.close()
-    return lambda label, settings: read_pictures(run.path, _key(label, settings), len(prompts))
+            for _, settings, index in own:
+                if on_picture is not None:
+                    on_picture(_name(label, settings), sum(_key(*each) in run for each in plan), len(plan))
+                path = picture_path(run.path, _name(label, settings), index)
+                _draw(subject, prompts[index], settings, index, seed, path)
+                run.add(_key(label, settings, index), {})
+        finally:
+            subject.close()
+    return lambda label, settings: read_pictures(run.path, _name(label, settings), len(prompts))
 
 
-def _draw(
-    subject: Subject, label: str, prompts: Sequence[str], settings: SamplerSettings, seed: int, run: RunFolder
-) -> None:
-    for index, prompt in enumerate(prompts):
-        source = subject.logits(prompt, settings)
-        tokens = draw_tokens(source, subject.geometry, settings, seed=seed, picture=index)
-        save_picture(subject.decode(tokens)[0], picture_path(run.path, _key(label, settings), index))
+def _draw(subject: Subject, prompt: str, settings: SamplerSettings, index: int, seed: int, path: Path) -> None:
+    source = subject.logits(prompt, settings)
+    tokens = draw_tokens(source, subject.geometry, settings, seed=seed, picture=index)
+    save_picture(subject.decode(tokens)[0], path)
 
 
-def _key(label: str, settings: SamplerSettings) -> str:
+def _key(label: str, settings: SamplerSettings, index: int) -> str:
+    return f"{_name(label, settings)}, prompt {index}"
+
+
+def _name(label: str, settings: SamplerSettings) -> str:
     return f"{label}, {settings.steps} steps, guidance {settings.guidance_scale:g}"

@@ -20,8 +20,9 @@ def page(candidates: Sequence[Candidate], merit: Merit, count: int, rounds: int,
         f"times. {machine.line()}"
     )
     about = (
-        "A choice is dominated where another costs no more and is no worse, and better in one of the two; estimates "
-        "are compared, so look at the intervals before you leave out one that is near the line."
+        "A choice is dominated where another costs no more and is no worse, and better in one of the two. 'Perhaps' "
+        "stands where neither the paired difference in quality nor that in cost is beyond the noise. Memory is the "
+        "bundle's peak over all settings."
     )
     plotted: list[Block] = [Text(about)]
     for figure, axis in _COSTS.items():
@@ -47,7 +48,7 @@ def _points(candidates: Sequence[Candidate], figure: str) -> list[plots.Point]:
             y=c.quality.estimate,
             low=c.quality.low,
             high=c.quality.high,
-            dominated=dominator(c, candidates, figure) is not None,
+            dominated=(by := dominator(c, candidates, figure)) is not None and by.sure,
         )
         for c in candidates
     ]
@@ -61,7 +62,7 @@ def _table(candidates: Sequence[Candidate], merit: Merit) -> Table:
             [
                 *(c.label, str(c.steps), f"{c.guidance_scale:g}", cells.interval(c.quality, merit.metric.digits)),
                 *(cells.seconds(c.seconds), cells.megabytes(c.memory)),
-                *("" if other is None else other.name for other in beaten),
+                *("" if by is None else f"{'' if by.sure else 'perhaps '}{by.candidate.name}" for by in beaten),
             ]
         )
     header = ("", "steps", "guidance", merit.metric.title, "a picture", "peak memory, MB")

@@ -9,11 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-WARM_UP_STEPS = 2
+WARM_UP_STEPS, WARM_UP_CALLS = 2, 2
 
 
 def main() -> None:
@@ -34,31 +35,37 @@ def main() -> None:
     subject = make_subject(job["target"], job["arguments"])
     read, imported = _bytes_read(), time.monotonic()
     subject.load()
-    tell("loaded", imported=imported, loaded=time.monotonic(), bytes_read=_difference(_bytes_read(), read))
-    if job["mode"] == "cold":
+    loaded = time.monotonic()
+    tell("loaded", imported=imported, loaded=loaded, bytes_read=_difference(_bytes_read(), read))
+    if job["mode"] == "cold" or not _wait():
         return
     from amused_edge.runtime.options import SamplerSettings
 
     all_settings = [SamplerSettings(**_pairs(settings)) for settings in job["settings"]]
     prompt, seed, batch = job["prompt"], job["seed"], job["batch"]
-    warm_up = SamplerSettings(**{**_pairs(job["settings"][0]), "steps": WARM_UP_STEPS})
-    subject.draw(prompt, warm_up, seed, 1)
+    shorter = {settings.guided: replace(settings, steps=WARM_UP_STEPS) for settings in reversed(all_settings)}
+    first = [_time(partial(subject.draw, prompt, settings, seed, 1)) for settings in shorter.values()]
+    tell("warm", seconds=first[0])
     for settings in all_settings:
         draw = partial(subject.draw, prompt, settings, seed, batch)
         seconds = [_time(draw) for _ in range(job["pictures"])]
         tell("picture", steps=settings.steps, guidance_scale=settings.guidance_scale, seconds=seconds)
     tell("drawn")
-    if sys.stdin.readline() == "":  # the parent has looked at the memory
+    if not _wait():
         return
     for name, stage in subject.stages(prompt, all_settings[0], batch).items():
-        stage()
+        for _ in range(WARM_UP_CALLS):
+            stage()
         tell("stage", name=name, seconds=[_time(stage) for _ in range(job["calls"])])
     subject.close()
 
 
-def _audit(job: dict[str, Any]) -> dict[str, Any]:
-    from dataclasses import asdict
+def _wait() -> bool:
+    """Wait until the parent has looked at the memory; returns whether it is still there."""
+    return sys.stdin.readline() != ""
 
+
+def _audit(job: dict[str, Any]) -> dict[str, Any]:
     from amused_edge.benchmarks.subject import make_subject
     from amused_edge.runtime.options import SamplerSettings
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from amused_edge.benchmarks.execution import Audit, Operator
+from amused_edge.benchmarks.audit import Audit, Operator
 from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, cold_turn, warm_turn
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
@@ -122,7 +122,7 @@ def measure_precision(
     audits, failures = {}, {}
     for number, spec in enumerate(specs):
         key = f"audit, {spec.label}"
-        if key not in run:
+        if key not in run or "error" in run[key]["record"]:
             if on_turn is not None:
                 on_turn(f"{spec.label}, what its graphs run in", number, len(specs))
             run.add(key, {"record": _audit(spec, options)})

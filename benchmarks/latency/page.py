@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.environment import Environment
-from amused_edge.benchmarks.execution import Audit
 from amused_edge.benchmarks.latency.measure import LatencyOptions
-from amused_edge.benchmarks.latency.results import LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
+from amused_edge.benchmarks.latency.results import FIRST, LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
+from amused_edge.benchmarks.statistics import ENOUGH
 from amused_edge.benchmarks.subject import SubjectSpec
 
 STAGES = ("text_encoder", "conditioner", "denoiser", "sampler", "image_decoder")
@@ -26,15 +27,17 @@ def page(
 ) -> Document:
     """Return the report."""
     settings = options.settings[0]
-    certainty = 1 - 2.0 ** (1 - options.rounds)
     rounds = f"{options.rounds} round{'' if options.rounds == 1 else 's'}"
+    certainty = 1 - 2.0 ** (1 - options.rounds)
+    none = "; 'none' where it holds 1" if certainty >= cells.VERDICT else ": too few to tell a difference from none"
     lead = (
         f"{machine.line()} Prompt {options.prompt!r}, seed {options.seed}, {rounds}; in each, every row has a process "
-        f"of its own, in turns. Times are medians (10th to 90th percentile). Ratios are to {specs[0].label}, the "
-        f"median of the rounds' ratios (their range, which holds the true median with {certainty:.0%}); 'none' where "
-        "that range holds 1."
+        "of its own, in turns. Times are medians, in brackets the 10th to 90th percentile, or the least and the most "
+        f"of less than {ENOUGH} values. Ratios are to {specs[0].label}: the median of the rounds' ratios and their "
+        f"range, which holds the true median with {certainty:.0%}{none}. Fewer rounds of a row are less sure."
     )
-    first = f"{settings.steps} steps, guidance {settings.guidance_scale:g}, {_engine(options.threads[0])}"
+    many = "" if options.batches[0] == 1 else f"{options.batches[0]} at once, "
+    first = f"{many}{settings.steps} steps, guidance {settings.guidance_scale:g}, {_engine(options.threads[0])}"
     sections = [
         Section(f"Whole pictures: {first}", _overview(specs, options, result, audits)),
         Section("Stages", _stages(specs, options, result)),
@@ -65,23 +68,35 @@ def _overview(
                 spec.label,
                 cells.seconds(timing.seconds) if timing else Flag("failed"),
                 cells.ratio(timing.ratio) if timing else "",
-                _denoiser_share(result, spec, options),
+                _denoiser_call(result, spec, options),
                 cells.megabytes(spec.bytes),
                 *(_memory_cells(footprint)[:3] if footprint else ("", "", "")),
                 cells.ran_in(whole, spec.label, spec.facts.get("recipe", "")),
             ]
         )
+    rows_of_call = (2 if settings.guided else 1) * batch
     header = (
-        *("", "picture", "ratio", "a denoiser call", "on disk, MB", "peak memory, MB", "of it anonymous"),
+        *(
+            "",
+            "picture" if batch == 1 else f"{batch} pictures",
+            "ratio",
+            f"denoiser, {rows_of_call} rows",
+            "on disk, MB",
+            "peak memory, MB",
+            "of it anonymous",
+        ),
         *("file-backed", "products ran in, by time"),
     )
-    note = "On disk: what text to image reads. 1 MB is 10^6 bytes. Products: matrix products and convolutions."
+    note = "On disk: the files that were loaded. 1 MB is 10^6 bytes. Products: matrix products and convolutions."
     blocks: list[Block] = [Table(header, rows, note=note)]
     if pictures:
         bars = {
-            n: (t.seconds.median / batch, t.seconds.p10 / batch, t.seconds.p90 / batch) for n, t in pictures.items()
+            n: (t.seconds.median / batch, t.seconds.spread[0] / batch, t.seconds.spread[1] / batch)
+            for n, t in pictures.items()
         }
-        blocks.append(Plot("pictures", plots.bars(bars, "seconds a picture"), "Seconds a picture, median, p10 to p90"))
+        blocks.append(
+            Plot("pictures", plots.bars(bars, "seconds a picture"), "Seconds a picture, the median and its spread")
+        )
     parts = {n: f.peak for n, f in footprints.items() if f.peak.anonymous is not None}
     if parts:
         stacked = {n: ((p.anonymous or 0) / 1e6, (p.file_backed or 0) / 1e6) for n, p in parts.items()}
@@ -90,14 +105,15 @@ def _overview(
     return blocks
 
 
-def _denoiser_share(result: LatencyResult, spec: SubjectSpec, options: LatencyOptions) -> str:
+def _denoiser_call(result: LatencyResult, spec: SubjectSpec, options: LatencyOptions) -> str:
     part = (options.threads[0], options.batches[0], "denoiser", False, None, None)
     return next((cells.seconds(t.seconds) for t in result.timings if t.label == spec.label and _part(t) == part), "")
 
 
 def _stages(specs: Sequence[SubjectSpec], options: LatencyOptions, result: LatencyResult) -> list[Block]:
     """Return a table for each number of threads and batch."""
-    columns = [(READY, True), (READY, False), (LOAD, True), (LOAD, False), *((stage, False) for stage in STAGES)]
+    loads = [(READY, True), (READY, False), (LOAD, True), (LOAD, False), (FIRST, False)]
+    columns = [*loads, *((stage, False) for stage in STAGES)]
     titles = (
         "",
         "process to ready, cold",
@@ -110,8 +126,9 @@ def _stages(specs: Sequence[SubjectSpec], options: LatencyOptions, result: Laten
     blocks: list[Block] = [
         Text(
             "Cold: the system's page cache was emptied of the files first, and the disk was seen to be read; nothing "
-            "stands there where it could not be. Denoiser: one call, with guidance of both branches. Sampler: all that "
-            "NumPy does in a step with every token masked."
+            "stands there where it could not be; a host's own cache below a virtual disk is out of sight. First "
+            "picture: of two steps, right after loading. Denoiser: one call, with guidance of both branches. Sampler: "
+            "all that NumPy does in a step with every token masked."
         )
     ]
     for threads in options.threads:
@@ -144,7 +161,10 @@ def _memory(result: LatencyResult) -> Table:
         *("when loaded, MB", "anonymous", "file-backed"),
     )
     rows = [[f.label, _engine(f.threads), str(f.batch), *_memory_cells(f)] for f in result.footprints]
-    note = "Watched from outside, every 10 ms; of each figure the largest, so that parts may add up to more."
+    note = (
+        "Of each figure the largest, so that parts may add up to more. Peaks of the parts are seen from outside, every "
+        "50 ms; the total is the system's high-water mark where it has one."
+    )
     return Table(header, rows, note=note)
 
 

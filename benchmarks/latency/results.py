@@ -9,9 +9,9 @@ import numpy as np
 
 from amused_edge.benchmarks.latency.measure import Turn
 from amused_edge.benchmarks.memory import Memory
-from amused_edge.benchmarks.statistics import Interval, Summary, ratio_over_rounds, summary
+from amused_edge.benchmarks.statistics import Ratio, Summary, ratio_over_rounds, summary
 
-PICTURE, READY, LOAD = "picture", "ready", "load"
+PICTURE, READY, LOAD, FIRST = "picture", "ready", "load", "first picture"
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,16 @@ class Timing:
     Attributes
     ----------
     part
-        "ready" (from the start of the process until all is loaded), "load" (of all that a picture needs), a stage's
-        name, or "picture" (from the prompt to pixels; `batch` of them).
+        "ready" (from the start of the process until all is loaded), "load" (of all that a picture needs), "first
+        picture" (of two steps, right after), a stage's name, or "picture" (from the prompt to pixels; `batch` of them).
     cold
         Whether the files came from the disk rather than from the system's page cache.
     steps, guidance_scale
         Of a picture; None for other parts.
     seconds
         Over all rounds.
+    rounds
+        The median of each round.
     ratio
         To the first subject, see `ratio_over_rounds`; None where it has no such figure in the same rounds.
     """
@@ -41,7 +43,8 @@ class Timing:
     steps: int | None
     guidance_scale: float | None
     seconds: Summary
-    ratio: Interval | None
+    rounds: tuple[float, ...]
+    ratio: Ratio | None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def summarise(turns: Sequence[Turn]) -> LatencyResult:
             label,
             *part,
             summary([value for values in rounds.values() for value in values]),
+            tuple(float(np.median(values)) for values in rounds.values()),
             _ratio(rounds, samples.get(baseline, {}).get(part, {})),
         )
         for label, parts in samples.items()
@@ -113,13 +117,15 @@ def _parts(turn: Turn) -> Iterator[tuple[Part, list[float]]]:
     for name in (READY, LOAD):
         if record.get(name) is not None:
             yield (turn.threads, turn.batch, name, turn.cold, None, None), [record[name]]
+    if record.get("first") is not None:
+        yield (turn.threads, turn.batch, FIRST, False, None, None), [record["first"]]
     for name, seconds in record.get("stages", {}).items():
         yield (turn.threads, turn.batch, name, False, None, None), seconds
     for drawn in record.get("pictures", ()):
         yield (turn.threads, turn.batch, PICTURE, False, drawn["steps"], drawn["guidance_scale"]), drawn["seconds"]
 
 
-def _ratio(rounds: dict[int, list[float]], baseline: dict[int, list[float]]) -> Interval | None:
+def _ratio(rounds: dict[int, list[float]], baseline: dict[int, list[float]]) -> Ratio | None:
     common = sorted(rounds.keys() & baseline.keys())
     if not common:
         return None

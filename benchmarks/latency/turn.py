@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from amused_edge.benchmarks.environment import load_average
 from amused_edge.benchmarks.memory import Memory, MemoryWatch, resident
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.options import SamplerSettings
@@ -74,7 +75,8 @@ def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
     Returns
     -------
     `ready` and `load` as in `cold_turn`; `pictures`, a list of `steps`, `guidance_scale` and `seconds`; `stages`,
-    name -> seconds; `memory` when `loaded` and at the `peak` of drawing. Times are lists of seconds.
+    name -> seconds; `first`, the seconds of a first picture of two steps; `memory` when `loaded` and at the `peak` of
+    drawing; `load_average` of the system before. Times are lists of seconds.
 
     Raises
     ------
@@ -82,21 +84,26 @@ def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
         The process ended with an error.
     """
     job = {"mode": "warm", **asdict(work)}
+    load = load_average()
     with _process(spec, job) as (process, start), MemoryWatch(process.pid) as watch:
         loaded = _expect(process, "loaded")
         held = resident(process.pid)
+        _send(process, "go")
+        first = _expect(process, "warm")["seconds"]
         pictures: list[dict[str, Any]] = []
         event = _next(process)
         while event["event"] == "picture":
             pictures.append({name: event[name] for name in ("steps", "guidance_scale", "seconds")})
             event = _next(process)
-        peak = watch.peak()
+        peak = watch.end()
         _send(process, "go")
         stages = {event["name"]: event["seconds"] for event in _events(process)}
         _end(process)
     memory: dict[str, Memory] = {"loaded": held, "peak": peak}
     return {
         **_load_times(loaded, start),
+        "first": first,
+        "load_average": load,
         "pictures": pictures,
         "stages": stages,
         "memory": {name: asdict(value) for name, value in memory.items()},

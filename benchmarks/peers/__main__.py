@@ -4,6 +4,7 @@
 """
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,26 +18,36 @@ from amused_edge.benchmarks.peers.specs import peer_specs
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
 from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
 from amused_edge.benchmarks.settings import settings_grid
-from amused_edge.benchmarks.subject import SubjectSpec
-from amused_edge.runtime.errors import AmusedEdgeError
+from amused_edge.benchmarks.subject import SubjectSpec, distinct
+from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
 from amused_edge.runtime.pipeline import AmusedPipeline
 
 PROMPT = "a red fox in the snow"
 
 
 def _subjects(
-    chosen: argparse.Namespace, prompts: Sequence[str], embeddings: Path
-) -> tuple[list[SubjectSpec], dict[str, str]]:
-    """Return peers and bundles; the first bundle's text encoder embeds the prompts for all."""
+    chosen: argparse.Namespace, prompts: Sequence[str], without: Sequence[str] = ()
+) -> tuple[list[SubjectSpec], list[SubjectSpec], dict[str, str]]:
+    """Return peers, bundles, and why peers are left out; the first bundle's text encoder embeds the prompts for all."""
     if chosen.optimum_python is not None:
         make_peers(str(chosen.checkpoint), chosen.bundles[0], chosen.peers, chosen.optimum_python)
+    texts = hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:12]
+    embeddings = chosen.peers / f"embeddings-{texts}.npz"
+    if not chosen.peers.is_dir():
+        raise OptionsError(f"there is no folder {chosen.peers}; give --optimum-python to make the peers' graphs")
     with AmusedPipeline.from_bundle(chosen.bundles[0]) as pipeline:
         write_embeddings(embeddings, pipeline, prompts)
-    specs, left_out = peer_specs(chosen.checkpoint, chosen.peers, embeddings)
-    without = set(chosen.without.split(",")) if chosen.without else set()
-    left_out |= {spec.label: "left out by --without" for spec in specs if spec.label in without}
-    specs = [spec for spec in specs if spec.label not in without]
-    return [*specs, *bundle_specs(chosen.bundles, embeddings=embeddings)], left_out
+    peers, left_out = peer_specs(chosen.checkpoint, chosen.peers, embeddings)
+    known = {*left_out, *(spec.label for spec in peers)}
+    unknown = set(without) - known
+    if unknown:
+        raise OptionsError(f"there is no peer {sorted(unknown)[0]!r}; there are: {', '.join(sorted(known))}")
+    left_out |= {label: "left out by --without" for label in without if label not in left_out}
+    specs = distinct(
+        [*(p for p in peers if p.label not in without), *bundle_specs(chosen.bundles, embeddings=embeddings)]
+    )
+    count = len(specs) - len(chosen.bundles)
+    return specs[:count], specs[count:], left_out
 
 
 def _latency(chosen: argparse.Namespace) -> None:
@@ -44,21 +55,24 @@ def _latency(chosen: argparse.Namespace) -> None:
     options = LatencyOptions(
         PROMPT, 0, settings, tuple(chosen.threads or (None,)), rounds=chosen.rounds, calls=chosen.calls
     )
-    specs, left_out = _subjects(chosen, [PROMPT], chosen.peers / "embeddings.npz")
-    bench_latency(specs, options, chosen.out, _say, left_out=left_out)
+    peers, bundles, left_out = _subjects(chosen, [PROMPT], _without(chosen))
+    bench_latency([*peers, *bundles], options, chosen.out, _say, left_out=left_out)
 
 
 def _quality(chosen: argparse.Namespace) -> None:
     """The first bundle is the reference; nobody draws with diffusers' own random numbers here."""
     sources = open_sources(judge=chosen.judge, lpips=chosen.lpips)
     prompts = choose_prompts(chosen.prompts, sources.tools.judge, chosen.count)
-    specs, left_out = _subjects(chosen, prompts, chosen.peers / "embeddings.npz")
+    compiled = "diffusers-fp32-compiled"  # computes the same
+    peers, bundles, left_out = _subjects(chosen, prompts, [*_without(chosen), compiled])
     for label, reason in left_out.items():
         _say(f"{label}: {reason}", 0, len(prompts))
-    bundles = [spec for spec in specs if spec.facts["kind"] == "bundle"]
-    ordered = [*bundles, *(spec for spec in specs if spec not in bundles)]
     settings = settings_grid(chosen.bundles[0], chosen.steps, chosen.guidance)[0]
-    bench_quality(ordered, QualityOptions(prompts, settings), sources, chosen.out, _say)
+    bench_quality([*bundles, *peers], QualityOptions(prompts, settings), sources, chosen.out, _say)
+
+
+def _without(chosen: argparse.Namespace) -> list[str]:
+    return chosen.without.split(",") if chosen.without else []
 
 
 def _say(description: str, done: int, total: int) -> None:
@@ -86,9 +100,12 @@ def _main() -> int:
     chosen = parser.parse_args()
     try:
         (_latency if chosen.command == "latency" else _quality)(chosen)
-    except AmusedEdgeError as error:
+    except (AmusedEdgeError, ImportError, OSError) as error:
         print(f"peers: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"peers: interrupted; what was measured is kept in {chosen.out}", file=sys.stderr)
+        return 130
     return 0
 
 

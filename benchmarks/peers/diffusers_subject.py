@@ -2,23 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import diffusers
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.embeddings import Embeddings
-from amused_edge.benchmarks.execution import Audit
-from amused_edge.benchmarks.teacher_forcing import LogitSource
 from amused_edge.runtime import sampler
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
-TARGET = "amused_edge.benchmarks.peers.diffusers_subject:DiffusersSubject"
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 
 class DiffusersSubject:
@@ -55,11 +55,12 @@ class DiffusersSubject:
         threads = (engine or {}).get("threads")
         if threads is not None:
             torch.set_num_threads(threads)
+        self._class = diffusers.AmusedPipeline  # imported here, so that it is no part of loading
         self._pipeline: Any = None
 
     def load(self) -> None:
         """Load all but the text encoder."""
-        self._pipeline = diffusers.AmusedPipeline.from_pretrained(
+        self._pipeline = self._class.from_pretrained(
             self._checkpoint, text_encoder=None, tokenizer=None, torch_dtype=self._dtype, local_files_only=True
         )
         self._pipeline.set_progress_bar_config(disable=True)
@@ -70,7 +71,7 @@ class DiffusersSubject:
         """Release it."""
         self._pipeline = None
 
-    def logits(self, prompt: str, settings: SamplerSettings) -> LogitSource:
+    def logits(self, prompt: str, settings: SamplerSettings) -> "LogitSource":
         """Return guided logits, see `Subject`."""
         context = self._context(prompt, settings.guided)
 

@@ -1,8 +1,9 @@
 """Makes the peers' graphs from a checkpoint: plain ONNX, that quantized by optimum, and OpenVINO with 8-bit weights."""
 
+import hashlib
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from torch import nn
 from amused_edge.benchmarks.peers.one_graph import DECODER, DENOISER, FACTS_NAME
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.conditioning import micro_conditions
+from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.manifest import Manifest
+from amused_edge.runtime.verification import sha256
 
 PLAIN, OPTIMUM, OPENVINO = "plain-onnx-fp32", "optimum-int8", "openvino-w8"
 _OPSET = 20
@@ -63,20 +66,49 @@ def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path) -
     """
     manifest = Bundle.open(bundle).manifest
     facts = {
+        "checkpoint_sha256": checkpoint_hash(Path(checkpoint)),
         "geometry": asdict(manifest.geometry),
         "micro_conditions": micro_conditions(manifest.geometry, manifest.micro_conditioning).tolist(),
     }
     script = Path(__file__).with_name("optimum_quantize.py")
     makers: dict[str, Callable[[Path], object]] = {
         PLAIN: lambda folder: _export(checkpoint, folder, manifest),
-        OPTIMUM: lambda folder: subprocess.run([optimum_python, script, out / PLAIN, folder], check=True),
+        OPTIMUM: lambda folder: _run([str(optimum_python), str(script), str(out / PLAIN), str(folder)]),
         OPENVINO: lambda folder: _to_openvino(out / PLAIN, folder),
     }
     for name, make in makers.items():
-        if not (out / name / FACTS_NAME).exists():
+        if (out / name / FACTS_NAME).exists():
+            check_made(out / name, facts["checkpoint_sha256"])
+        else:
             (out / name).mkdir(parents=True, exist_ok=True)
             make(out / name)
             (out / name / FACTS_NAME).write_text(json.dumps(facts), encoding="utf-8")  # last: it says "complete"
+
+
+def checkpoint_hash(checkpoint: Path) -> str:
+    """Return the SHA-256 of the names and contents of a checkpoint's weights that peers are made of."""
+    digest = hashlib.sha256()
+    for file in weight_files(checkpoint):
+        digest.update(f"{file.parent.name}/{file.name} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def weight_files(checkpoint: Path) -> list[Path]:
+    """Return the weights of transformer and VQ-GAN, in full precision where there are variants."""
+    found = [file for part in ("transformer", "vqvae") for file in sorted((checkpoint / part).glob("*.safetensors"))]
+    if not found:
+        raise OptionsError(f"{checkpoint} holds no checkpoint in diffusers layout; give a folder with safetensors")
+    return [file for file in found if ".fp16." not in file.name]
+
+
+def check_made(folder: Path, checkpoint_sha256: str) -> None:
+    """Raise `OptionsError` if a peer's graphs are missing, or were made from another checkpoint."""
+    try:
+        made = json.loads((folder / FACTS_NAME).read_text(encoding="utf-8")).get("checkpoint_sha256")
+    except (OSError, ValueError) as error:
+        raise OptionsError(f"{folder} holds no graphs of a peer; give --optimum-python to make them") from error
+    if made != checkpoint_sha256:
+        raise OptionsError(f"{folder} was made from another checkpoint; remove it, or give another folder of peers")
 
 
 @torch.no_grad()
@@ -107,6 +139,13 @@ def _to_onnx(module: nn.Module, inputs: dict[str, torch.Tensor], path: Path) -> 
         dynamo=True,
         external_data=True,
     )
+
+
+def _run(command: Sequence[str]) -> None:
+    try:
+        subprocess.run(command, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise OptionsError(f"optimum could not quantize the plain graphs: {error}") from error
 
 
 def _to_openvino(plain: Path, folder: Path) -> None:

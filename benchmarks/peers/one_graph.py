@@ -5,20 +5,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.embeddings import Embeddings
-from amused_edge.benchmarks.execution import Audit
 from amused_edge.benchmarks.free_running import draw_tokens
-from amused_edge.benchmarks.teacher_forcing import LogitSource
 from amused_edge.runtime import sampler
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.sampler import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 Arrays = Mapping[str, NDArray[Any]]
 Run = Callable[[Arrays], NDArray[Any]]
@@ -61,7 +63,7 @@ class OneGraphSubject(ABC):
         """Release them."""
         self._graphs.clear()
 
-    def logits(self, prompt: str, settings: SamplerSettings) -> LogitSource:
+    def logits(self, prompt: str, settings: SamplerSettings) -> "LogitSource":
         """Return guided logits, see `Subject`."""
         context = self._context(prompt, settings.guided)
 
@@ -113,5 +115,5 @@ class OneGraphSubject(ABC):
             "micro_conds": np.repeat(self._micro, len(encoded), axis=0),
         }
 
-    def _draw_one(self, source: LogitSource, settings: SamplerSettings, seed: int, picture: int) -> ImageArray:
+    def _draw_one(self, source: "LogitSource", settings: SamplerSettings, seed: int, picture: int) -> ImageArray:
         return self.decode(draw_tokens(source, self.geometry, settings, seed=seed, picture=picture))

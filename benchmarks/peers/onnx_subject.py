@@ -5,12 +5,10 @@ from typing import Any
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.execution import Audit, audit_model
+from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.peers.one_graph import Arrays, OneGraphSubject, Run
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
-
-TARGET = "amused_edge.benchmarks.peers.onnx_subject:OnnxSubject"
 
 
 class OnnxSubject(OneGraphSubject):
@@ -30,4 +28,6 @@ class OnnxSubject(OneGraphSubject):
 
     def audit_graph(self, name: str, feeds: Arrays) -> Audit:
         """Profile a graph."""
+        from amused_edge.benchmarks.execution import audit_model
+
         return audit_model(self.folder / f"{name}.onnx", feeds, EngineOptions(threads=self.threads))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amused_edge.benchmarks.environment import environment
-from amused_edge.benchmarks.peers.make import OPENVINO, OPTIMUM, PLAIN
+from amused_edge.benchmarks.peers.make import OPENVINO, OPTIMUM, PLAIN, check_made, checkpoint_hash, weight_files
 from amused_edge.benchmarks.peers.one_graph import FACTS_NAME
 from amused_edge.benchmarks.subject import SubjectSpec
 
@@ -19,8 +19,9 @@ _OPENVINO = f"{_PEERS}.openvino_subject:OpenVinoSubject"
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
-def _facts(files: Sequence[Path]) -> dict[str, Any]:
-    return {"kind": "peer", "bytes": {file.name: file.stat().st_size for file in files}}
+def _facts(source: str, files: Sequence[Path]) -> dict[str, Any]:
+    sizes = {f"{file.parent.name}/{file.name}": file.stat().st_size for file in files}
+    return {"kind": "peer", "checkpoint_sha256": source, "bytes": sizes}
 
 
 def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[SubjectSpec], dict[str, str]]:
@@ -33,18 +34,22 @@ def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[Su
     embeddings
         Of the prompts, see `write_embeddings`.
     """
+    source = checkpoint_hash(checkpoint)
+    for name in (PLAIN, OPTIMUM, OPENVINO):
+        check_made(peers / name, source)
     facts = json.loads((peers / PLAIN / FACTS_NAME).read_text(encoding="utf-8"))
-    weights = [file for part in ("transformer", "vqvae") for file in sorted((checkpoint / part).glob("*.safetensors"))]
+    sizes = {name: facts[name] for name in ("geometry", "micro_conditions")}
+    weights = weight_files(checkpoint)
 
     def diffusers(label: str, **more: Any) -> SubjectSpec:
-        arguments = {"checkpoint": str(checkpoint.resolve()), "embeddings": str(embeddings.resolve()), **facts, **more}
-        return SubjectSpec(label, _DIFFUSERS, arguments, tuple(weights), {**_facts(weights), **more})
+        arguments = {"checkpoint": str(checkpoint.resolve()), "embeddings": str(embeddings.resolve()), **sizes, **more}
+        return SubjectSpec(label, _DIFFUSERS, arguments, tuple(weights), {**_facts(source, weights), **more})
 
     def graphs(name: str, target: str) -> SubjectSpec:
         folder = (peers / name).resolve()
         files = [file for file in sorted(folder.iterdir()) if file.suffix in (".onnx", ".data", ".xml", ".bin")]
         arguments = {"folder": str(folder), "embeddings": str(embeddings.resolve())}
-        return SubjectSpec(name, target, arguments, tuple(files), _facts(files))
+        return SubjectSpec(name, target, arguments, tuple(files), _facts(source, files))
 
     specs = [diffusers("diffusers-fp32"), diffusers("diffusers-fp32-compiled", compiled=True)]
     left_out = {}

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,6 @@ from pathlib import Path
 
 from amused_edge.benchmarks.environment import environment
 from amused_edge.benchmarks.quality.draw import OnPicture, check_alike, draw_all, read_pictures
-from amused_edge.benchmarks.quality.judge import Judge
 from amused_edge.benchmarks.quality.metrics import (
     Metric,
     Values,
@@ -21,7 +21,7 @@ from amused_edge.benchmarks.quality.metrics import (
 )
 from amused_edge.benchmarks.quality.page import Measured, page
 from amused_edge.benchmarks.quality.results import Figure, SetScores, figures, per_picture, set_scores
-from amused_edge.benchmarks.quality.sources import Sources, read_folder
+from amused_edge.benchmarks.quality.sources import Sources, read_folder, try_out
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
@@ -52,6 +52,8 @@ class QualityOptions:
             raise OptionsError("there is no prompt; give at least one")
 
 
+logger = logging.getLogger(__name__)
+
 SMALLEST_SET = 10
 """Fewer pictures are no set: there is no KID and no FID of them."""
 
@@ -76,7 +78,7 @@ def bench_quality(
         `out` holds something else, or a complete run.
     """
     real = None if sources.real is None else read_folder(sources.real)
-    check_subjects(specs, options.prompts, sources.tools.judge)
+    check_subjects(specs, options.prompts, sources)
     machine = environment()
     settings = {
         "command": "quality",
@@ -86,6 +88,8 @@ def bench_quality(
         "settings": asdict(options.settings),
         "seed": options.seed,
         "packages": {name: machine.packages.get(name) for name in ("amused-edge", "onnxruntime", "numpy")},
+        "cpu": machine.cpu,
+        "flags": list(machine.flags),
     }
     run = RunFolder(out, settings)
     drawn = draw_all(specs, options.prompts, options.settings, options.seed, run, on_picture)
@@ -107,6 +111,7 @@ def bench_quality(
         "environment": asdict(machine),
         **run.settings,
         "reference": reference,
+        "measured_with_sha256": dict(sources.files),
         "figures": [asdict(figure) for figure in found],
     }
     document = page(
@@ -123,11 +128,13 @@ def bench_quality(
     return found
 
 
-def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], judge: Judge | None) -> None:
-    """Raise `OptionsError` unless subjects are alike and a judge, if there is one, can judge what will be drawn."""
+def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], sources: Sources) -> None:
+    """Raise `OptionsError` unless subjects are alike and what will be drawn can be measured."""
     geometry = check_alike(specs)
-    if judge is not None:
-        judge.check(prompts, (geometry.image_height, geometry.image_width))
+    size = geometry.image_height, geometry.image_width
+    if sources.tools.judge is not None:
+        sources.tools.judge.check(prompts, size)
+    try_out(sources, *size)
 
 
 def _sets(
@@ -141,6 +148,7 @@ def _sets(
     judge, embedder = sources.tools.judge, sources.embedder
     sets: dict[str, dict[str, SetScores]] = {}
     if len(prompts) < SMALLEST_SET:
+        logger.warning("%d pictures are no set: there is no KID and no FID below %d", len(prompts), SMALLEST_SET)
         return sets
     if judge is not None:
         truths = judge.features([judge.truth(prompt) for prompt in prompts])

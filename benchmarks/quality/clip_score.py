@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer
 
-from amused_edge.benchmarks.quality.onnx_model import open_session
+from amused_edge.benchmarks.quality.onnx_model import open_session, run
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 
@@ -104,7 +104,8 @@ def _onnx(folder: Path) -> tuple[Embed, int]:
             missing = ((0, 0), (0, fixed - ids.shape[1]))
             ids, mask = np.pad(ids, missing, mode="edge"), np.pad(mask, missing)
         feeds = {"input_ids": ids, "attention_mask": mask, "pixel_values": pixels}
-        text, picture = session.run(["text_embeds", "image_embeds"], {n: v for n, v in feeds.items() if n in inputs})
+        wanted = {name: value for name, value in feeds.items() if name in inputs}
+        text, picture = run(session, ["text_embeds", "image_embeds"], wanted, f"the CLIP {folder}")
         return text, picture
 
     return embed, length

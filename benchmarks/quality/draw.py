@@ -15,7 +15,7 @@ from amused_edge.benchmarks.free_running import run_steps
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
 from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, follow
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import GenerationError, OptionsError
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
@@ -144,7 +144,10 @@ def _draw(
     drawn = {reference: Drawn(None, 1.0, None)}
     images = {reference: subjects[reference].decode(finished[None])[0]}
     for label in others:
-        steps = run_steps(sources[label], geometry, settings, seed=seed, picture=index)
+        try:
+            steps = run_steps(sources[label], geometry, settings, seed=seed, picture=index)
+        except GenerationError as error:
+            raise GenerationError(f"{label}, {prompt!r}: {error}") from error
         differ = [not np.array_equal(step.tokens[0], grid) for step, grid in zip(steps, path, strict=True)]
         first = differ.index(True) + 1 if any(differ) else None
         tokens = steps[-1].tokens

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from amused_edge.benchmarks.distribution import Features
-from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session
+from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session, run
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 
@@ -24,7 +24,7 @@ class Embedder:
     """
 
     def __init__(self, path: Path) -> None:
-        what = f"the embedder {path}"
+        what = self._what = f"the embedder {path}"
         self._session = open_session(path, "the embedder")
         self._pictures = only_picture_input(self._session, what)
         outputs = {output.name: output for output in self._session.get_outputs()}
@@ -39,5 +39,5 @@ class Embedder:
     def __call__(self, images: Sequence[ImageArray]) -> Features:
         """Return the features (n, D) float64 of pictures (H, W, 3) uint8."""
         feeds = ({self._pictures.name: batch} for batch in self._pictures.batches(images))
-        rows = [self._session.run([self._output], feed)[0] for feed in feeds]
+        rows = [run(self._session, [self._output], feed, self._what)[0] for feed in feeds]
         return np.concatenate(rows)[: len(images)].astype(np.float64)

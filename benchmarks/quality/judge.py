@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amused_edge.benchmarks.distribution import Features
-from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session
+from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session, run
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 
@@ -82,10 +82,6 @@ class Judge:
         top, left = (self._side * entry[place] for place in ("row", "column"))
         return self._sheet[top : top + self._side, left : left + self._side]
 
-    def everything(self) -> list[ImageArray]:
-        """Return all true pictures."""
-        return [self.truth(prompt) for prompt in self.prompts]
-
     def features(self, images: Sequence[ImageArray]) -> Features:
         """Return the features (n, D) of pictures."""
         features: Features = self._run(["features"], images)[0].astype(np.float64)
@@ -101,5 +97,5 @@ class Judge:
 
     def _run(self, outputs: Sequence[str], images: Sequence[ImageArray]) -> list[NDArray[Any]]:
         feeds = ({self._pictures.name: batch} for batch in self._pictures.batches(images))
-        batches = [self._session.run(list(outputs), feed) for feed in feeds]
+        batches = [run(self._session, outputs, feed, f"the judge {self._folder}") for feed in feeds]
         return [np.concatenate(parts)[: len(images)] for parts in zip(*batches, strict=True)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.quality.onnx_model import PictureInput, open_session
+from amused_edge.benchmarks.quality.onnx_model import PictureInput, open_session, run
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 
@@ -28,7 +28,7 @@ class Lpips:
     """
 
     def __init__(self, path: Path) -> None:
-        what = f"the LPIPS model {path}"
+        what = self._what = f"the LPIPS model {path}"
         self._session = open_session(path, "the LPIPS model")
         inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
         outputs = [tensor.name for tensor in self._session.get_outputs()]
@@ -54,5 +54,5 @@ class Lpips:
             *(side.batches(images) for side, images in zip(self._inputs, (references, others), strict=True)),
             strict=True,
         )
-        rows = [self._session.run([OUTPUT], dict(zip(INPUTS, pair, strict=True)))[0] for pair in pairs]
+        rows = [run(self._session, [OUTPUT], dict(zip(INPUTS, pair, strict=True)), self._what)[0] for pair in pairs]
         return np.concatenate(rows).reshape(-1)[: len(references)].astype(np.float64)

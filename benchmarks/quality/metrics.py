@@ -35,7 +35,9 @@ class Metric:
     digits
         Behind the point, in tables.
     decibels
-        The values are squared errors of pixels, and their mean is given as a peak signal-to-noise ratio.
+        The values are squared errors of pixels (in CSV, too), and their mean is given as a peak signal-to-noise ratio.
+    exponent
+        In tables with three significant digits.
     percent
         The values are shares, given in percent.
     """
@@ -46,6 +48,7 @@ class Metric:
     digits: int
     decibels: bool = False
     percent: bool = False
+    exponent: bool = False
 
     def present(self, mean_value: Interval) -> Interval:
         """Return the mean of values (or a difference of means) in the unit of tables and results."""
@@ -57,8 +60,8 @@ class Metric:
 
 
 TEACHER_FORCED = (
-    Metric("mean_kl", "mean KL, nats", "lower", 5),
-    Metric("total_variation", "total variation", "lower", 5),
+    Metric("mean_kl", "mean KL, nats", "lower", 5, exponent=True),
+    Metric("total_variation", "total variation", "lower", 5, exponent=True),
     Metric("top1", "top-1, %", "higher", 2, percent=True),
     Metric("top5", "top-5, %", "higher", 2, percent=True),
     Metric("equal_draws", "equal draws, %", "higher", 2, percent=True),
@@ -67,7 +70,7 @@ TEACHER_FORCED = (
 FREE_RUNNING = (
     Metric("equal_tokens", "equal tokens, %", "higher", 1, percent=True),
     Metric("same_picture", "never diverged, %", "higher", 1, percent=True),
-    Metric("reference_squared_error", "PSNR, dB", "higher", 2, decibels=True),
+    Metric("reference_psnr", "PSNR, dB", "higher", 2, decibels=True),
     Metric("reference_ssim", "SSIM", "higher", 4),
 )
 REFERENCE_LPIPS = Metric("reference_lpips", "LPIPS", "lower", 4)
@@ -97,7 +100,7 @@ class Instruments:
 
 
 def teacher_forced(drawn: Sequence[Drawn]) -> dict[Metric, Values]:
-    """Return the fidelity of logits, the mean over each picture's steps."""
+    """Return the fidelity of logits, the mean over all masked rows of each picture."""
     logits = [each.logits for each in drawn]
     return {m: np.array([each[m.name] for each in logits if each is not None]) for m in TEACHER_FORCED if all(logits)}
 

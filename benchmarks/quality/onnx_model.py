@@ -25,6 +25,15 @@ def open_session(path: Path, what: str) -> ort.InferenceSession:
         raise OptionsError(f"cannot load {what} {path}: {first_line(error)}") from error
 
 
+def run(session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, Any], what: str) -> list[Any]:
+    """Run a model; raises `OptionsError`, which calls it `what`, if that fails."""
+    try:
+        found: list[Any] = session.run(list(outputs), feeds)
+    except Exception as error:  # the binding's exceptions have no public base
+        raise OptionsError(f"{what} cannot compute these pictures: {first_line(error)}") from error
+    return found
+
+
 class PictureInput:
     """How a model wants its pictures.
 

@@ -64,6 +64,9 @@ def page(
         f"brackets: 95 % bootstrap intervals over prompts ({RESAMPLES} resamples, the same for all). A difference "
         f"whose interval holds 0 is called none. {machine.line()}"
     )
+    simulated = [spec.label for spec in specs if spec.arguments.get("engine", {}).get("simulate")]
+    if simulated:
+        lead += f" Simulated by the NumPy evaluator, not run by Core ML: {', '.join(simulated)}."
     table = _Figures(measured.figures)
     others = [spec.label for spec in specs[1:]]
     labels = [reference, *others]
@@ -97,11 +100,11 @@ class _Figures:
     def value(self, label: str, metric: m.Metric) -> str:
         """Return "value (low to high)"."""
         figure = self.get(label, metric)
-        return "" if figure is None else cells.interval(figure.value, metric.digits)
+        return "" if figure is None else cells.interval(figure.value, metric.digits, metric.exponent)
 
     def estimate(self, label: str, metric: m.Metric) -> str:
         figure = self.get(label, metric)
-        return "" if figure is None else cells.number(figure.value.estimate, metric.digits)
+        return "" if figure is None else cells.number(figure.value.estimate, metric.digits, metric.exponent)
 
     def change(self, label: str, metric: m.Metric) -> str:
         figure = self.get(label, metric)
@@ -138,8 +141,8 @@ def _overview(specs: Sequence[SubjectSpec], table: _Figures) -> list[Block]:
 def _teacher_forced(labels: Sequence[str], table: _Figures) -> list[Block]:
     about = (
         "The reference draws; at each of its steps every bundle is asked about the same tokens, and masked rows are "
-        "compared. Equal draws: the same noise picks the same token. The mean over a picture's steps, then over "
-        "pictures."
+        "compared. Equal draws: the same noise picks the same token. The mean over all masked rows of a picture "
+        "(rank correlation: over its steps), then over pictures."
     )
     return [Text(about), _values(labels, table, m.TEACHER_FORCED)]
 

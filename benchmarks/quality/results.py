@@ -8,7 +8,6 @@ import numpy as np
 from amused_edge.benchmarks.distribution import Features, KidKernels, fid
 from amused_edge.benchmarks.quality.metrics import Metric, Scores
 from amused_edge.benchmarks.statistics import Interval, Statistic, Weights, bootstrap, difference, mean, resampled
-from amused_edge.runtime.errors import OptionsError
 
 KID_FACTOR = 1000.0
 
@@ -60,17 +59,8 @@ def fid_metric(name: str) -> Metric:
 
 
 def set_scores(features: Features, others: Features, *, paired: bool) -> SetScores:
-    """Compare sets of pictures by their features; `paired` as in `kid`.
-
-    Raises
-    ------
-    OptionsError
-        A set has less than two pictures.
-    """
-    try:
-        kernels = KidKernels(features, others, paired=paired)
-    except ValueError as error:
-        raise OptionsError(f"KID needs two pictures or more: {error}; give more prompts") from error
+    """Compare sets of two pictures or more by their features; `paired` as in `kid`."""
+    kernels = KidKernels(features, others, paired=paired)
     enough = min(len(features), len(others)) > features.shape[1]
     return SetScores(lambda weights: KID_FACTOR * kernels.weighted(weights), fid(features, others) if enough else None)
 

@@ -1,7 +1,8 @@
 """What pictures are compared with and measured by, as the user gives it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from amused_edge.benchmarks.prompts import BUILT_IN, read_prompts
 from amused_edge.benchmarks.quality.clip_score import ClipScorer
 from amused_edge.benchmarks.quality.embedder import Embedder
 from amused_edge.benchmarks.quality.judge import Judge
-from amused_edge.benchmarks.quality.lpips import Lpips
+from amused_edge.benchmarks.quality.lpips import SMALLEST_SIDE, Lpips
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.options import whole_number
+from amused_edge.runtime.verification import sha256
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,14 @@ class Sources:
         Gives the features for KID and FID against the reference's pictures.
     real
         Folder of real pictures, for KID and FID against them; needs the embedder.
+    files
+        What was given -> SHA-256 of the file or, of a folder, of its files; for the results.
     """
 
     tools: Instruments
     embedder: Embedder | None = None
     real: Path | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.real is not None and self.embedder is None:
@@ -61,7 +66,36 @@ def open_sources(
         judge=None if judge is None else Judge(judge),
         clip=None if clip is None else ClipScorer(clip),
     )
-    return Sources(tools, None if embedder is None else Embedder(embedder), real)
+    given = {"judge": judge, "lpips": lpips, "embedder": embedder, "real": real, "clip": clip}
+    files = {name: _hash(path) for name, path in given.items() if path is not None}
+    return Sources(tools, None if embedder is None else Embedder(embedder), real, files)
+
+
+def _hash(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the hashes of a folder's files by name."""
+    if path.is_file():
+        return sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.glob("*") if file.is_file()):
+        digest.update(f"{file.name} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def try_out(sources: Sources, height: int, width: int) -> None:
+    """Measure one grey picture with everything that needs no prompt, before hours are spent on drawing.
+
+    Raises
+    ------
+    OptionsError
+        Something cannot measure pictures of this size.
+    """
+    grey = [np.full((height, width, 3), 128, np.uint8)]
+    if sources.embedder is not None:
+        sources.embedder(grey)
+    if sources.tools.lpips is not None and min(height, width) >= SMALLEST_SIDE:
+        sources.tools.lpips(grey, grey)
+    if sources.tools.clip is not None:
+        sources.tools.clip(["grey"], grey)
 
 
 def choose_prompts(file: Path | None, judge: Judge | None, count: int | None) -> tuple[str, ...]:

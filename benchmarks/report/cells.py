@@ -2,43 +2,54 @@
 
 import math
 
-from amused_edge.benchmarks.execution import Audit, promised_precision
+from amused_edge.benchmarks.audit import Audit, promised_precision
 from amused_edge.benchmarks.report.document import Flag
-from amused_edge.benchmarks.statistics import Interval, Summary
+from amused_edge.benchmarks.statistics import Interval, Ratio, Summary
 
 
 def seconds(value: Summary | None) -> str:
-    """Return median (p10 to p90), in ms below a second; "" for None."""
+    """Return the median and the spread, in ms below a second; "" for None."""
     if value is None:
         return ""
     unit, factor = ("s", 1.0) if value.median >= 1 else ("ms", 1e3)
-    median, low, high = (_three(factor * x) for x in (value.median, value.p10, value.p90))
+    median, low, high = (_three(factor * x) for x in (value.median, *value.spread))
     spread = f" ({low}–{high})" if value.count > 1 else ""
     return f"{median} {unit}{spread}"
 
 
-def ratio(value: Interval | None) -> str:
-    """Return a ratio with its range; "none" if 1 lies inside."""
+VERDICT = 0.9
+"""How sure a ratio must be before it is called a difference or none."""
+
+
+def ratio(value: Ratio | None) -> str:
+    """Return a ratio with its range; "none" if 1 lies inside and rounds are enough to say so."""
     if value is None or (value.estimate, value.low, value.high) == (1, 1, 1):
         return ""
-    verdict = ": none" if value.holds(1) else ""
+    if value.rounds == 1:
+        return f"{value.estimate:.2f}"
+    verdict = ": none" if value.holds(1) and value.certainty >= VERDICT else ""
     return f"{value.estimate:.2f} ({value.low:.2f}–{value.high:.2f}){verdict}"
 
 
-def number(value: float, digits: int) -> str:
-    """Return a number; "equal" for the infinite ratio of pictures without any difference."""
-    return "equal" if math.isinf(value) else f"{value:.{digits}f}"
+def number(value: float, digits: int, exponent: bool = False) -> str:
+    """Return a number, "0" for exactly that; "equal" for the infinite ratio of pictures without any difference."""
+    if math.isinf(value):
+        return "equal"
+    if value == 0:
+        return "0"
+    return f"{value:.2e}" if exponent else f"{value:.{digits}f}"
 
 
-def interval(value: Interval, digits: int) -> str:
+def interval(value: Interval, digits: int, exponent: bool = False) -> str:
     """Return a value with its interval in brackets, where it has a width."""
-    if value.low == value.high:
-        return number(value.estimate, digits)
-    return f"{number(value.estimate, digits)} ({number(value.low, digits)}–{number(value.high, digits)})"
+    estimate, low, high = (number(x, digits, exponent) for x in (value.estimate, value.low, value.high))
+    return estimate if value.low == value.high else f"{estimate} ({low}–{high})"
 
 
 def difference(value: Interval, digits: int) -> str:
     """Return a difference with its interval; "none" if 0 lies inside."""
+    if value.low == value.high == 0:
+        return "none"
     if value.holds(0):
         return f"none ({value.low:+.{digits}f} to {value.high:+.{digits}f})"
     return f"{value.estimate:+.{digits}f} ({value.low:+.{digits}f} to {value.high:+.{digits}f})"

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,17 +97,18 @@ def test_a_watch_remembers_the_peak_of_each_part_by_itself(tmp_path: Path) -> No
     """A block is held and dropped, then a file is mapped: the parts' peaks add up to more than the total's."""
     (tmp_path / "weights").write_bytes(bytes(40 * MIB))
     with child() as process, MemoryWatch(process.id) as watch:
-        before = watch.peak()
+        before = resident(process.id)
         process.tell("hold", 40 * MIB)
-        held = watch.peak()
+        held = resident(process.id)
         process.tell("drop")
         process.tell("map", path=tmp_path / "weights")
-        peak = watch.peak()
+        peak = watch.end()
         now = resident(process.id)
     assert held.anonymous - before.anonymous == pytest.approx(40 * MIB, abs=SLACK)
     assert peak.anonymous - before.anonymous == pytest.approx(40 * MIB, abs=SLACK)
     assert peak.file_backed - before.file_backed == pytest.approx(40 * MIB, abs=SLACK)
-    assert peak.total - before.total == pytest.approx(40 * MIB, abs=2 * SLACK)
+    # The system's high-water mark is kept loosely.
+    assert peak.total - before.total == pytest.approx(40 * MIB, abs=10 * MIB)
     assert now.anonymous < peak.anonymous - 30 * MIB
 
 
@@ -124,16 +126,17 @@ def test_a_watch_looks_without_being_asked(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(memory, "resident", look)
     with MemoryWatch(0) as watch:
         assert done.wait(60)
-    assert watch.peak() == Memory(9, 7, 5)
+    assert watch.end() == Memory(9, 7, 5)
 
 
 def test_a_watch_outlives_what_it_watches() -> None:
     with child() as process:
         watch = MemoryWatch(process.id)
         watch.__enter__()
-        seen = watch.peak()
+        seen = resident(process.id)
+        time.sleep(5 * memory.INTERVAL)
     watch.__exit__(None, None, None)
-    assert watch.peak().total >= seen.total > 0
+    assert watch.end().total >= seen.total - 2 * SLACK > 0
 
 
 def test_an_ended_process_is_an_error() -> None:

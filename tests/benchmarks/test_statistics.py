@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from amused_edge.benchmarks.statistics import (
     Interval,
+    Ratio,
     bootstrap,
     difference,
     mean,
@@ -115,8 +116,8 @@ def test_the_range_of_rounds_holds_the_true_median_as_often_as_stated(rounds: in
 
 def test_rounds_are_compared_each_with_its_own_baseline() -> None:
     """A machine that becomes slower slows both; the ratio stays."""
-    assert ratio_over_rounds([2.0, 20.0, 6.3], [1.0, 10.0, 3.0]) == Interval(2.0, 2.0, pytest.approx(2.1))
-    assert ratio_over_rounds([3.0], [2.0]) == Interval(1.5, 1.5, 1.5)
+    assert ratio_over_rounds([2.0, 20.0, 6.3], [1.0, 10.0, 3.0]) == Ratio(2.0, 2.0, pytest.approx(2.1), 3)
+    assert ratio_over_rounds([3.0], [2.0]) == Ratio(1.5, 1.5, 1.5, 1)
 
 
 @pytest.mark.parametrize(("values", "baseline"), [([], []), ([1.0], []), ([1.0, 2.0], [1.0])])

@@ -167,7 +167,7 @@ def test_a_whole_run_with_processes(fake: Fake, log: Path, tmp_path: Path) -> No
     assert (found["kind"], found["schema_version"]) == ("latency", 1)
     pictures = {each["label"]: each for each in found["timings"] if each["part"] == "picture"}
     assert {label: each["seconds"]["count"] for label, each in pictures.items()} == {"a": 2, "untold": 2}
-    assert pictures["a"]["ratio"] == {"estimate": 1.0, "low": 1.0, "high": 1.0}
+    assert pictures["a"]["ratio"] == {"estimate": 1.0, "low": 1.0, "high": 1.0, "rounds": 2}
     page = (out / "report.md").read_text(encoding="utf-8")
     assert "| killed |  | 1 | **killed by SIGKILL (out of memory?)** |" in page
     with pytest.raises(OutputExistsError, match="holds a complete run"):
@@ -202,10 +202,12 @@ def test_an_audit_is_kept_and_its_failure_too(fake: Fake, tmp_path: Path, monkey
     audits, failures = measure_precision([fake("a"), fake("bad")], options(), folder)
     assert audits["a"]["denoiser"].shares() == {"float32": 1.0}
     assert audits["bad"] == {}
-    monkeypatch.setattr(measure, "audit_turn", lambda *_: pytest.fail("asked again"))
+    asked = []
+    monkeypatch.setattr(measure, "audit_turn", lambda spec, work: asked.append(spec.label) or audit(spec, work))
     assert measure_precision([fake("a"), fake("bad")], options(), RunFolder(tmp_path / "run", {})) == (audits, failures)
     records = [json.loads(line) for line in (tmp_path / "run" / "records.jsonl").read_text().splitlines()]
     assert records[1]["record"] == {"error": "no luck"}
+    assert asked == ["bad"]  # only what failed is tried again
 
 
 # --- Options.

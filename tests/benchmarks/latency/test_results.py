@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amused_edge.benchmarks.audit import Audit, Operator
 from amused_edge.benchmarks.environment import Environment
-from amused_edge.benchmarks.execution import Audit, Operator
 from amused_edge.benchmarks.latency.measure import LatencyOptions, Turn
 from amused_edge.benchmarks.latency.page import page
 from amused_edge.benchmarks.latency.results import Failure, LatencyResult, Timing, summarise
@@ -17,7 +17,7 @@ from amused_edge.benchmarks.report import cells
 from amused_edge.benchmarks.report.document import Document, Flag, Plot, Table
 from amused_edge.benchmarks.report.markdown import to_markdown
 from amused_edge.benchmarks.report.write import report_files
-from amused_edge.benchmarks.statistics import Interval, Summary
+from amused_edge.benchmarks.statistics import Ratio, Summary
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.options import SamplerSettings
 
@@ -62,7 +62,7 @@ def test_times_are_summed_up_over_all_rounds() -> None:
     found = timing(summarise(TURNS), "base", "picture")
     values = [4.0, 6.0, 10.0, 10.0, 8.0, 8.0]
     p10, median, p90 = np.percentile(values, [10, 50, 90])
-    assert found.seconds == Summary(pytest.approx(median), pytest.approx(p10), pytest.approx(p90), 6)
+    assert found.seconds == Summary(pytest.approx(median), pytest.approx(p10), pytest.approx(p90), 6, 4.0, 10.0)
     assert (found.steps, found.guidance_scale) == (4, 2.5)
     denoiser = timing(summarise(TURNS), "base", "denoiser")
     assert (denoiser.seconds.count, denoiser.steps) == (9, None)
@@ -70,24 +70,26 @@ def test_times_are_summed_up_over_all_rounds() -> None:
 
 def test_ratios_are_medians_of_the_rounds_ratios() -> None:
     """Rounds: 2.5 of 5, 4 of 10, 6 of 8. Not the ratio of medians, which is 4 of 8."""
-    assert timing(summarise(TURNS), "fast", "picture").ratio == Interval(0.5, 0.4, 0.75)
+    assert timing(summarise(TURNS), "fast", "picture").ratio == Ratio(0.5, 0.4, 0.75, 3)
     turns = [warm("a", n, [x], [1.0]) for n, x in enumerate([1.0, 10.0, 4.0])]
     turns += [warm("b", n, [x], [1.0]) for n, x in enumerate([3.0, 20.0, 1.0])]
     ratio = timing(summarise(turns), "b", "picture").ratio
-    assert ratio == Interval(2.0, 0.25, 3.0)  # the ratio of medians is 0.75
+    assert ratio == Ratio(2.0, 0.25, 3.0, 3)  # the ratio of medians is 0.75
 
 
 def test_the_baseline_beside_itself_is_exactly_1() -> None:
-    assert timing(summarise(TURNS), "base", "picture").ratio == Interval(1.0, 1.0, 1.0)
-    assert cells.ratio(Interval(1.0, 1.0, 1.0)) == ""
+    assert timing(summarise(TURNS), "base", "picture").ratio == Ratio(1.0, 1.0, 1.0, 3)
+    assert cells.ratio(Ratio(1.0, 1.0, 1.0, 5)) == ""
 
 
 def test_a_ratio_whose_range_holds_1_is_called_none() -> None:
     ratio = timing(summarise(TURNS), "fast", "denoiser").ratio
-    assert ratio == Interval(pytest.approx(1.0), pytest.approx(0.25), pytest.approx(1.0))
-    assert cells.ratio(ratio) == "1.00 (0.25\u20131.00): none"
-    assert cells.ratio(Interval(0.5, 0.4, 0.75)) == "0.50 (0.40\u20130.75)"
-    assert cells.ratio(Interval(1.2, 1.01, 1.3)) == "1.20 (1.01\u20131.30)"
+    assert ratio == Ratio(pytest.approx(1.0), pytest.approx(0.25), pytest.approx(1.0), 3)
+    assert cells.ratio(ratio) == "1.00 (0.25\u20131.00)"  # three rounds are too few to say so
+    assert cells.ratio(replace(ratio, rounds=5)) == "1.00 (0.25\u20131.00): none"
+    assert cells.ratio(replace(ratio, rounds=1)) == "1.00"
+    assert cells.ratio(Ratio(0.5, 0.4, 0.75, 5)) == "0.50 (0.40\u20130.75)"
+    assert cells.ratio(Ratio(1.2, 1.01, 1.3, 5)) == "1.20 (1.01\u20131.30)"
     assert cells.ratio(None) == ""
 
 
@@ -119,7 +121,7 @@ def test_failures_are_listed_and_earlier_rounds_still_count() -> None:
     turns = [*TURNS[:4], Turn("fast", 1, None, 1, False, {"error": "killed by SIGKILL"})]
     result = summarise(turns)
     assert result.failures == (Failure("fast", None, 1, "killed by SIGKILL"),)
-    assert timing(result, "fast", "picture").ratio == Interval(0.5, 0.5, 0.5)
+    assert timing(result, "fast", "picture").ratio == Ratio(0.5, 0.5, 0.5, 1)
 
 
 # --- The page.
@@ -145,7 +147,7 @@ def rows_of(document: Document, section: str, place: int = 0) -> dict[str, list[
 
 def test_the_overview_has_time_ratio_memory_and_precision() -> None:
     rows = rows_of(documented(TURNS), "Whole pictures")
-    assert rows["base"][0] == "8.00 s (5.00\u201310.0)"
+    assert rows["base"][0] == "8.00 s (4.00\u201310.0)"
     assert (rows["base"][1], rows["fast"][1]) == ("", "0.50 (0.40\u20130.75)")
     assert (rows["base"][-1], rows["fast"][-1]) == ("100% float32", Flag("promises int8, ran 100% in float32"))
 
@@ -161,7 +163,7 @@ def test_who_was_not_measured_is_told_in_the_overview_and_below() -> None:
 def test_a_cold_load_that_is_not_known_has_an_empty_cell() -> None:
     rows = rows_of(documented(TURNS), "Stages")
     assert rows["base"][:4] == [
-        *["5.00 s (4.20\u20135.80)", "3.00 s (2.20\u20133.80)"],
+        *["5.00 s (4.00\u20136.00)", "3.00 s (2.00\u20134.00)"],
         *["4.00 s (3.20\u20134.80)", "1.00 s (1.00\u20131.00)"],
     ]
     assert (rows["fast"][0], rows["fast"][2]) == ("", "")

@@ -46,10 +46,10 @@ def test_a_warm_turn_draws_with_all_settings_and_calls_the_stages(fake: Fake, lo
     picture = f"draw {WORK.prompt!r} steps {{}} guidance {{}} seed {WORK.seed} x {{}}"
     assert asked(log) == [
         *("start", "load"),
-        picture.format(2, 2.5, 1),  # a short one that does not count
+        picture.format(2, 2.5, 1),  # a short one that does not count, for guided settings
         *[picture.format(4, 2.5, 3)] * 2,
         *[picture.format(7, 10, 3)] * 2,
-        *["stage x 3"] * 2 * (1 + 4),  # the first call of each does not count
+        *["stage x 3"] * 2 * (2 + 4),  # the first two calls of each do not count
         "close",
     ]
 
