@@ -100,6 +100,7 @@ def test_a_watch_remembers_the_peak_of_each_part_by_itself(tmp_path: Path) -> No
         before = resident(process.id)
         process.tell("hold", 40 * MIB)
         held = resident(process.id)
+        time.sleep(5 * memory.INTERVAL)  # so that the watch has looked
         process.tell("drop")
         process.tell("map", path=tmp_path / "weights")
         peak = watch.end()

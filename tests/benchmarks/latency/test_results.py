@@ -164,7 +164,7 @@ def test_a_cold_load_that_is_not_known_has_an_empty_cell() -> None:
     rows = rows_of(documented(TURNS), "Stages")
     assert rows["base"][:4] == [
         *["5.00 s (4.00\u20136.00)", "3.00 s (2.00\u20134.00)"],
-        *["4.00 s (3.20\u20134.80)", "1.00 s (1.00\u20131.00)"],
+        *["4.00 s (3.00\u20135.00)", "1.00 s (1.00\u20131.00)"],
     ]
     assert (rows["fast"][0], rows["fast"][2]) == ("", "")
 
