@@ -38,7 +38,7 @@ def test_each_prompt_has_the_picture_that_it_asks_for(judge: Judge) -> None:
 
 def test_all_true_pictures_are_judged_right(judge: Judge) -> None:
     """In concept and background; styles are told apart in 98 of a hundred renders, as the judge's card says."""
-    answers = judge.answers(judge.prompts, judge.everything())
+    answers = judge.answers(judge.prompts, [judge.truth(prompt) for prompt in judge.prompts])
     assert tuple(answers) == QUESTIONS
     assert answers["concept"].shape == (432,)
     assert answers["concept"].min() == answers["background"].min() == 1.0

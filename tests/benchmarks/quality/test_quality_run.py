@@ -78,7 +78,7 @@ def beside_itself(spec: SubjectSpec, options: QualityOptions, sources: Sources, 
     label = f"{spec.label} (2)"
     bench_quality([spec, replace(spec, label=label)], options, sources, out)
     figures = {each["metric"]: each for each in comparable(out)["figures"] if each["label"] == label}
-    error = figures.pop("reference_squared_error")
+    error = figures.pop("reference_psnr")
     assert error["value"] == {"estimate": None, "low": None, "high": None}  # infinite
     if "reference_fid" in ideal:  # by way of a decomposition, which rounds
         assert figures["reference_fid"]["value"]["estimate"] == pytest.approx(0.0, abs=1e-12)
