@@ -148,7 +148,7 @@ def _sets(
     judge, embedder = sources.tools.judge, sources.embedder
     sets: dict[str, dict[str, SetScores]] = {}
     if len(prompts) < SMALLEST_SET:
-        logger.warning("%d pictures are no set: there is no KID and no FID below %d", len(prompts), SMALLEST_SET)
+        logger.info("%d pictures are no set: there is no KID and no FID below %d", len(prompts), SMALLEST_SET)
         return sets
     if judge is not None:
         truths = judge.features([judge.truth(prompt) for prompt in prompts])

@@ -12,8 +12,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from amused_edge.benchmarks.audit import Audit, Operator, promised_precision
 from amused_edge.benchmarks.bundle_subject import BundleSubject, bundle_specs
-from amused_edge.benchmarks.execution import Audit, Operator, audit_model, promised_precision
+from amused_edge.benchmarks.execution import audit_model
 from amused_edge.benchmarks.report.cells import ran_in
 from amused_edge.benchmarks.report.document import Flag
 from amused_edge.runtime.engines.options import EngineOptions

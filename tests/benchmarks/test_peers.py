@@ -1,5 +1,6 @@
 """Peers compute what the bundle of the same checkpoint computes; those whose libraries are here."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def peers(validated: Validated, tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("peers")
     for name in (make.OPTIMUM, make.OPENVINO):
         (out / name).mkdir()
-        (out / name / "peer.json").write_text("{}")
+        facts = {"checkpoint_sha256": make.checkpoint_hash(validated.checkpoint)}
+        (out / name / "peer.json").write_text(json.dumps(facts))
     make.make_peers(str(validated.checkpoint), validated.bundle, out, Path("python"))
     return out
 

@@ -74,7 +74,7 @@ def test_latency_of_a_bundle_beside_itself(demo_bundle: Path, tmp_path: Path) ->
     assert ratio["low"] == ratio["estimate"] == ratio["high"] > 0
     parts = {t["part"] for t in found["timings"] if t["label"] == label}
     stages = {"text_encoder", "conditioner", "denoiser", "sampler", "image_decoder"}
-    assert parts == {"ready", "load", "picture", *stages}
+    assert parts == {"ready", "load", "first picture", "picture", *stages}
     for audit in found["audits"][label].values():
         assert sum(audit["shares"].values()) == pytest.approx(1.0)
     assert set(found["audits"][label]["denoiser"]["shares_of_products"]) == {"float32"}
