@@ -32,7 +32,7 @@ class LatencyOptions:
     rounds
         How often each subject has a turn; 5 or more give intervals worth the name.
     pictures, calls
-        Whole pictures and calls of each stage in a turn, after a short picture and one call that do not count.
+        Whole pictures and calls of each stage in a turn, after a short picture and two calls that do not count.
     """
 
     prompt: str

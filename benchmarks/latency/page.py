@@ -120,6 +120,7 @@ def _stages(specs: Sequence[SubjectSpec], options: LatencyOptions, result: Laten
         "warm",
         "load, cold",
         "warm",
+        "first picture",
         *(stage.replace("_", " ") for stage in STAGES),
     )
     found = {(t.label, t.threads, t.batch, t.part, t.cold): t.seconds for t in result.timings if t.part != PICTURE}

@@ -37,7 +37,7 @@ class Work:
     pictures
         How often a whole picture (with a batch: so many at once) is timed, for each of the settings.
     calls
-        How often each stage is timed, after one call that is not.
+        How often each stage is timed, after two calls that are not.
     """
 
     prompt: str
