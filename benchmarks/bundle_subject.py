@@ -124,7 +124,7 @@ def graph_inputs(
     text = pipeline.graph("text_encoder")({"input_ids": ids[:1]})
     micro = np.repeat(pipeline.micro_conditions[None], batch, axis=0)
     rows = {name: np.repeat(value, batch, axis=0) for name, value in text.items()}
-    conditioning = pipeline.condition([prompt])
+    conditioning = pipeline.graph("conditioner")({**text, "micro_conditions": micro[:1]})
     tokens = np.zeros((batch, g.grid_height, g.grid_width), np.int64)
     return {
         "text_encoder": {"input_ids": ids},

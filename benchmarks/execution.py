@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from amused_edge.benchmarks.audit import Audit, Operator
-from amused_edge.benchmarks.precision_audit import INTEGER_PRODUCTS, PRODUCTS, int8_block_products
+from amused_edge.benchmarks.precision_audit import INTEGER_PRODUCTS, PRODUCTS, int8_block_products, save_optimised
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
@@ -42,14 +42,12 @@ def audit_model(model: Path, feeds: Feeds, engine: EngineOptions, calls: int = C
         options = session_options(engine)
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
-        options.optimized_model_filepath = str(Path(folder) / "optimised.onnx")
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
-        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        optimised = save_optimised(options, Path(folder))
         session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         for _ in range(1 + calls):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text())
-        int8_blocks = int8_block_products(Path(folder) / "optimised.onnx")
+        int8_blocks = int8_block_products(optimised)
     return _account(_node_times(events, 1 + calls), int8_blocks, calls)
 
 

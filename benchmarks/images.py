@@ -20,13 +20,18 @@ def psnr(reference: ArrayLike, other: ArrayLike) -> float:
 
     Several pictures in one array share one mean squared error.
     """
+    return decibels(squared_error(reference, other))
+
+
+def squared_error(reference: ArrayLike, other: ArrayLike) -> float:
+    """Return the mean squared error of the pixels' values."""
     a, b = _pair(reference, other)
-    return decibels(float(np.mean((a - b) ** 2)))
+    return float(np.mean((a - b) ** 2))
 
 
-def decibels(squared_error: float) -> float:
+def decibels(error: float) -> float:
     """Return the peak signal-to-noise ratio of a mean squared error."""
-    return math.inf if squared_error == 0 else 10 * math.log10(PEAK**2 / squared_error)
+    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
 
 
 def ssim(reference: ArrayLike, other: ArrayLike) -> float:

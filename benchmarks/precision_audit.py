@@ -53,12 +53,18 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
     """
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
-        optimised = Path(folder) / "optimised.onnx"
-        options.optimized_model_filepath = str(optimised)
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
-        options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+        optimised = save_optimised(options, Path(folder))
         ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without))
         return ir.load(optimised)
+
+
+def save_optimised(options: ort.SessionOptions, folder: Path) -> Path:
+    """Have the session of these options write its optimised model, weights beside it; returns the `.onnx` file."""
+    optimised = folder / "optimised.onnx"
+    options.optimized_model_filepath = str(optimised)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    return optimised
 
 
 def int8_block_products(model: Path) -> frozenset[str]:

@@ -1,5 +1,7 @@
 """Prompts to measure and calibrate with where the user has none: everyday subjects, styles and places."""
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from amused_edge.runtime.errors import OptionsError
@@ -26,6 +28,11 @@ _STYLES = ("", ", a photo", ", an oil painting", ", a watercolour")
 
 BUILT_IN = tuple(subject + style for style in _STYLES for subject in _SUBJECTS)
 """64 prompts; the first ones without a style."""
+
+
+def prompts_hash(prompts: Sequence[str]) -> str:
+    """Return the SHA-256 of a list of prompts, in hex."""
+    return hashlib.sha256("\n".join(prompts).encode()).hexdigest()
 
 
 def read_prompts(path: Path) -> tuple[str, ...]:

@@ -101,7 +101,12 @@ class Ratio(Interval):
     @property
     def certainty(self) -> float:
         """The probability that the range holds the true median."""
-        return 1 - 2.0 ** (1 - self.rounds)
+        return certainty(self.rounds)
+
+
+def certainty(rounds: int) -> float:
+    """Return the probability that the range of so many rounds holds the true median."""
+    return 1 - 2.0 ** (1 - rounds)
 
 
 def ratio_over_rounds(values: Sequence[float], baseline: Sequence[float]) -> Ratio:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks import fidelity
-from amused_edge.benchmarks.images import decibels, psnr, ssim
+from amused_edge.benchmarks.images import decibels, psnr, squared_error, ssim
 from amused_edge.runtime import sampler
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
@@ -140,7 +140,7 @@ class PictureMeter:
 
     def add(self, reference: ImageArray, other: ImageArray, equal_codes: float) -> None:
         """Compare two decoded pictures (H, W, 3); `equal_codes` is of the encoders on the reference's."""
-        self._errors.append(float(np.mean((reference.astype(np.float64) - other) ** 2)))
+        self._errors.append(squared_error(reference, other))
         self._ratios.append(psnr(reference, other))
         if min(reference.shape[:2]) > 10:
             self._similarities.append(ssim(reference, other))

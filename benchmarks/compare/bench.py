@@ -1,6 +1,5 @@
 """`amused-edge bench compare`: bundles, step counts and guidance scales in one run."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from amused_edge.benchmarks.compare.pareto import Candidate, dominator
 from amused_edge.benchmarks.environment import environment
 from amused_edge.benchmarks.latency.measure import LatencyOptions, measure_latency, settings_of_run
 from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summarise
+from amused_edge.benchmarks.prompts import prompts_hash
 from amused_edge.benchmarks.quality.bench import check_subjects
 from amused_edge.benchmarks.quality.draw import OnPicture
 from amused_edge.benchmarks.quality.metrics import Instruments
@@ -81,7 +81,7 @@ def bench_compare(
     settings = {
         "command": "compare",
         "environment": asdict(machine),
-        "prompts_sha256": hashlib.sha256("\n".join(options.prompts).encode()).hexdigest(),
+        "prompts_sha256": prompts_hash(options.prompts),
         "prompts": len(options.prompts),
         **settings_of_run(specs, options.timing),
     }

@@ -29,6 +29,7 @@ def draw_grid(
     subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
     plan = [(label, settings, index) for label in subjects for settings in grid for index in range(len(prompts))]
     missing = [each for each in plan if _key(*each) not in run]
+    done = len(plan) - len(missing)
     for label, subject in subjects.items():
         own = [each for each in missing if each[0] == label]
         if not own:
@@ -37,10 +38,11 @@ def draw_grid(
             subject.load()
             for _, settings, index in own:
                 if on_picture is not None:
-                    on_picture(_name(label, settings), sum(_key(*each) in run for each in plan), len(plan))
+                    on_picture(_name(label, settings), done, len(plan))
                 path = picture_path(run.path, _name(label, settings), index)
                 _draw(subject, prompts[index], settings, index, seed, path)
                 run.add(_key(label, settings, index), {})
+                done += 1
         finally:
             subject.close()
     return lambda label, settings: read_pictures(run.path, _name(label, settings), len(prompts))

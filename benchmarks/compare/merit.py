@@ -43,12 +43,13 @@ def choose_merit(prompts: Sequence[str], tools: Instruments, best: Callable[[], 
     if tools.clip is not None:
         about = "Quality: CLIP score, how well each picture fits its prompt."
         return Merit(CLIP, lambda images: _pick(by_clip(prompts, images, tools), CLIP), about)
+    reference = best()
     metric = Metric("likeness", "SSIM to the reference", "higher", 4)
     about = (
         "Quality: SSIM to what the first bundle draws with the most steps and its first guidance scale. That tells who "
         "draws the same, not who draws better; a judge or a CLIP tells that."
     )
-    return Merit(metric, lambda images: similarity(best(), images), about)
+    return Merit(metric, lambda images: similarity(reference, images), about)
 
 
 def _pick(values: Mapping[Metric, Values], metric: Metric) -> Values:

@@ -8,7 +8,7 @@ from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.latency.results import FIRST, LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
-from amused_edge.benchmarks.statistics import ENOUGH
+from amused_edge.benchmarks.statistics import ENOUGH, certainty
 from amused_edge.benchmarks.subject import SubjectSpec
 
 STAGES = ("text_encoder", "conditioner", "denoiser", "sampler", "image_decoder")
@@ -28,13 +28,13 @@ def page(
     """Return the report."""
     settings = options.settings[0]
     rounds = f"{options.rounds} round{'' if options.rounds == 1 else 's'}"
-    certainty = 1 - 2.0 ** (1 - options.rounds)
-    none = "; 'none' where it holds 1" if certainty >= cells.VERDICT else ": too few to tell a difference from none"
+    sure = certainty(options.rounds)
+    none = "; 'none' where it holds 1" if sure >= cells.VERDICT else ": too few to tell a difference from none"
     lead = (
         f"{machine.line()} Prompt {options.prompt!r}, seed {options.seed}, {rounds}; in each, every row has a process "
         "of its own, in turns. Times are medians, in brackets the 10th to 90th percentile, or the least and the most "
         f"of less than {ENOUGH} values. Ratios are to {specs[0].label}: the median of the rounds' ratios and their "
-        f"range, which holds the true median with {certainty:.0%}{none}. Fewer rounds of a row are less sure."
+        f"range, which holds the true median with {sure:.0%}{none}. Fewer rounds of a row are less sure."
     )
     many = "" if options.batches[0] == 1 else f"{options.batches[0]} at once, "
     first = f"{many}{settings.steps} steps, guidance {settings.guidance_scale:g}, {_engine(options.threads[0])}"

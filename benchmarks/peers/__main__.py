@@ -4,7 +4,6 @@
 """
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from amused_edge.benchmarks.latency.bench import bench_latency
 from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.peers.make import make_peers
 from amused_edge.benchmarks.peers.specs import peer_specs
+from amused_edge.benchmarks.prompts import prompts_hash
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
 from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
 from amused_edge.benchmarks.settings import settings_grid
@@ -31,8 +31,7 @@ def _subjects(
     """Return peers, bundles, and why peers are left out; the first bundle's text encoder embeds the prompts for all."""
     if chosen.optimum_python is not None:
         make_peers(str(chosen.checkpoint), chosen.bundles[0], chosen.peers, chosen.optimum_python)
-    texts = hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:12]
-    embeddings = chosen.peers / f"embeddings-{texts}.npz"
+    embeddings = chosen.peers / f"embeddings-{prompts_hash(prompts)[:12]}.npz"
     if not chosen.peers.is_dir():
         raise OptionsError(f"there is no folder {chosen.peers}; give --optimum-python to make the peers' graphs")
     with AmusedPipeline.from_bundle(chosen.bundles[0]) as pipeline:

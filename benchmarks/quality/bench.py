@@ -1,7 +1,6 @@
 """`amused-edge bench quality`: from bundles and prompts to a folder with pictures, results and report."""
 
 import csv
-import hashlib
 import io
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from amused_edge.benchmarks.environment import environment
+from amused_edge.benchmarks.prompts import prompts_hash
 from amused_edge.benchmarks.quality.draw import OnPicture, check_alike, draw_all, read_pictures
 from amused_edge.benchmarks.quality.metrics import (
     Metric,
@@ -83,7 +83,7 @@ def bench_quality(
     settings = {
         "command": "quality",
         "subjects": [spec.identity() for spec in specs],
-        "prompts_sha256": hashlib.sha256("\n".join(options.prompts).encode()).hexdigest(),
+        "prompts_sha256": prompts_hash(options.prompts),
         "prompts": len(options.prompts),
         "settings": asdict(options.settings),
         "seed": options.seed,

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.images import PEAK, decibels, psnr, ssim
+from amused_edge.benchmarks.images import PEAK, decibels, psnr, squared_error, ssim
 from amused_edge.benchmarks.quality.clip_score import ClipScorer
 from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.judge import QUESTIONS, Judge
@@ -113,7 +113,7 @@ def free_running(
     values = {
         tokens: np.array([each.equal_tokens for each in drawn]),
         same: np.array([float(each.first_diverging_step is None) for each in drawn]),
-        error: np.array([float(np.mean((a.astype(np.float64) - b) ** 2)) for a, b in _pairs(reference, images)]),
+        error: np.array([squared_error(a, b) for a, b in _pairs(reference, images)]),
     }
     if min(images[0].shape[:2]) >= SSIM_SIDE:
         values[structure] = similarity(reference, images)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from amused_edge.benchmarks.environment import Environment
+from amused_edge.benchmarks.images import squared_error
 from amused_edge.benchmarks.quality import metrics as m
 from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.results import Figure, fid_metric, kid_metric
@@ -202,7 +203,7 @@ def _grids(labels: Sequence[str], prompts: Sequence[str], measured: Measured) ->
     errors = np.zeros(count)
     for label in labels[1:]:
         pairs = zip(measured.images[labels[0]], measured.images[label], strict=True)
-        errors = np.maximum(errors, [np.mean((a.astype(np.float64) - b) ** 2) for a, b in pairs])
+        errors = np.maximum(errors, [squared_error(a, b) for a, b in pairs])
     worst = [int(place) for place in np.argsort(-errors, kind="stable")[:columns] if errors[place] > 0]
     if worst:
         caption = f"Where a bundle is farthest from the reference; rows as above. {_named(worst, prompts)}"
