@@ -86,7 +86,7 @@ class BundleSubject:
 
     def stages(self, prompt: str, settings: SamplerSettings, batch: int) -> dict[str, Callable[[], object]]:
         """Return the graphs on `batch` pictures' inputs, and one step of the sampler for each picture."""
-        feeds = graph_inputs(self.pipeline, prompt, batch, branches=2 if settings.guided else 1)
+        feeds = graph_inputs(self.pipeline, prompt, batch, branches=settings.branches)
         if self._embeddings is not None:
             del feeds["text_encoder"]
         graphs = {role: self.pipeline.graph(role) for role in ROLES if role in feeds}
@@ -99,7 +99,7 @@ class BundleSubject:
             return {}
         from amused_edge.benchmarks.execution import audit_bundle
 
-        feeds = graph_inputs(self.pipeline, prompt, branches=2 if settings.guided else 1)
+        feeds = graph_inputs(self.pipeline, prompt, branches=settings.branches)
         self.close()
         roles = ROLES if self._embeddings is None else ROLES[1:]
         return audit_bundle(self.pipeline.bundle, {role: feeds[role] for role in roles}, self.engine)

@@ -48,6 +48,11 @@ class SamplerSettings:
         """Whether the unconditional branch runs."""
         return self.guidance_scale > 1.0
 
+    @property
+    def branches(self) -> int:
+        """Rows of a picture's denoiser call: 2 with guidance, else 1."""
+        return 2 if self.guided else 1
+
 
 @dataclass(frozen=True)
 class GenerationOptions:

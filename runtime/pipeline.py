@@ -223,8 +223,7 @@ class AmusedPipeline:
         """Return the logits (M, V) of the rows (M,) of one grid (h, w): guided if the settings say so, from the
         conditioning of [negative prompt, prompt], else from that of the prompt alone.
         """
-        branches = 2 if settings.guided else 1
-        logits = self._logits(np.stack([tokens] * branches), conditioning)[:, rows]
+        logits = self._logits(np.stack([tokens] * settings.branches), conditioning)[:, rows]
         if settings.guided:
             return sampler.guide(logits[0], logits[1], settings.guidance_scale)
         alone: FloatArray = logits[0]

@@ -14,7 +14,6 @@ from amused_edge.benchmarks.latency.measure import LatencyOptions, measure_laten
 from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summarise
 from amused_edge.benchmarks.prompts import prompts_hash
 from amused_edge.benchmarks.quality.bench import check_subjects
-from amused_edge.benchmarks.quality.draw import OnPicture
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.quality.sources import Sources
 from amused_edge.benchmarks.report.write import report_files
@@ -23,6 +22,7 @@ from amused_edge.benchmarks.statistics import bootstrap, mean, resampled
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.stages import OnStage
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def bench_compare(
     options: CompareOptions,
     tools: Instruments,
     out: Path,
-    on_progress: OnPicture | None = None,
+    on_progress: OnStage | None = None,
 ) -> list[Candidate]:
     """Draw and time everything, and write pictures, `results.json`, `report.md` and `report.html`.
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from amused_edge.benchmarks.free_running import draw_tokens
-from amused_edge.benchmarks.quality.draw import OnPicture, picture_path, read_pictures, save_picture
+from amused_edge.benchmarks.quality.draw import picture_path, read_pictures, save_picture
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.stages import OnStage
 
 Pictures = Callable[[str, SamplerSettings], list[ImageArray]]
 """(label, setting) -> the pictures (H, W, 3) of all prompts."""
@@ -20,7 +21,7 @@ def draw_grid(
     grid: Sequence[SamplerSettings],
     seed: int,
     run: RunFolder,
-    on_picture: OnPicture | None = None,
+    on_picture: OnStage | None = None,
 ) -> Pictures:
     """Draw what the folder has no record of, and return a reader of the pictures.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from amused_edge.benchmarks.environment import environment, load_average
 from amused_edge.benchmarks.latency.measure import (
     LatencyOptions,
-    OnTurn,
     measure_latency,
     measure_precision,
     settings_of_run,
@@ -19,13 +18,14 @@ from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError
+from amused_edge.runtime.stages import OnStage
 
 
 def bench_latency(
     specs: Sequence[SubjectSpec],
     options: LatencyOptions,
     out: Path,
-    on_turn: OnTurn | None = None,
+    on_turn: OnStage | None = None,
     *,
     left_out: Mapping[str, str] | None = None,
 ) -> LatencyResult:

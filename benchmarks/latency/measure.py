@@ -1,6 +1,6 @@
 """Measures subjects in turns, round by round, and keeps every turn's record in the run's folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,9 +10,7 @@ from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings, whole_number
-
-OnTurn = Callable[[str, int, int], None]
-"""(what begins now, turns that are done, of how many)."""
+from amused_edge.runtime.stages import OnStage
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ class Turn:
 
 
 def measure_latency(
-    specs: Sequence[SubjectSpec], options: LatencyOptions, run: RunFolder, on_turn: OnTurn | None = None
+    specs: Sequence[SubjectSpec], options: LatencyOptions, run: RunFolder, on_turn: OnStage | None = None
 ) -> list[Turn]:
     """Give every subject its turns, except those whose records the folder already holds.
 
@@ -111,7 +109,7 @@ def _succeeded(turn: Turn, run: RunFolder) -> bool:
 
 
 def measure_precision(
-    specs: Sequence[SubjectSpec], options: LatencyOptions, run: RunFolder, on_turn: OnTurn | None = None
+    specs: Sequence[SubjectSpec], options: LatencyOptions, run: RunFolder, on_turn: OnStage | None = None
 ) -> tuple[dict[str, dict[str, Audit]], dict[str, str]]:
     """Audit every subject in a process of its own.
 

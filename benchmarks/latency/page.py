@@ -61,7 +61,7 @@ def _overview(
     pictures = {t.label: t for t in result.timings if _part(t) == key}
     rows = []
     for spec in specs:
-        whole = Audit.of_picture(audits.get(spec.label, {}), settings.steps, 2 if settings.guided else 1)
+        whole = Audit.of_picture(audits.get(spec.label, {}), settings.steps, settings.branches)
         timing, footprint = pictures.get(spec.label), footprints.get(spec.label)
         rows.append(
             [
@@ -74,7 +74,7 @@ def _overview(
                 cells.ran_in(whole, spec.label, spec.facts.get("recipe", "")),
             ]
         )
-    rows_of_call = (2 if settings.guided else 1) * batch
+    rows_of_call = settings.branches * batch
     header = (
         *(
             "",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amused_edge.benchmarks.environment import environment
 from amused_edge.benchmarks.prompts import prompts_hash
-from amused_edge.benchmarks.quality.draw import OnPicture, check_alike, draw_all, read_pictures
+from amused_edge.benchmarks.quality.draw import check_alike, draw_all, read_pictures
 from amused_edge.benchmarks.quality.metrics import (
     Metric,
     Values,
@@ -28,6 +28,7 @@ from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.stages import OnStage
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def bench_quality(
     options: QualityOptions,
     sources: Sources,
     out: Path,
-    on_picture: OnPicture | None = None,
+    on_picture: OnStage | None = None,
 ) -> list[Figure]:
     """Compare subjects with the first, and write pictures, `results.json`, `pictures.csv`, `report.md`, `report.html`.
 

@@ -3,7 +3,7 @@
 What a subject answers about a state is kept for its own picture: until it goes another way, both are one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,9 @@ from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.sampler import FloatArray, IntArray
+from amused_edge.runtime.stages import OnStage
 
 PICTURES = "pictures"
-
-OnPicture = Callable[[str, int, int], None]
-"""(what begins now, pictures that are done, of how many)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def draw_all(
     settings: SamplerSettings,
     seed: int,
     run: RunFolder,
-    on_picture: OnPicture | None = None,
+    on_picture: OnStage | None = None,
 ) -> dict[str, list[Drawn]]:
     """Draw all prompts that the folder has no record of; pictures lie in `pictures/LABEL/NUMBER.png`.
 
