@@ -206,7 +206,6 @@ def test_a_mislabelled_bundle_is_found_out(demo_bundle: Path, tmp_path: Path) ->
     renamed, forged = (shutil.copytree(demo_bundle, tmp_path / name) for name in ("demo-w8a8", "innocent"))
     manifest = read_json(demo_bundle / "manifest.json")
     manifest["quantization"] = {"recipe": {"name": "w8a8"}, "parent": "0" * 64, "logits": None, "pictures": None}
-    (forged / "manifest.json").unlink()
     (forged / "manifest.json").write_text(json.dumps(manifest))
     honest, *liars = bundle_specs([demo_bundle, renamed, forged])
     assert ran_in(whole, honest.label, honest.facts["recipe"]) == "100% float32"
