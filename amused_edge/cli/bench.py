@@ -79,7 +79,9 @@ def latency(
 @out("bench-quality")
 @click.option("--reference", type=click.Path(path_type=Path), help="A bundle.  [default: the first BUNDLE]")
 @options.prompts
-@click.option("--count", type=int, help="Take so many prompts, evenly from all.  [default: all]")
+@click.option(
+    "--count", type=int, help="Take so many of the prompts, drawn at random, always the same.  [default: all]"
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--judge", type=click.Path(path_type=Path), help="Folder of a judge; its prompts are the default ones.")
 @click.option("--lpips", type=click.Path(path_type=Path), help="LPIPS as an ONNX file.")
@@ -135,7 +137,9 @@ def quality(
 @click.option("--steps", type=options.ListOf(int), required=True, help="Several, as 4,8,12.")
 @click.option("--guidance", type=options.ListOf(float), help="One or several.  [default: the first bundle's]")
 @options.prompts
-@click.option("--count", type=int, help="Take so many prompts, evenly from all.  [default: all]")
+@click.option(
+    "--count", type=int, help="Take so many of the prompts, drawn at random, always the same.  [default: all]"
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=int, help="Of the engine.  [default: the engine's]")
 @click.option("--rounds", type=int, default=5, show_default=True, help="Turns of each bundle, for time and memory.")

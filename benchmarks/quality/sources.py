@@ -99,7 +99,10 @@ def try_out(sources: Sources, height: int, width: int) -> None:
 
 
 def choose_prompts(file: Path | None, judge: Judge | None, count: int | None) -> tuple[str, ...]:
-    """Return the prompts of a file, else the judge's, else the built-in ones; `count` of them, evenly from all.
+    """Return the prompts of a file, else the judge's, else the built-in ones; `count` of them, drawn without order.
+
+    The draw is always the same, and one of more prompts holds that of fewer. Every n-th prompt would not do: lists have
+    periods of their own, and a stride may meet the same subject again and again.
 
     Raises
     ------
@@ -115,7 +118,8 @@ def choose_prompts(file: Path | None, judge: Judge | None, count: int | None) ->
     whole_number("count", count, minimum=1)
     if count > len(prompts):
         raise OptionsError(f"{count} prompts were asked for; there are {len(prompts)}")
-    return tuple(prompts[len(prompts) * number // count] for number in range(count))
+    drawn = np.random.Generator(np.random.Philox(0)).permutation(len(prompts))[:count]
+    return tuple(prompts[place] for place in sorted(drawn))
 
 
 def read_folder(folder: Path) -> list[ImageArray]:
