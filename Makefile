@@ -23,7 +23,7 @@ $(VENV)/.made: pyproject.toml constraints.txt
 install: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 
-EXPORT_SOURCES := $(wildcard export/*.py export/modules/*.py runtime/*.py runtime/engines/*.py runtime/engines/mil/*.py)
+EXPORT_SOURCES := $(wildcard export/*.py export/modules/*.py runtime/*.py runtime/*/*.py runtime/engines/mil/*.py)
 QUANTIZE_SOURCES := $(wildcard quantization/*.py benchmarks/*.py)
 
 # Made anew whenever a source that it depends on changed.

@@ -11,21 +11,33 @@ if TYPE_CHECKING:
     from amused_edge.runtime import (
         AmusedEdgeError,
         AmusedPipeline,
+        Cancellation,
         EngineOptions,
         GenerationOptions,
         GenerationResult,
+        Inpainting,
+        PictureState,
+        PromptEmbeddings,
         Step,
         TextToImage,
+        Variation,
+        outpainting,
     )
 
 __all__ = [
     "AmusedEdgeError",
     "AmusedPipeline",
+    "Cancellation",
     "EngineOptions",
     "GenerationOptions",
     "GenerationResult",
+    "Inpainting",
+    "PictureState",
+    "PromptEmbeddings",
     "Step",
     "TextToImage",
+    "Variation",
+    "outpainting",
 ]
 
 # In a source checkout the rooms stand beside the hall, so Python started in its root finds them too.

@@ -18,10 +18,10 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.conditioning import Conditioning, stack
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import Simulation
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import MANIFEST_NAME
 from amused_edge.runtime.mask_predict import mask_predict
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampler import IntArray
 from amused_edge.runtime.tasks import TextToImage
@@ -51,7 +51,7 @@ class BundleSubject:
     """
 
     def __init__(self, path: str, engine: Mapping[str, Any] | None = None, embeddings: str | None = None) -> None:
-        self.engine = EngineOptions(**(engine or {}))
+        self.engine = EngineOptions(**{"remembered_prompts": 0, **(engine or {})})  # a prompt is as costly each time
         self.pipeline = AmusedPipeline.from_bundle(path, self.engine)
         if self.pipeline.bundle.manifest.target == "onnx":  # now, so that it is no part of loading
             importlib.import_module("amused_edge.runtime.engines.onnx_runtime")
@@ -70,7 +70,7 @@ class BundleSubject:
     def logits(self, prompt: str, settings: SamplerSettings) -> "LogitSource":
         """Return guided logits, see `Subject`."""
         conditioning = self._conditioning(prompt, settings.guided)
-        return lambda tokens, rows: self.pipeline.guided_logits(tokens, rows, conditioning, settings)
+        return lambda tokens, rows: self.pipeline.guided_logits(tokens, rows, conditioning, settings.guidance_scale)
 
     def decode(self, tokens: IntArray) -> ImageArray:
         """Decode, see `Subject`."""

@@ -10,8 +10,8 @@ from pathlib import Path
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import SIMULATIONS, Simulation
-from amused_edge.runtime.image import ImageArray, check_png_path, contact_sheet, write_png
 from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.pictures import ImageArray, check_png_path, contact_sheet, write_png
 from amused_edge.runtime.pipeline import AmusedPipeline
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampler import IntArray
 
 if TYPE_CHECKING:

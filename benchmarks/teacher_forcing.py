@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from amused_edge.benchmarks import fidelity
 from amused_edge.benchmarks.images import decibels, psnr, squared_error, ssim
 from amused_edge.runtime import sampler
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.mask_predict import mask_predict
 from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.philox import Purpose, uniforms
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
@@ -68,7 +68,7 @@ def follow(
     asked: dict[str, FloatArray] = {}
     seen: list[tuple[IntArray, IntArray]] = []
 
-    def denoise(_: int, tokens: IntArray, rows: IntArray) -> FloatArray:
+    def denoise(_picture: int, _step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
         seen.append((tokens, rows))
         asked.update({name: source(tokens, rows) for name, source in sources.items()})
         return asked[driver]
@@ -209,4 +209,4 @@ def compare_bundles(
 def logit_source(pipeline: AmusedPipeline, prompt: str, settings: SamplerSettings) -> LogitSource:
     """Return a bundle's guided logits for a prompt."""
     conditioning = pipeline.condition(["", prompt] if settings.guided else [prompt])
-    return lambda tokens, rows: pipeline.guided_logits(tokens, rows, conditioning, settings)
+    return lambda tokens, rows: pipeline.guided_logits(tokens, rows, conditioning, settings.guidance_scale)

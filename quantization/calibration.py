@@ -75,7 +75,7 @@ def observe(
         watchers[role] = _WatchedGraph(bundle, role, *graphs[role])
         return watchers[role]
 
-    with AmusedPipeline(bundle, EngineOptions(), load=load) as pipeline:
+    with AmusedPipeline(bundle, EngineOptions(remembered_prompts=0), load=load) as pipeline:
         for role in graphs:
             pipeline.graph(role)
         drawn = graphs.keys() & {"denoiser", "image_decoder", "image_encoder"}

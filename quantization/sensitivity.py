@@ -16,8 +16,8 @@ from amused_edge.quantization.recipes import Rule
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
 from amused_edge.runtime.engines.graph import Arrays
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampler import IntArray
 

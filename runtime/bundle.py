@@ -3,7 +3,9 @@
 Opening is cheap: the manifest's schema and names, the presence and size of every file. Hashes are for `verification`.
 """
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from amused_edge.runtime.errors import BundleError
@@ -44,6 +46,11 @@ class Bundle:
                     f"cannot read {bundle.file(entry)}: {error.strerror}; copy the bundle again"
                 ) from error
         return bundle
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the manifest, which holds the hashes of all other files: the bundle's identity."""
+        return hashlib.sha256((self.path / MANIFEST_NAME).read_bytes()).hexdigest()
 
     def file(self, entry: FileEntry) -> Path:
         """Return where a file of the bundle lies."""

@@ -25,6 +25,18 @@ class GenerationError(AmusedEdgeError):
     """A picture could not be drawn, for example because a graph returned values that are not numbers."""
 
 
+class GenerationCancelledError(GenerationError):
+    """A generation was stopped by its `Cancellation`."""
+
+
+class StateError(AmusedEdgeError, ValueError):
+    """A saved state is damaged, or belongs to another bundle, task or version."""
+
+
+class AmusedEdgeWarning(UserWarning):
+    """Something was done otherwise than a caller may think, and the result is still good: a prompt was cut, say."""
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error, or its kind where it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from amused_edge.runtime.errors import BundleError
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.json_fields import Fields
 from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampler import IntArray
 from amused_edge.runtime.tasks import TextToImage
 

@@ -30,6 +30,9 @@ GOLDEN_NAME = "golden.json"
 _LIMIT = 2**20
 """Above any size that a geometry can have."""
 
+_LATER_SETTINGS = ("guidance_ramp", "guidance_interval", "order")
+"""Of the sampler; bundles made before there was a choice lack them."""
+
 T = TypeVar("T")
 
 ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder", "image_encoder")
@@ -224,6 +227,12 @@ def _plain(build: Any, fields: Fields, kind: type) -> Any:
 
 def _sampler(fields: Fields) -> SamplerSettings:
     try:
-        return SamplerSettings(**{name: fields.raw(name) for name in SamplerSettings.__dataclass_fields__})
+        return SamplerSettings(
+            **{
+                name: fields.raw(name)
+                for name in SamplerSettings.__dataclass_fields__
+                if name in fields or name not in _LATER_SETTINGS
+            }
+        )
     except OptionsError as error:
         raise BundleError(f"{MANIFEST_NAME}: sampler: {error}") from error

@@ -3,6 +3,7 @@
 It knows tokens and logits; not prompts, graphs or pixels.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +12,14 @@ import numpy as np
 
 from amused_edge.runtime import sampler
 from amused_edge.runtime.errors import GenerationError
+from amused_edge.runtime.halton import halton_order
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.sampler import BoolArray, FloatArray, IntArray
 from amused_edge.runtime.schedule import mask_length, temperature_at
 
-Denoise = Callable[[int, IntArray, IntArray], FloatArray]
-"""(picture's place in the batch, tokens (h, w), masked rows (M,)) -> guided logits (M, V) of those rows."""
+Denoise = Callable[[int, int, IntArray, IntArray], FloatArray]
+"""(picture's place in the batch, step from 0, tokens (h, w), masked rows (M,)) -> guided logits (M, V) of the rows."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,10 @@ class Step:
     mask
         (B, h, w) bool: masked again after this step; nowhere after the last.
     confidence
-        (B, h, w) float32: log-probability of the drawn token plus its noise; +inf where the token was known before.
+        (B, h, w) float32: what the least of were masked again. Log-probability of the drawn token plus its noise, or
+        the place in the Halton order, negative; +inf where the token was known before.
+    probability
+        (B, h, w) float32: what softmax(logits) gave each token when it was drawn; 1 for those given at the start.
     """
 
     index: int
@@ -44,6 +49,7 @@ class Step:
     predicted: IntArray
     mask: BoolArray
     confidence: FloatArray
+    probability: FloatArray
 
 
 def mask_predict(
@@ -54,9 +60,14 @@ def mask_predict(
     seed: int,
     settings: SamplerSettings,
     mask_token_id: int,
-    starting_mask_ratio: float = 1.0,
+    starting_mask_ratio: Sequence[float] | None = None,
+    first_step: int = 0,
+    probability: FloatArray | None = None,
 ) -> Iterator[Step]:
     """Run the loop from `tokens` (B, h, w) int64, yielding a `Step` after each; the caller may stop at any time.
+
+    It goes on from any `Step` exactly as if it had not stopped: with the step's `tokens` and `probability`, and
+    `first_step` after it.
 
     Parameters
     ----------
@@ -65,17 +76,28 @@ def mask_predict(
     pictures
         (B,) index of each picture's random stream.
     starting_mask_ratio
-        Share of the grid masked at the start, in (0, 1].
+        (B,) share of each grid that the schedule starts from, in (0, 1]; 1 where None.
+    first_step
+        0 or more; steps before it are left out.
+    probability
+        (B, h, w) float32 of the tokens that are known; 1 where None.
     """
-    for index in range(settings.steps):
-        loop = _StepRules(index, settings, mask_token_id, starting_mask_ratio)
+    ratios = [1.0] * len(tokens) if starting_mask_ratio is None else starting_mask_ratio
+    probability = np.ones(tokens.shape, np.float32) if probability is None else probability
+    for index in range(first_step, settings.steps):
         drawn = [
-            _step(partial(denoise, b), grid, _Noise(seed, picture, index), loop)
-            for b, (grid, picture) in enumerate(zip(tokens, pictures, strict=True))
+            _step(
+                partial(denoise, b, index),
+                tokens[b],
+                probability[b],
+                _Noise(seed, picture, index),
+                _StepRules(index, settings, mask_token_id, ratio),
+            )
+            for b, (picture, ratio) in enumerate(zip(pictures, ratios, strict=True))
         ]
-        predicted, mask, confidence = (np.stack(part) for part in zip(*drawn, strict=True))
+        predicted, mask, confidence, probability = (np.stack(part) for part in zip(*drawn, strict=True))
         tokens = np.where(mask, np.int64(mask_token_id), predicted)
-        yield Step(index, settings.steps, tokens, predicted, mask, confidence)
+        yield Step(index, settings.steps, tokens, predicted, mask, confidence, probability)
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,11 @@ class _Noise:
 
     def confidence(self, positions: int) -> FloatArray:
         return self._draw(positions, Purpose.CONFIDENCE)
+
+    def order_start(self, positions: int) -> int:
+        """Where a picture's walk through the Halton order begins; the same at each of its steps."""
+        (u,) = uniforms(1, seed=self.seed, picture=self.picture, step=0, purpose=Purpose.ORDER)
+        return int(np.float64(u) * positions)
 
     def _draw(self, count: int, purpose: Purpose) -> FloatArray:
         return uniforms(count, seed=self.seed, picture=self.picture, step=self.step, purpose=purpose)
@@ -126,10 +153,14 @@ class _StepRules:
 
 
 def _step(
-    denoise: Callable[[IntArray, IntArray], FloatArray], grid: IntArray, noise: _Noise, rules: _StepRules
-) -> tuple[IntArray, BoolArray, FloatArray]:
-    """One step of one picture: tokens (h, w) -> predicted tokens, mask and confidence, each (h, w)."""
-    predicted = grid.flatten()
+    denoise: Callable[[IntArray, IntArray], FloatArray],
+    grid: IntArray,
+    probability: FloatArray,
+    noise: _Noise,
+    rules: _StepRules,
+) -> tuple[IntArray, BoolArray, FloatArray, FloatArray]:
+    """One step of one picture: tokens (h, w) -> predicted tokens, mask, confidence and probability, each (h, w)."""
+    predicted, probability = grid.flatten(), probability.flatten()
     rows = np.flatnonzero(predicted == rules.mask_token_id)
     log_probability = np.empty(0, np.float32)
     if len(rows):
@@ -142,6 +173,19 @@ def _step(
                 "the bundle does not fit this engine; try another engine"
             )
         predicted[rows] = drawn
-    confidence = sampler.confidences(log_probability, noise.confidence(grid.size), rules.temperature, rows)
+        probability[rows] = np.exp(log_probability)
+    confidence = _confidence(log_probability, rows, grid.shape, noise, rules)
     mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows)))
-    return predicted.reshape(grid.shape), mask.reshape(grid.shape), confidence.reshape(grid.shape)
+    shape = grid.shape
+    return predicted.reshape(shape), mask.reshape(shape), confidence.reshape(shape), probability.reshape(shape)
+
+
+def _confidence(
+    log_probability: FloatArray, rows: IntArray, shape: tuple[int, ...], noise: _Noise, rules: _StepRules
+) -> FloatArray:
+    """Return what decides which tokens stay, (N,): the most confident, or the next in the Halton order."""
+    positions = math.prod(shape)
+    if rules.settings.order == "confidence":
+        return sampler.confidences(log_probability, noise.confidence(positions), rules.temperature, rows)
+    order = np.roll(halton_order(*shape), -noise.order_start(positions))
+    return sampler.order_confidences(order, rows)

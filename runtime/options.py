@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args
 
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.schedule import SCHEDULES, Schedule, Temperature
+from amused_edge.runtime.schedule import (
+    GUIDANCE_RAMPS,
+    SCHEDULES,
+    GuidanceRamp,
+    Schedule,
+    Temperature,
+    guidance_at,
+)
+
+Order = Literal["confidence", "halton"]
+ORDERS: tuple[str, ...] = get_args(Order)
+
+C = TypeVar("C")
 
 _SEED_LIMIT = 2**64
 _REAL_LIMIT = 1e6
@@ -28,29 +40,45 @@ class SamplerSettings:
         Of the confidences, 0 to 1e6: (first step, last step), or a scalar T for (T, 0.01).
     schedule
         "cosine" or "linear".
+    guidance_ramp
+        How guidance grows: "constant", "linear" or "cosine", see `schedule.guidance_at`.
+    guidance_interval
+        Shares of the run, 0 to 1, between which guidance is on. A step outside it is cheaper.
+    order
+        Which tokens stay: the most confident ("confidence", the reference), or those that a Halton sequence reaches
+        next ("halton"), which takes no temperature.
     """
 
     steps: int = 12
     guidance_scale: float = 10.0
     temperature: Temperature = (2.0, 0.0)
     schedule: Schedule = "cosine"
+    guidance_ramp: GuidanceRamp = "constant"
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    order: Order = "confidence"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1))
-        scale = _real("guidance_scale", self.guidance_scale)
+        scale = real_number("guidance_scale", self.guidance_scale)
         object.__setattr__(self, "guidance_scale", scale)
         object.__setattr__(self, "temperature", _temperature(self.temperature))
-        if self.schedule not in SCHEDULES:
-            raise OptionsError(f"schedule is {self.schedule!r}; choose one of: {', '.join(SCHEDULES)}")
+        object.__setattr__(self, "guidance_interval", _interval(self.guidance_interval))
+        choice("schedule", self.schedule, SCHEDULES)
+        choice("guidance_ramp", self.guidance_ramp, GUIDANCE_RAMPS)
+        choice("order", self.order, ORDERS)
+
+    def guidance_at(self, step: int) -> float:
+        """Return the guidance scale of a step, from 0; the unconditional branch runs where it is above 1."""
+        return guidance_at(self.guidance_scale, self.guidance_ramp, self.guidance_interval, step, self.steps)
 
     @property
     def guided(self) -> bool:
-        """Whether the unconditional branch runs."""
-        return self.guidance_scale > 1.0
+        """Whether the unconditional branch runs at any step."""
+        return any(self.guidance_at(step) > 1.0 for step in range(self.steps))
 
     @property
     def branches(self) -> int:
-        """Rows of a picture's denoiser call: 2 with guidance, else 1."""
+        """Rows of a guided denoiser call: 2, or 1 where no step is guided."""
         return 2 if self.guided else 1
 
 
@@ -62,7 +90,7 @@ class GenerationOptions:
     ----------
     seed
         Whole number in [0, 2^64). The same seed gives the same picture.
-    steps, guidance_scale, temperature, schedule
+    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order
         As in `SamplerSettings`.
     """
 
@@ -71,6 +99,9 @@ class GenerationOptions:
     guidance_scale: float | None = None
     temperature: Temperature | None = None
     schedule: Schedule | None = None
+    guidance_ramp: GuidanceRamp | None = None
+    guidance_interval: tuple[float, float] | None = None
+    order: Order | None = None
 
     def __post_init__(self) -> None:
         seed = whole_number("seed", self.seed, minimum=0)
@@ -81,12 +112,8 @@ class GenerationOptions:
 
     def settings(self, defaults: SamplerSettings) -> SamplerSettings:
         """Fill what was left open from `defaults`."""
-        return SamplerSettings(
-            steps=defaults.steps if self.steps is None else self.steps,
-            guidance_scale=(defaults.guidance_scale if self.guidance_scale is None else self.guidance_scale),
-            temperature=defaults.temperature if self.temperature is None else self.temperature,
-            schedule=defaults.schedule if self.schedule is None else self.schedule,
-        )
+        given = {f.name: getattr(self, f.name) for f in fields(SamplerSettings)}
+        return replace(defaults, **{name: value for name, value in given.items() if value is not None})
 
 
 def whole_number(name: str, value: object, *, minimum: int) -> int:
@@ -98,7 +125,8 @@ def whole_number(name: str, value: object, *, minimum: int) -> int:
     return int(value)
 
 
-def _real(name: str, value: Any) -> float:
+def real_number(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise `OptionsError` naming it if it is no number from 0 to 1e6."""
     if isinstance(value, bool) or not isinstance(value, Real) or (isinstance(value, float) and math.isnan(value)):
         raise OptionsError(f"{name} is {value!r}; it must be a number")
     number: Any = value
@@ -111,5 +139,21 @@ def _temperature(value: object) -> Temperature:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
             raise OptionsError(f"temperature is {value!r}; give one number or a pair (first, last)")
-        return (_real("temperature", value[0]), _real("temperature", value[1]))
-    return _real("temperature", value)
+        return (real_number("temperature", value[0]), real_number("temperature", value[1]))
+    return real_number("temperature", value)
+
+
+def _interval(value: object) -> tuple[float, float]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise OptionsError(f"guidance_interval is {value!r}; give a pair (begin, end) of shares of the run")
+    begin, end = (real_number("guidance_interval", share) for share in value)
+    if not begin <= end <= 1.0:
+        raise OptionsError(f"guidance_interval is {value!r}; its shares must rise within 0 to 1")
+    return (begin, end)
+
+
+def choice(name: str, value: C, choices: tuple[str, ...]) -> C:
+    """Return `value`, or raise `OptionsError` naming it if it is none of `choices`."""
+    if value not in choices:
+        raise OptionsError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
+    return value

@@ -21,6 +21,8 @@ class Purpose(IntEnum):
 
     TOKENS = 0
     CONFIDENCE = 1
+    START_MASK = 2
+    ORDER = 3
 
 
 def uniforms(count: int, *, seed: int, picture: int, step: int, purpose: Purpose) -> NDArray[np.float32]:

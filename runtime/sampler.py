@@ -101,3 +101,25 @@ def confidences(
     confidence = np.full(uniforms.shape, np.inf, dtype=np.float32)
     confidence[rows] = log_probability + temperature * gumbel(uniforms[rows])
     return confidence
+
+
+def order_confidences(order: IntArray, rows: IntArray) -> FloatArray:
+    """Return confidences that keep tokens by their place in an order and not by their probability: the negative
+    place of what was just drawn, +inf where a token was known.
+
+    Parameters
+    ----------
+    order
+        (N,) all positions, the first to stay first.
+    rows
+        (M,) positions of the drawn tokens.
+
+    Returns
+    -------
+    (N,) float32
+    """
+    places = np.empty(order.shape, np.float32)
+    places[order] = np.arange(len(order))
+    confidence = np.full(order.shape, np.inf, dtype=np.float32)
+    confidence[rows] = -places[rows]
+    return confidence

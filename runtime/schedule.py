@@ -1,9 +1,10 @@
-"""How many tokens stay masked after each step, and how noisy the confidences are.
+"""How many tokens stay masked after each step, how noisy the confidences are, and how strong guidance is.
 
-All arithmetic is float32, operation by operation, as in the reference scheduler: at ratio 2/3 the float32 cosine is
-0.49999997, so 12 steps over 256 tokens leave 127 masked, not 128.
+Ratios and temperatures are float32, operation by operation, as in the reference scheduler: at ratio 2/3 the float32
+cosine is 0.49999997, so 12 steps over 256 tokens leave 127 masked, not 128.
 """
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +13,9 @@ Schedule = Literal["cosine", "linear"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
 
 Temperature = float | tuple[float, float]
+
+GuidanceRamp = Literal["constant", "linear", "cosine"]
+GUIDANCE_RAMPS: tuple[str, ...] = get_args(GuidanceRamp)
 
 _SCALAR_TEMPERATURE_END = 0.01
 """Where the reference lets a scalar temperature end."""
@@ -66,3 +70,25 @@ def temperature_at(temperature: Temperature, step: int, steps: int) -> np.float3
     """
     start, end = temperature if isinstance(temperature, tuple) else (temperature, _SCALAR_TEMPERATURE_END)
     return np.float32(np.linspace(start, end, steps, dtype=np.float32)[step])
+
+
+def guidance_at(scale: float, ramp: GuidanceRamp, interval: tuple[float, float], step: int, steps: int) -> float:
+    """Return the guidance scale of a step; 1, no guidance, outside the interval.
+
+    Parameters
+    ----------
+    scale
+        Where the ramp ends. 1 or less is no guidance at any step.
+    ramp
+        "constant"; or from 1 at the first step to `scale` at the last: "linear" (Chang et al., "Muse", 2023) or half a
+        "cosine" wave. One step has the full scale.
+    interval
+        Shares of the run in [0, 1] between which guidance is on (Kynkäänniemi et al., "Applying Guidance in a Limited
+        Interval", 2024). A step stands at the middle of its share, `(step + 0.5) / steps`.
+    """
+    if scale <= 1.0 or not interval[0] <= (step + 0.5) / steps <= interval[1]:
+        return min(scale, 1.0)
+    if ramp == "constant" or steps == 1:
+        return scale
+    share = step / (steps - 1)
+    return 1.0 + (scale - 1.0) * (share if ramp == "linear" else (1.0 - math.cos(math.pi * share)) / 2.0)

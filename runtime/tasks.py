@@ -1,22 +1,34 @@
 """What is to be drawn. A task gives the prompts and the start state; how the loop runs is in the options."""
 
+import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
 
+import numpy as np
+from PIL import Image
+
+from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.options import whole_number
+from amused_edge.runtime.manifest import MicroConditioning
+from amused_edge.runtime.options import choice, real_number, whole_number
+from amused_edge.runtime.pictures.masks import COVERAGES, Coverage
+from amused_edge.runtime.pictures.sources import FITS, Fit, ImageSource, read_image, read_mask
 
 _PICTURE_LIMIT = 2**64
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class TextToImage:
-    """Pictures from text, all tokens masked at the start.
+class Task:
+    """What all tasks share; use one of its kinds.
 
     Attributes
     ----------
     prompts
-        One prompt or several. "" is a prompt like any other.
+        One prompt or several, texts or embeddings. "" is a prompt like any other.
     negative_prompts
         What guidance steers away from: one for all prompts, or one per prompt.
     pictures_per_prompt
@@ -24,36 +36,38 @@ class TextToImage:
     first_picture
         Index, from 0, of each prompt's first picture. Picture k of a prompt is the same whether drawn alone
         (`first_picture=k`) or among others.
+    micro_conditioning
+        Crop and aesthetic score that the model is told; None takes the bundle's.
     """
 
-    prompts: tuple[str, ...]
-    negative_prompts: tuple[str, ...] = ("",)
+    prompts: tuple[Prompt, ...]
+    negative_prompts: tuple[Prompt, ...] = ("",)
     pictures_per_prompt: int = 1
     first_picture: int = 0
+    micro_conditioning: MicroConditioning | None = None
+
+    _per_prompt: ClassVar[tuple[str, ...]] = ("prompts", "negative_prompts")
 
     def __init__(
         self,
-        prompts: str | Sequence[str],
-        negative_prompts: str | Sequence[str] = "",
+        prompts: Prompt | Sequence[Prompt],
+        negative_prompts: Prompt | Sequence[Prompt] = "",
         pictures_per_prompt: int = 1,
         first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
     ) -> None:
-        texts = _texts("prompt", prompts)
-        negatives = _texts("negative prompt", negative_prompts)
-        if len(negatives) == 1:
-            negatives *= len(texts)
-        if len(negatives) != len(texts):
-            raise OptionsError(
-                f"{len(negatives)} negative prompts for {len(texts)} prompts; give one for all, or one per prompt"
-            )
-        object.__setattr__(self, "prompts", texts)
-        object.__setattr__(self, "negative_prompts", negatives)
+        texts = _prompts("prompt", prompts)
         count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1)
         first = whole_number("first_picture", first_picture, minimum=0)
         if first + count > _PICTURE_LIMIT:
             raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
-        object.__setattr__(self, "pictures_per_prompt", count)
-        object.__setattr__(self, "first_picture", first)
+        self._set(
+            prompts=texts,
+            negative_prompts=_for_each(texts, "negative prompts", _prompts("negative prompt", negative_prompts)),
+            pictures_per_prompt=count,
+            first_picture=first,
+            micro_conditioning=micro_conditioning,
+        )
 
     def pictures(self) -> list[tuple[int, int]]:
         """Return (index of the prompt, index of the picture within its prompt) for every picture, in order."""
@@ -64,15 +78,208 @@ class TextToImage:
             for picture in range(first, first + self.pictures_per_prompt)
         ]
 
+    def single(self, prompt: int, picture: int) -> Self:
+        """Return the task of one of the pictures alone, given as `pictures` gives it."""
+        one = copy.copy(self)
+        one._set(pictures_per_prompt=1, first_picture=picture)
+        for name in self._per_prompt:
+            one._set(**{name: (getattr(self, name)[prompt],)})
+        return one
 
-def _texts(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
+    def _set(self, **values: object) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, init=False)
+class TextToImage(Task):
+    """Pictures from text, all tokens masked at the start."""
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Variation(Task):
+    """Pictures from text and a picture (image to image): a share of its tokens is masked at random and drawn anew.
+
+    Attributes
+    ----------
+    images
+        One for all prompts, or one per prompt.
+    strength
+        Share of the steps that run, 0 to 1; the later a run starts, the fewer tokens are masked. At 1 all are, and
+        at 0, or too little for one step, the picture only passes through the VQ-GAN.
+    fit
+        How the picture is brought to the bundle's size: "crop", "pad", "stretch", or "exact": not at all.
+    """
+
+    images: tuple[Image.Image, ...] = ()
+    strength: float = 0.5
+    fit: Fit = "crop"
+
+    _per_prompt = (*Task._per_prompt, "images")
+
+    def __init__(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        images: ImageSource | Sequence[ImageSource],
+        strength: float = 0.5,
+        *,
+        fit: Fit = "crop",
+        negative_prompts: Prompt | Sequence[Prompt] = "",
+        pictures_per_prompt: int = 1,
+        first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
+    ) -> None:
+        super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        self._set(
+            images=_for_each(self.prompts, "images", tuple(read_image(source) for source in _sources(images))),
+            strength=_strength(strength),
+            fit=choice("fit", fit, FITS),
+        )
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Inpainting(Task):
+    """Part of a picture drawn anew.
+
+    Attributes
+    ----------
+    images
+        One for all prompts, or one per prompt.
+    masks
+        Of their image's size, bright where it is to be repainted: one for all images, or one per image.
+    strength
+        Share of the steps that run, above 0 to 1. All that the mask covers is masked at the start whatever it is:
+        less than 1 leaves out the early steps, and is faster.
+    fit
+        How picture and mask are brought to the bundle's size, as in `Variation`.
+    coverage
+        Tokens that are drawn anew: covered by "half" or more, or by "any" pixel of the mask.
+    paste_back
+        Put the picture's own pixels where the mask is dark. Without, the whole picture passes through the VQ-GAN.
+    feather
+        Pixels, 0 or more, over which the pasted picture fades into the new part.
+    """
+
+    images: tuple[Image.Image, ...] = ()
+    masks: tuple[Image.Image, ...] = ()
+    strength: float = 1.0
+    fit: Fit = "crop"
+    coverage: Coverage = "half"
+    paste_back: bool = True
+    feather: int = 0
+
+    _per_prompt = (*Task._per_prompt, "images", "masks")
+
+    def __init__(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        images: ImageSource | Sequence[ImageSource],
+        masks: ImageSource | Sequence[ImageSource],
+        strength: float = 1.0,
+        *,
+        fit: Fit = "crop",
+        coverage: Coverage = "half",
+        paste_back: bool = True,
+        feather: int = 0,
+        negative_prompts: Prompt | Sequence[Prompt] = "",
+        pictures_per_prompt: int = 1,
+        first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
+    ) -> None:
+        super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        pictures = _for_each(self.prompts, "images", tuple(read_image(source) for source in _sources(images)))
+        stencils = _for_each(self.prompts, "masks", tuple(read_mask(source) for source in _sources(masks)))
+        for picture, mask in zip(pictures, stencils, strict=True):
+            if picture.size != mask.size:
+                raise OptionsError(
+                    f"the mask has {mask.width}x{mask.height} pixels, its picture {picture.width}x{picture.height}; "
+                    "give a mask of the picture's size"
+                )
+        self._set(
+            images=pictures,
+            masks=stencils,
+            strength=_strength(strength),
+            fit=choice("fit", fit, FITS),
+            coverage=choice("coverage", coverage, COVERAGES),
+            paste_back=bool(paste_back),
+            feather=whole_number("feather", feather, minimum=0),
+        )
+
+
+def outpainting(
+    prompts: Prompt | Sequence[Prompt],
+    image: ImageSource,
+    *,
+    left: int = 0,
+    top: int = 0,
+    right: int = 0,
+    bottom: int = 0,
+    strength: float = 1.0,
+    feather: int = 0,
+    negative_prompts: Prompt | Sequence[Prompt] = "",
+    pictures_per_prompt: int = 1,
+    first_picture: int = 0,
+    micro_conditioning: MicroConditioning | None = None,
+) -> Inpainting:
+    """Return the task that draws around a picture: `left`, `top`, `right` and `bottom` pixels of new canvas.
+
+    Picture and margins together must have the proportions of the bundle's pictures, to whose size they are brought.
+    """
+    picture = read_image(image)
+    margins = {"left": left, "top": top, "right": right, "bottom": bottom}
+    for name, value in margins.items():
+        margins[name] = whole_number(name, value, minimum=0)
+    pads = ((margins["top"], margins["bottom"]), (margins["left"], margins["right"]))
+    canvas = np.pad(np.asarray(picture), (*pads, (0, 0)), mode="edge")
+    mask = np.pad(np.zeros((picture.height, picture.width), np.uint8), pads, constant_values=255)
+    return Inpainting(
+        prompts,
+        canvas,
+        mask,
+        strength,
+        fit="exact",
+        coverage="any",
+        feather=feather,
+        negative_prompts=negative_prompts,
+        pictures_per_prompt=pictures_per_prompt,
+        first_picture=first_picture,
+        micro_conditioning=micro_conditioning,
+    )
+
+
+def image_hash(image: Image.Image) -> str:
+    """Return a hash of a picture's size and pixels."""
+    return hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+
+
+def _prompts(name: str, value: object) -> tuple[Prompt, ...]:
+    if isinstance(value, str | PromptEmbeddings):
         return (value,)
     if not isinstance(value, Sequence) or isinstance(value, bytes):
         raise OptionsError(f"{name} is {value!r}; it must be a string or a list of strings")
     if not value:
         raise OptionsError(f"no {name} was given; give at least one")
     for text in value:
-        if not isinstance(text, str):
+        if not isinstance(text, str | PromptEmbeddings):
             raise OptionsError(f"{name} is {text!r}; it must be a string")
     return tuple(value)
+
+
+def _for_each(prompts: Sequence[Prompt], name: str, values: tuple[T, ...]) -> tuple[T, ...]:
+    """Repeat a single value for all prompts."""
+    if len(values) == 1:
+        return values * len(prompts)
+    if len(values) != len(prompts):
+        raise OptionsError(f"{len(values)} {name} for {len(prompts)} prompts; give one for all, or one per prompt")
+    return values
+
+
+def _sources(value: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
+    return value if isinstance(value, list | tuple) else [value]  # type: ignore[list-item]
+
+
+def _strength(value: object) -> float:
+    strength = real_number("strength", value)
+    if strength > 1.0:
+        raise OptionsError(f"strength is {strength:g}; it must be between 0 and 1")
+    return strength

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from warnings import warn
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from amused_edge.runtime.errors import BundleError, OptionsError
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, OptionsError
 from amused_edge.runtime.sampler import IntArray
 
 
@@ -43,4 +44,12 @@ class PromptTokenizer:
             except UnicodeEncodeError as error:
                 raise OptionsError(f"prompt {prompt!r} is not valid Unicode: {error.reason}") from error
         encodings = self._tokenizer.encode_batch(list(prompts))
+        for prompt, encoding in zip(prompts, encodings, strict=True):
+            if encoding.overflowing:
+                cut = prompt[max(end for _, end in encoding.offsets) :].strip()
+                warn(
+                    f"the text encoder reads {len(encoding.ids)} tokens; cut off: {cut!r}",
+                    AmusedEdgeWarning,
+                    stacklevel=2,
+                )
         return np.array([encoding.ids for encoding in encodings], dtype=np.int64)

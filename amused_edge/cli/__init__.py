@@ -4,7 +4,9 @@ usage.
 
 import signal
 import sys
+import warnings
 from types import FrameType
+from typing import TextIO
 
 import click
 
@@ -14,7 +16,7 @@ from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.validate import validate
-from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+from amused_edge.runtime.errors import AmusedEdgeError, AmusedEdgeWarning, OptionsError, OutputExistsError, StateError
 
 _EXTRAS = {"coremltools": "coreml"}
 """Module -> the extra of this package that brings it, where it is not one of the usual two."""
@@ -36,6 +38,8 @@ for command in (export, quantize, generate, inspect, bench, validate):
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.simplefilter("always", AmusedEdgeWarning)
+    warnings.showwarning = _warn
     debug = "--debug" in sys.argv
     try:
         commands(standalone_mode=False)
@@ -49,7 +53,7 @@ def main() -> None:
     except (AmusedEdgeError, ImportError, OSError) as error:
         if debug:
             raise
-        usage = isinstance(error, OptionsError | OutputExistsError)
+        usage = isinstance(error, OptionsError | OutputExistsError | StateError)
         _fail(_one_line(error), USAGE if usage else FAILED)
 
 
@@ -58,6 +62,21 @@ def _one_line(error: Exception) -> str:
         extras = "bench" if "bench" in sys.argv else _EXTRAS.get(error.name or "", "export,quantize")
         return f"{error.name} is not installed; install this package with its extras: 'amused-edge[{extras}]'"
     return " ".join(str(error).split())
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show our own warnings in one line, those of others as Python does."""
+    if issubclass(category, AmusedEdgeWarning):
+        click.echo(f"amused-edge: note: {' '.join(str(message).split())}", err=True)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _fail(message: str, code: int) -> None:

@@ -1,5 +1,6 @@
 """`amused-edge inspect`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", metavar="BUNDLE|FILE.png", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Check every hash and run the golden input.")
 @options.simulate
 @click.option("--lint", is_flag=True, help="Of a Core ML bundle: what may keep it off the Neural Engine.")
 def inspect(bundle: Path, verify: bool, simulate: Any, lint: bool) -> None:
-    """Show what BUNDLE holds and what was measured when it was made."""
+    """Show what BUNDLE holds and what was measured when it was made, or, of a picture that amused-edge wrote, how."""
     from amused_edge.runtime.bundle import Bundle
+
+    if bundle.suffix.lower() == ".png" and not bundle.is_dir():
+        _show_picture(bundle)
+        return
 
     opened = Bundle.open(bundle)
     _show(opened)
@@ -29,6 +34,14 @@ def inspect(bundle: Path, verify: bool, simulate: Any, lint: bool) -> None:
     if verify and not _verify(opened, simulate):
         click.echo("amused-edge: this engine does not reproduce the golden output; try another engine", err=True)
         sys.exit(1)
+
+
+def _show_picture(path: Path) -> None:
+    from amused_edge.runtime import PictureParameters
+    from amused_edge.runtime.pictures import read_parameters
+
+    parameters = PictureParameters.from_json(read_parameters(path))
+    click.echo(json.dumps(parameters.to_dict(), indent=1, ensure_ascii=False))
 
 
 def _show(bundle: "Bundle") -> None:

@@ -13,7 +13,7 @@ from amused_edge.benchmarks.quality.metrics import (
     by_judge,
     similarity,
 )
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 Measure = Callable[[Sequence[ImageArray]], Values]
 """Pictures of the prompts -> (n,)."""

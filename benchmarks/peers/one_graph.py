@@ -14,9 +14,9 @@ from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.embeddings import Embeddings
 from amused_edge.benchmarks.free_running import draw_tokens
 from amused_edge.runtime import sampler
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
 if TYPE_CHECKING:

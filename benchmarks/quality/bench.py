@@ -26,8 +26,8 @@ from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.stages import OnStage
 
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from amused_edge.benchmarks.quality.onnx_model import open_session, run
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 Array = NDArray[Any]
 Embed = Callable[[Array, Array], tuple[Array, Array]]

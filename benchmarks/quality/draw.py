@@ -16,9 +16,9 @@ from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
 from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, follow
 from amused_edge.runtime.errors import GenerationError, OptionsError
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampler import FloatArray, IntArray
 from amused_edge.runtime.stages import OnStage
 

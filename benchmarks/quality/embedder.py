@@ -8,7 +8,7 @@ import numpy as np
 from amused_edge.benchmarks.distribution import Features
 from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session, run
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 
 class Embedder:

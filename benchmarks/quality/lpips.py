@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from amused_edge.benchmarks.quality.onnx_model import PictureInput, open_session, run
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 SMALLEST_SIDE = 32
 """Of the pictures, in pixels: AlexNet's layers leave nothing of smaller ones."""

@@ -14,7 +14,7 @@ from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.judge import QUESTIONS, Judge
 from amused_edge.benchmarks.quality.lpips import SMALLEST_SIDE, Lpips
 from amused_edge.benchmarks.statistics import Interval
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 Values = NDArray[np.float64]
 """(n,), one number for each picture."""

@@ -12,7 +12,7 @@ from PIL import Image
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import OptionsError, first_line
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 BATCH = 32
 

@@ -16,8 +16,8 @@ from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Photo, Plot, Section, Table, Text
 from amused_edge.benchmarks.statistics import RESAMPLES
 from amused_edge.benchmarks.subject import SubjectSpec
-from amused_edge.runtime.image import ImageArray, contact_sheet
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.pictures import ImageArray, contact_sheet
 
 SHEET_WIDTH = 1024
 """Of a grid, in pixels, at most; pictures are enlarged to about an eighth of it."""

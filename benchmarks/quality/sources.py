@@ -15,8 +15,8 @@ from amused_edge.benchmarks.quality.judge import Judge
 from amused_edge.benchmarks.quality.lpips import SMALLEST_SIDE, Lpips
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
 from amused_edge.runtime.options import whole_number
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.verification import sha256
 
 

@@ -1,11 +1,12 @@
 """The one shape that every engine has: named NumPy arrays in, named NumPy arrays out."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.runtime.cancellation import Cancellation
 from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.graph_entry import GraphEntry
 
@@ -22,6 +23,23 @@ class Graph(Protocol):
     def close(self) -> None:
         """Release what the engine holds; the graph cannot be called any more."""
         ...
+
+
+@runtime_checkable
+class InterruptibleGraph(Graph, Protocol):
+    """A graph whose engine can stop within a call."""
+
+    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
+        """Run the graph; raises `GenerationCancelledError` soon after `cancellation` asks for it."""
+        ...
+
+
+def call(graph: Graph, inputs: Arrays, cancellation: Cancellation | None) -> dict[str, NDArray[Any]]:
+    """Run a graph that may be cancelled: within the call where its engine can, else before it."""
+    if cancellation is None:
+        return graph(inputs)
+    cancellation.check()
+    return graph.run(inputs, cancellation) if isinstance(graph, InterruptibleGraph) else graph(inputs)
 
 
 def prepare_inputs(role: str, entry: GraphEntry, inputs: Arrays) -> dict[str, NDArray[Any]]:

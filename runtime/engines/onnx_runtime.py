@@ -7,6 +7,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.onnx_external_data import external_data
 from amused_edge.runtime.engines.options import EngineOptions
@@ -40,12 +41,26 @@ class OnnxRuntimeGraph:
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
-        if self._session is None:
+        return self._run(inputs, None)
+
+    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
+        """Run the graph until cancelled, see `InterruptibleGraph`: ONNX Runtime stops between two operators."""
+        options = ort.RunOptions()
+        try:
+            with cancellation.terminating(lambda: setattr(options, "terminate", True)):
+                return self._run(inputs, options)
+        except GraphError:
+            cancellation.check()
+            raise
+
+    def _run(self, inputs: Arrays, options: ort.RunOptions | None) -> dict[str, NDArray[Any]]:
+        session = self._session
+        if session is None:
             raise GraphError(f"{self._role} was closed; make a new pipeline")
         feeds = prepare_inputs(self._role, self._entry, inputs)
         names = [spec.name for spec in self._entry.outputs]
         try:
-            return dict(zip(names, self._session.run(names, feeds), strict=True))
+            return dict(zip(names, session.run(names, feeds, options), strict=True))
         except Exception as error:
             raise GraphError(f"onnxruntime failed in {self._role}: {first_line(error)}") from error
 

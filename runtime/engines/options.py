@@ -26,6 +26,10 @@ class EngineOptions:
         Keep freed memory for reuse (faster) instead of giving it back after each allocation (smaller).
     memory_pattern
         Plan one block for all intermediate tensors of a run (faster) instead of single allocations.
+    keep_graphs
+        Keep each graph once it is loaded (faster) instead of loading it just before use and dropping it just after.
+    remembered_prompts
+        Conditionings that a pipeline keeps for prompts that come again, such as the empty negative prompt; 0: none.
     compute_units
         Of Core ML: "all", "cpu_and_ne" (CPU and Neural Engine), "cpu_and_gpu" or "cpu_only".
     simulate
@@ -40,12 +44,32 @@ class EngineOptions:
     memory_arena: bool = True
     memory_pattern: bool = True
     spinning: bool = True
+    keep_graphs: bool = True
+    remembered_prompts: int = 4
     compute_units: str = "all"
     simulate: Simulation | None = None
+
+    @staticmethod
+    def low_memory(
+        threads: int | None = None, providers: tuple[str, ...] | None = None, simulate: Simulation | None = None
+    ) -> "EngineOptions":
+        """Return the options whose peak memory is that of the largest graph and not of the sum, at a price in time:
+        each picture loads its graphs anew.
+        """
+        return EngineOptions(
+            threads=threads,
+            providers=providers,
+            simulate=simulate,
+            memory_arena=False,
+            memory_pattern=False,
+            keep_graphs=False,
+            remembered_prompts=2,
+        )
 
     def __post_init__(self) -> None:
         if self.threads is not None:
             whole_number("threads", self.threads, minimum=1)
+        whole_number("remembered_prompts", self.remembered_prompts, minimum=0)
         if self.providers is not None:
             if isinstance(self.providers, str) or not self.providers:
                 raise OptionsError(f"providers is {self.providers!r}; give a list of names, or None for the CPU")

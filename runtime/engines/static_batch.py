@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.engines.graph import Arrays, Graph
+from amused_edge.runtime.cancellation import Cancellation
+from amused_edge.runtime.engines.graph import Arrays, Graph, call
 from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.graph_entry import GraphEntry
 
@@ -24,12 +25,22 @@ class OneByOne:
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
+        return self._rows(inputs, None)
+
+    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
+        """Run the graph until cancelled, see `InterruptibleGraph`."""
+        return self._rows(inputs, cancellation)
+
+    def _rows(self, inputs: Arrays, cancellation: Cancellation | None) -> dict[str, NDArray[Any]]:
         arrays = {name: np.asarray(value) for name, value in inputs.items()}
         counts = {len(array) if array.ndim else 0 for array in arrays.values()}
         if len(counts) != 1 or 0 in counts:
             shapes = {name: list(array.shape) for name, array in arrays.items()}
             raise GraphError(f"{self._role} takes inputs with the same number of rows, one or more; it got {shapes}")
-        rows = [self._graph({name: array[i : i + 1] for name, array in arrays.items()}) for i in range(counts.pop())]
+        rows = [
+            call(self._graph, {name: array[i : i + 1] for name, array in arrays.items()}, cancellation)
+            for i in range(counts.pop())
+        ]
         return rows[0] if len(rows) == 1 else {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ def followed(sources: dict[str, LogitSource], driver: str, **options: Any) -> li
 def test_states_are_those_that_the_loop_passes_through(settings: SamplerSettings, seed: int, picture: int) -> None:
     asked: list[tuple[Any, Any]] = []
 
-    def denoise(_: int, tokens: Any, rows: Any) -> Any:
+    def denoise(_: int, __: int, tokens: Any, rows: Any) -> Any:
         asked.append((tokens.copy(), rows.copy()))
         return network(1)(tokens, rows)
 

@@ -83,7 +83,9 @@ class SideBySide:
         unconditional, conditional = logits[:, rows]
         return unconditional + np.float32(self.scale) * (conditional - unconditional)
 
-    def __call__(self, index: int, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def __call__(
+        self, index: int, step: int, tokens: NDArray[np.int64], rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
         batch = np.stack([tokens] * len(self.prompts))
         bundle = self.pipeline.graph("denoiser")({"tokens": batch, **self.conditioning})["logits"]
         with torch.no_grad():

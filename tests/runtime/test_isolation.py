@@ -43,7 +43,9 @@ def test_the_refusal_works() -> None:
 
 
 def test_importing_the_runtime_needs_none_of_them() -> None:
-    imported = run(REFUSE + "import amused_edge.runtime\nimport amused_edge.runtime.golden, amused_edge.runtime.image")
+    imported = run(
+        REFUSE + "import amused_edge.runtime\nimport amused_edge.runtime.golden, amused_edge.runtime.pictures"
+    )
     assert imported.returncode == 0, imported.stderr
 
 

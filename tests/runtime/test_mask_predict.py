@@ -16,7 +16,7 @@ Tokens = NDArray[np.int64]
 Logits = NDArray[np.float32]
 
 
-def denoise(_: int, tokens: Tokens, rows: Tokens) -> Logits:
+def denoise(_: int, __: int, tokens: Tokens, rows: Tokens) -> Logits:
     """Logits that depend on the whole grid, as a network's do."""
     seed = int(np.sum(tokens.reshape(-1) * np.arange(1, tokens.size + 1)))
     return np.random.default_rng(seed).standard_normal((tokens.size, CODES), np.float32)[rows]
@@ -45,7 +45,7 @@ def run(
             seed=seed,
             settings=settings,
             mask_token_id=MASK,
-            starting_mask_ratio=ratio,
+            starting_mask_ratio=[ratio] * len(tokens),
         )
     )
 

@@ -17,9 +17,9 @@ import pytest
 from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, Step, TextToImage, golden, sampler
 from amused_edge.runtime.conditioning import micro_conditions
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
-from amused_edge.runtime.image import write_png
 from amused_edge.runtime.manifest import Geometry, MicroConditioning
 from amused_edge.runtime.philox import Purpose, uniforms
+from amused_edge.runtime.pictures import write_png
 
 PROMPT = "a red fox on a blue background"
 QUICK = GenerationOptions(seed=3, steps=3)

@@ -175,7 +175,7 @@ def test_every_step_equals_the_reference(
     start = start.reshape(BATCH, SIDE, SIDE)
     current = {"step": -1}
 
-    def denoise(picture: int, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def denoise(picture: int, _: int, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return logits_at(picture, current["step"])[rows]
 
     ratio = masked / POSITIONS
@@ -186,7 +186,7 @@ def test_every_step_equals_the_reference(
         seed=SEED,
         settings=settings,
         mask_token_id=MASK,
-        starting_mask_ratio=ratio,
+        starting_mask_ratio=[ratio] * BATCH,
     )
     for index, (tokens, predicted) in enumerate(reference_loop(monkeypatch, start, settings, ratio)):
         current["step"] = index

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 
 Tensor = tuple[str, int, list[Any]]
 """Name, element type, shape."""

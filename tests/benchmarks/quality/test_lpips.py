@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from amused_edge.benchmarks.quality.lpips import Lpips
 from amused_edge.benchmarks.quality.lpips_model import MEMBER, make_model, read_weights
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.image import ImageArray
+from amused_edge.runtime.pictures import ImageArray
 from tests.benchmarks.quality.models import FLOAT, NCHW, pictures, save_model
 
 WIDTHS = (3, 8, 12, 10, 6, 7)

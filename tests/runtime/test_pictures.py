@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
-from amused_edge.runtime.image import ImageArray, check_png_path, contact_sheet, write_png
+from amused_edge.runtime.pictures import ImageArray, check_png_path, contact_sheet, write_png
 
 GAP = 6
 
