@@ -7,11 +7,12 @@ BUNDLE := build/demo-fp32
 SHEET := build/demo.png
 RECIPES := fp16 w8 w8a8 w4
 COREML := build/demo-coreml
+GUIDE_PICTURES := variation inpainting steering heatmap reveal
 SHEET_PROMPTS := --prompt "a 3d render of a fox on a blue background" --prompt "a drawing of a red apple on a yellow background" \
 	--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
 	--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 
-.PHONY: demo recipes coreml bench-demo peers bench-peers bench-full test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full test lint types check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -67,6 +68,12 @@ coreml: install $(BUNDLE)/manifest.json $(COREML)/manifest.json $(COREML)-w8/man
 		--simulate half $(SHEET_PROMPTS)
 	@echo "the pictures: build/coreml.png"
 
+# The pictures of the guides in docs/drawing, and what each way of steering does to the demo's pictures.
+guide-pictures: install $(BUNDLE)/manifest.json
+	rm -f $(GUIDE_PICTURES:%=docs/images/%.png)
+	$(BIN)/python -m amused_edge.benchmarks.guide_pictures $(BUNDLE) docs/images
+	$(BIN)/python -m amused_edge.benchmarks.steering $(BUNDLE) demo/judge
+
 # LPIPS's weights (BSD-2-Clause) from the source archive of a package, which is not installed.
 LPIPS := build/lpips.onnx
 $(LPIPS): | install
@@ -114,7 +121,14 @@ $(FULL)-%/manifest.json: $(FULL)-fp32/manifest.json
 
 bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
-		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 5 --calls 1
+		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 1
+
+# Copies what the benchmarks found into docs/benchmarks.
+PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full
+publish:
+	for page in $(PAGES); do test -f build/$$page/results.json || continue; rm -rf docs/benchmarks/$$page && \
+		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 -type f -not -name records.jsonl \
+		-not -name settings.json -not -name lock -exec cp {} docs/benchmarks/$$page/ \; ; done
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install

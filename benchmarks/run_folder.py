@@ -4,15 +4,14 @@
 the one that it was at; the same command goes on there. Results appear whole, and end the run.
 """
 
-import contextlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+from amused_edge.runtime.whole_file import whole_file
 
 try:
     import fcntl
@@ -133,14 +132,10 @@ class RunFolder:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it appears whole or not at all."""
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    """Write a file, and its folder, so that it appears whole or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
     except OSError as error:
         raise AmusedEdgeError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with whole_file(path, replace=True) as file:
+        file.write(content)

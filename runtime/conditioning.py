@@ -1,7 +1,5 @@
 """From prompts to what the denoiser reads: text encoder and conditioner, each run once per prompt."""
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,8 +10,8 @@ from numpy.typing import NDArray
 from amused_edge.runtime.cancellation import Cancellation
 from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings
 from amused_edge.runtime.engines import Graph, call
-from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.manifest import Geometry, MicroConditioning
+from amused_edge.runtime.remembered import Remembered
 from amused_edge.runtime.sampler import FloatArray
 from amused_edge.runtime.tokenizer import PromptTokenizer
 
@@ -26,22 +24,18 @@ Use = Callable[[str], AbstractContextManager[Graph]]
 
 def micro_conditions(geometry: Geometry, values: MicroConditioning) -> FloatArray:
     """Return the five micro-conditions of a picture, (5,) float32: width, height, crop top, crop left, aesthetic
-    score; raises `OptionsError` where one is no finite number.
+    score.
     """
-    numbers = [
-        geometry.image_width,
-        geometry.image_height,
-        values.crop_top,
-        values.crop_left,
-        values.aesthetic_score,
-    ]
-    try:
-        conditions = np.array(numbers, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise OptionsError(f"micro-conditioning {values} holds what is no number") from error
-    if not np.isfinite(conditions).all():
-        raise OptionsError(f"micro-conditioning {values} holds what is not finite")
-    return conditions
+    return np.array(
+        [
+            geometry.image_width,
+            geometry.image_height,
+            values.crop_top,
+            values.crop_left,
+            values.aesthetic_score,
+        ],
+        dtype=np.float32,
+    )
 
 
 class PromptConditioner:
@@ -56,11 +50,9 @@ class PromptConditioner:
     """
 
     def __init__(self, tokenizer: PromptTokenizer, use: Use, remembered: int) -> None:
-        self._capacity = remembered
         self._tokenizer = tokenizer
         self._use = use
-        self._remembered: OrderedDict[tuple[str, bytes], Conditioning] = OrderedDict()
-        self._lock = threading.Lock()
+        self._remembered = Remembered[Conditioning](remembered)
 
     def __call__(
         self, prompts: Sequence[Prompt], micro: FloatArray, cancellation: Cancellation | None = None
@@ -73,15 +65,19 @@ class PromptConditioner:
             (5,) float32, see `micro_conditions`.
         """
         keys = [(_name(prompt), micro.tobytes()) for prompt in prompts]
-        found = {key: value for key in keys if (value := self._recall(key)) is not None}
+        found = {key: value for key in keys if (value := self._remembered.get(key)) is not None}
         missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in found}
         encoded = self._encode(missing, cancellation)
         if encoded:
             with self._use("conditioner") as conditioner:
                 for key, text in encoded.items():
-                    found[key] = call(conditioner, {**text, "micro_conditions": micro[None]}, cancellation)
-                    self._remember(key, found[key])
+                    made = call(conditioner, {**text, "micro_conditions": micro[None]}, cancellation)
+                    found[key] = self._remembered.put(key, made)
         return [found[key] for key in keys]
+
+    def forget(self) -> None:
+        """Drop what is remembered."""
+        self._remembered.clear()
 
     def _encode(
         self, prompts: dict[tuple[str, bytes], Prompt], cancellation: Cancellation | None
@@ -98,19 +94,6 @@ class PromptConditioner:
                 for key, text in texts.items():
                     encoded[key] = call(encoder, {"input_ids": self._tokenizer([text])}, cancellation)
         return encoded
-
-    def _recall(self, key: tuple[str, bytes]) -> Conditioning | None:
-        with self._lock:
-            if key in self._remembered:
-                self._remembered.move_to_end(key)
-            return self._remembered.get(key)
-
-    def _remember(self, key: tuple[str, bytes], value: Conditioning) -> None:
-        with self._lock:
-            self._remembered[key] = value
-            self._remembered.move_to_end(key)
-            while len(self._remembered) > self._capacity:
-                self._remembered.popitem(last=False)
 
 
 def _name(prompt: Prompt) -> str:

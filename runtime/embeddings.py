@@ -29,7 +29,7 @@ class PromptEmbeddings:
         for name, axes in (("hidden_states", 2), ("pooled", 1)):
             try:
                 value = np.array(getattr(self, name), np.float32)  # a copy, which nobody changes
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise OptionsError(f"{name} of prompt embeddings are no numbers: {error}") from error
             if value.ndim != axes or not value.size:
                 raise OptionsError(f"{name} of prompt embeddings have shape {list(value.shape)}; give {axes} axes")
@@ -45,3 +45,11 @@ class PromptEmbeddings:
 
 
 Prompt = str | PromptEmbeddings
+
+
+def check_text(prompt: str) -> None:
+    """Raise `OptionsError` if a prompt cannot be written as UTF-8."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise OptionsError(f"prompt {prompt!r} is not valid Unicode: {error.reason}") from error

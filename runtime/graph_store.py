@@ -1,7 +1,7 @@
 """Keeps a pipeline's graphs: loaded at first use, shared by threads, dropped at the end or right after use."""
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -29,44 +29,61 @@ class GraphStore:
         self._graphs: dict[str, Graph] = {}
         self._kept: set[str] = set()
         self._users: Counter[str] = Counter()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._closed = False
 
     def keep(self, role: str) -> Graph:
         """Return the graph of a role, which stays until the store is closed."""
-        with self._lock:
+        with self.use(role) as graph:
             self._kept.add(role)
-            return self._loaded(role)
+            return graph
 
     @contextmanager
     def use(self, role: str) -> Iterator[Graph]:
         """Give the graph of a role for the length of a block."""
-        with self._lock:
-            graph = self._loaded(role)
-            self._users[role] += 1
+        graph = self._acquire(role)
         try:
             yield graph
         finally:
-            with self._lock:
-                self._users[role] -= 1
-                if not self._engine.keep_graphs and not self._users[role] and role not in self._kept:
-                    self._drop(role)
+            self._release(role)
 
     def close(self) -> None:
         """Drop all graphs; no more are to be had."""
         with self._lock:
             self._closed = True
-            for role in list(self._graphs):
-                self._drop(role)
+            graphs, self._graphs = self._graphs, {}
+        for graph in graphs.values():
+            graph.close()
 
-    def _loaded(self, role: str) -> Graph:
-        if self._closed:
-            raise GraphError("the pipeline was closed; make a new one")
-        if role not in self._graphs:
-            self._graphs[role] = self._load(self._bundle, role, self._engine)
-        return self._graphs[role]
+    def _acquire(self, role: str) -> Graph:
+        """Only one thread loads a role; the others go on, and those that want it wait."""
+        with self._lock:
+            loading = self._loading[role]
+        with loading:
+            graph = self._counted(role, None)
+            if graph is None:
+                graph = self._counted(role, self._load(self._bundle, role, self._engine))
+        assert graph is not None
+        return graph
 
-    def _drop(self, role: str) -> None:
-        graph = self._graphs.pop(role, None)
+    def _counted(self, role: str, loaded: Graph | None) -> Graph | None:
+        """Count a user of a role's graph, if there is one already or it was just loaded."""
+        with self._lock:
+            if not self._closed:
+                if loaded is not None:
+                    self._graphs[role] = loaded
+                graph = self._graphs.get(role)
+                self._users[role] += graph is not None
+                return graph
+        if loaded is not None:
+            loaded.close()
+        raise GraphError("the pipeline was closed; make a new one")
+
+    def _release(self, role: str) -> None:
+        with self._lock:
+            self._users[role] -= 1
+            unused = not self._engine.keep_graphs and not self._users[role] and role not in self._kept
+            graph = self._graphs.pop(role, None) if unused else None
         if graph is not None:
             graph.close()

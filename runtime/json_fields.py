@@ -1,5 +1,6 @@
 """Reads typed fields out of parsed JSON; every mistake is a `BundleError` that names the place."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -9,23 +10,29 @@ T = TypeVar("T")
 
 
 class Fields:
-    """A JSON object and where it stands, for example `manifest.json: graphs.denoiser`."""
+    """A JSON object and where it stands, for example `manifest.json: graphs.denoiser`.
 
-    def __init__(self, value: object, where: str) -> None:
+    Parameters
+    ----------
+    advice
+        What every error ends with.
+    """
+
+    def __init__(self, value: object, where: str, advice: str = "the bundle is damaged, make it again") -> None:
         if not isinstance(value, dict):
-            raise BundleError(f"{where} is not a JSON object; the bundle is damaged, make it again")
+            raise BundleError(f"{where} is not a JSON object; {advice}")
         self._value: dict[str, Any] = value
         self._where = where
+        self._advice = advice
 
     def get(self, name: str, kind: type[T]) -> T:
         """Return a field that must be there and of this type (an int counts as a float)."""
         value = self.raw(name)
         if kind is float and type(value) is int:
-            value = float(value)
+            with contextlib.suppress(OverflowError):
+                value = float(value)
         if type(value) is not kind:
-            raise BundleError(
-                f"{self._where}: {name!r} is {value!r}, not a {kind.__name__}; the bundle is damaged, make it again"
-            )
+            raise BundleError(f"{self._where}: {name!r} is {value!r}, not a {kind.__name__}; {self._advice}")
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -34,24 +41,27 @@ class Fields:
     def raw(self, name: str) -> Any:
         """Return a field that must be there, of whatever type."""
         if name not in self._value:
-            raise BundleError(f"{self._where} lacks {name!r}; the bundle is damaged, make it again")
+            raise BundleError(f"{self._where} lacks {name!r}; {self._advice}")
         return self._value[name]
 
     def values(self, name: str, kind: type[T]) -> list[T]:
         """Return a list whose members are all of this type (an int counts as a float)."""
-        return [Fields({name: value}, self._where).get(name, kind) for value in self.get(name, list)]
+        return [self._inner({name: value}, "").get(name, kind) for value in self.get(name, list)]
 
     def child(self, name: str) -> "Fields":
         """Return a field that is itself an object."""
         self.get(name, dict)
-        return Fields(self._value[name], f"{self._where}: {name}")
+        return self._inner(self._value[name], f": {name}")
 
     def items(self, name: str, build: Callable[["Fields"], T]) -> tuple[T, ...]:
         """Build one value from each object of a list."""
         values = self.get(name, list)
-        return tuple(build(Fields(v, f"{self._where}: {name}[{i}]")) for i, v in enumerate(values))
+        return tuple(build(self._inner(v, f": {name}[{i}]")) for i, v in enumerate(values))
 
     def table(self, name: str, build: Callable[["Fields"], T]) -> dict[str, T]:
         """Build one value from each object of an object."""
         values = self.get(name, dict)
-        return {key: build(Fields(v, f"{self._where}: {name}.{key}")) for key, v in values.items()}
+        return {key: build(self._inner(v, f": {name}.{key}")) for key, v in values.items()}
+
+    def _inner(self, value: object, place: str) -> "Fields":
+        return Fields(value, self._where + place, self._advice)

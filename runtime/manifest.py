@@ -6,6 +6,7 @@ Reading is strict: a manifest that does not say all of this, or names a file out
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, TypeVar
 
 from amused_edge.runtime.errors import BundleError, OptionsError
@@ -29,6 +30,9 @@ GOLDEN_NAME = "golden.json"
 
 _LIMIT = 2**20
 """Above any size that a geometry can have."""
+
+_MICRO_LIMIT = 1e9
+"""Far above any pixel or score, far below what float32 would turn into infinity."""
 
 _LATER_SETTINGS = ("guidance_ramp", "guidance_interval", "order")
 """Of the sampler; bundles made before there was a choice lack them."""
@@ -83,11 +87,18 @@ class Geometry:
 
 @dataclass(frozen=True)
 class MicroConditioning:
-    """Defaults of the five micro-conditions that are not the picture's size: crop offset in pixels, aesthetic score."""
+    """The micro-conditions beside the picture's size: crop offset in pixels, aesthetic score; each a finite number."""
 
     crop_top: float = 0.0
     crop_left: float = 0.0
     aesthetic_score: float = 6.0
+
+    def __post_init__(self) -> None:
+        for name, value in list(vars(self).items()):
+            number: Any = value
+            if isinstance(value, bool) or not isinstance(value, Real) or not abs(number) <= _MICRO_LIMIT:
+                raise OptionsError(f"{name} is {value!r}; it must be a number from -1e9 to 1e9")
+            object.__setattr__(self, name, float(number))
 
 
 @dataclass(frozen=True)
@@ -205,7 +216,7 @@ def _manifest(fields: Fields) -> Manifest:
         model=_plain(ModelInfo, fields.child("model"), str),
         geometry=_plain(Geometry, fields.child("geometry"), int),
         sampler=_sampler(fields.child("sampler")),
-        micro_conditioning=_plain(MicroConditioning, fields.child("micro_conditioning"), float),
+        micro_conditioning=_micro(fields.child("micro_conditioning")),
         engine=_plain(EngineInfo, fields.child("engine"), str),
         files=fields.table("files", read_file),
         graphs=fields.table("graphs", read_graph),
@@ -223,6 +234,13 @@ def _optional(fields: Fields, name: str, read: Callable[[Fields], T]) -> T | Non
 def _plain(build: Any, fields: Fields, kind: type) -> Any:
     """Build a dataclass whose attributes are all of one type."""
     return build(**{name: fields.get(name, kind) for name in build.__dataclass_fields__})
+
+
+def _micro(fields: Fields) -> MicroConditioning:
+    try:
+        return _plain(MicroConditioning, fields, float)  # type: ignore[no-any-return]
+    except OptionsError as error:
+        raise BundleError(f"{MANIFEST_NAME}: micro_conditioning: {error}") from error
 
 
 def _sampler(fields: Fields) -> SamplerSettings:

@@ -22,6 +22,7 @@ ORDERS: tuple[str, ...] = get_args(Order)
 C = TypeVar("C")
 
 _SEED_LIMIT = 2**64
+_STEPS_LIMIT = 10_000
 _REAL_LIMIT = 1e6
 """Far above any useful guidance scale or temperature, far below what float32 arithmetic would turn into infinity."""
 
@@ -33,7 +34,7 @@ class SamplerSettings:
     Attributes
     ----------
     steps
-        Calls of the denoiser, 1 or more.
+        Calls of the denoiser, 1 to 10,000.
     guidance_scale
         Classifier-free guidance, 0 to 1e6; the unconditional branch runs only above 1.
     temperature
@@ -58,7 +59,7 @@ class SamplerSettings:
     order: Order = "confidence"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1))
+        object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1, maximum=_STEPS_LIMIT))
         scale = real_number("guidance_scale", self.guidance_scale)
         object.__setattr__(self, "guidance_scale", scale)
         object.__setattr__(self, "temperature", _temperature(self.temperature))
@@ -116,12 +117,14 @@ class GenerationOptions:
         return replace(defaults, **{name: value for name, value in given.items() if value is not None})
 
 
-def whole_number(name: str, value: object, *, minimum: int) -> int:
-    """Return `value` as an int, or raise `OptionsError` naming it if it is no whole number or below `minimum`."""
+def whole_number(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` as an int, or raise `OptionsError` naming it if it is no whole number or out of range."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise OptionsError(f"{name} is {value!r}; it must be a whole number")
     if value < minimum:
         raise OptionsError(f"{name} is {value}; it must be {minimum} or more")
+    if maximum is not None and int(value) > maximum:
+        raise OptionsError(f"{name} is {value}; it must be {maximum} or less")
     return int(value)
 
 

@@ -1,30 +1,36 @@
 """Everything that one picture was drawn from, as JSON: what a PNG carries, and what a saved state belongs to."""
 
+import copy
 import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings
+from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings, check_text
 from amused_edge.runtime.errors import BundleError, OptionsError, StateError
 from amused_edge.runtime.json_fields import Fields
 from amused_edge.runtime.manifest import MicroConditioning
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.pictures.sources import ImageSource
-from amused_edge.runtime.tasks import Inpainting, Task, TextToImage, Variation, image_hash
+from amused_edge.runtime.tasks import Inpainting, Task, TextToImage, Variation
 
 VERSION = 1
 _FORMAT = "amused-edge picture"
+_ADVICE = "it is damaged"
 
-_KINDS: dict[str, type[Task]] = {
+_KINDS: dict[str, Any] = {
     "text_to_image": TextToImage,
     "variation": Variation,
     "inpainting": Inpainting,
 }
-_OWN_FIELDS: dict[str, tuple[str, ...]] = {
+_PICTURES: dict[str, tuple[str, ...]] = {"text_to_image": (), "variation": ("image",), "inpainting": ("image", "mask")}
+"""What a task of each kind is given beside its prompt."""
+
+OWN_FIELDS: dict[str, tuple[str, ...]] = {
     "text_to_image": (),
     "variation": ("strength", "fit"),
     "inpainting": ("strength", "fit", "coverage", "paste_back", "feather"),
 }
+"""Attributes of a task of each kind that are plain values."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class PictureParameters:
             "format": _FORMAT,
             "version": VERSION,
             "bundle": {"name": self.bundle_name, "sha256": self.bundle_sha256},
-            "task": self.task,
+            "task": copy.deepcopy(self.task),  # nobody changes ours
             "seed": self.seed,
             "settings": asdict(self.settings),
         }
@@ -81,7 +87,7 @@ class PictureParameters:
     def from_dict(content: object) -> "PictureParameters":
         """Read what `to_dict` returned; raises `StateError` if it is anything else."""
         try:
-            values = Fields(content, "parameters")
+            values = Fields(content, "parameters", _ADVICE)
             if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
                 raise StateError("these are parameters of another format or version; use the amused-edge that wrote it")
             bundle, settings = values.child("bundle"), values.child("settings")
@@ -94,7 +100,7 @@ class PictureParameters:
             )
             _check_task(parameters.task)
         except (BundleError, OptionsError) as error:
-            raise StateError(f"the parameters of a picture are damaged: {error}") from error
+            raise StateError(f"the parameters of a picture cannot be read: {error}") from error
         return parameters
 
     def options(self) -> GenerationOptions:
@@ -122,41 +128,43 @@ class PictureParameters:
             raise StateError("the task that was given is not the one of the picture: " + _difference(given, self.task))
         if self.task["kind"] != "text_to_image":
             raise StateError(f"{self.task['kind']} needs its pictures again; give them as they were")
-        return TextToImage(
-            _text(self.task["prompt"]),
-            _text(self.task["negative_prompt"]),
-            first_picture=self.task["picture"],
-            micro_conditioning=_micro(self.task["micro_conditioning"]),
-        )
+        return rebuild_task(self)
 
 
-def rebuilt(parameters: PictureParameters, image: ImageSource | None, mask: ImageSource | None) -> Task:
+def rebuild_task(
+    parameters: PictureParameters, image: ImageSource | None = None, mask: ImageSource | None = None
+) -> Task:
     """Return the task of a picture from its parameters and the pictures that it was given.
 
     Raises
     ------
     StateError
-        A picture is missing, or is not the one of then.
+        A picture is missing, too many, or not the one of then.
     """
     task, kind = parameters.task, parameters.task["kind"]
-    given = [source for source in (image, mask) if source is not None]
-    needed = {"text_to_image": 0, "variation": 1, "inpainting": 2}[kind]
-    if len(given) < needed:
-        raise StateError(f"{kind} needs its {'picture' if image is None else 'mask'} again; give it as it was")
-    if not needed:
-        return parameters.restore()
-    own: dict[str, Any] = {name: task[name] for name in _OWN_FIELDS[kind]}
-    common: dict[str, Any] = {
-        "negative_prompts": _text(task["negative_prompt"]),
-        "first_picture": task["picture"],
-        "micro_conditioning": _micro(task["micro_conditioning"]),
-    }
-    build: Any = _KINDS[kind]
-    return parameters.restore(build(_text(task["prompt"]), *given[:needed], **own, **common))
+    given = {"image": image, "mask": mask}
+    needed = _PICTURES[kind]
+    for name, source in given.items():
+        if (source is not None) != (name in needed):
+            raise StateError(f"{kind} {'needs its' if name in needed else 'has no'} {name}; give it as it was")
+    try:
+        built = _KINDS[kind](
+            _text(task["prompt"]),
+            *(given[name] for name in needed),
+            **{name: task[name] for name in OWN_FIELDS[kind]},
+            negative_prompts=_text(task["negative_prompt"]),
+            first_picture=task["picture"],
+            micro_conditioning=_micro(task["micro_conditioning"]),
+        )
+    except OptionsError as error:
+        raise StateError(f"the picture's task cannot be drawn again: {error}") from error
+    return parameters.restore(built) if needed else built
 
 
 def _described(task: Task) -> dict[str, Any]:
-    kind = next(name for name, build in _KINDS.items() if isinstance(task, build))
+    kind = next((name for name, build in _KINDS.items() if isinstance(task, build)), None)
+    if kind is None:
+        raise OptionsError(f"{type(task).__name__} is no task; give a TextToImage, Variation or Inpainting")
     (prompt,), (negative,) = task.prompts, task.negative_prompts
     described = {
         "kind": kind,
@@ -165,11 +173,9 @@ def _described(task: Task) -> dict[str, Any]:
         "picture": task.first_picture,
         "micro_conditioning": None if task.micro_conditioning is None else asdict(task.micro_conditioning),
     }
-    if isinstance(task, Variation | Inpainting):
-        described["image_sha256"] = image_hash(task.images[0])
-    if isinstance(task, Inpainting):
-        described["mask_sha256"] = image_hash(task.masks[0])
-    return {**described, **{name: getattr(task, name) for name in _OWN_FIELDS[kind]}}
+    for name in _PICTURES[kind]:
+        described[f"{name}_sha256"] = getattr(task, f"{name}_hashes")[0]
+    return {**described, **{name: getattr(task, name) for name in OWN_FIELDS[kind]}}
 
 
 def _prompt(prompt: Prompt) -> Any:
@@ -182,28 +188,31 @@ def _text(prompt: object) -> str:
     return prompt
 
 
-def _micro(value: dict[str, float] | None) -> MicroConditioning | None:
+def _micro(value: dict[str, Any] | None) -> MicroConditioning | None:
     return None if value is None else MicroConditioning(**value)
 
 
 def _check_task(task: dict[str, Any]) -> None:
-    """Check what the rest relies on."""
-    values = Fields(task, "parameters: task")
+    """Check that all is there that a task of its kind has, and nothing else."""
+    values = Fields(task, "task", _ADVICE)
     kind = values.get("kind", str)
     if kind not in _KINDS:
         raise StateError(f"the task {kind!r} is not known to this amused-edge; upgrade it")
+    hashes = [f"{name}_sha256" for name in _PICTURES[kind]]
+    expected = {"kind", "prompt", "negative_prompt", "picture", "micro_conditioning", *hashes, *OWN_FIELDS[kind]}
+    if set(task) != expected:
+        raise StateError(f"the task has {sorted(task)}, not {sorted(expected)}; {_ADVICE}")
+    for name in hashes:
+        values.get(name, str)
     for name in ("prompt", "negative_prompt"):
-        if not isinstance(values.raw(name), str):
+        if isinstance(task[name], str):
+            check_text(task[name])
+        else:
             values.child(name).get("embeddings_sha256", str)
-    values.get("picture", int)
-    if values.raw("micro_conditioning") is not None:
+    if task["micro_conditioning"] is not None:
         micro = values.child("micro_conditioning")
-        if sorted(micro) != sorted(MicroConditioning.__dataclass_fields__):
-            raise StateError("the micro-conditioning of a picture is damaged")
-        for name in micro:
-            micro.get(name, float)
-    for name in _OWN_FIELDS[kind]:
-        values.raw(name)
+        _micro({name: micro.get(name, float) for name in MicroConditioning.__dataclass_fields__})
+    TextToImage("", first_picture=values.get("picture", int))  # checks its range
 
 
 def _difference(given: Task, expected: dict[str, Any]) -> str:

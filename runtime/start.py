@@ -1,5 +1,6 @@
 """Where a picture's loop starts: which tokens are masked, and at which step."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,10 +55,8 @@ def variation(
     return Start(np.where(masked, np.int64(mask_token_id), tokens), first_step)
 
 
-def inpainting(
-    tokens: IntArray, repaint: BoolArray, strength: float, settings: SamplerSettings, mask_token_id: int
-) -> Start:
-    """Mask what `repaint` (h, w) covers; without any such token there is no step.
+def inpainting_step(repaint: BoolArray, strength: float, settings: SamplerSettings) -> int:
+    """Return the first step of an in-painting; without any token to repaint (h, w) there is none.
 
     Raises
     ------
@@ -65,12 +64,18 @@ def inpainting(
         The strength leaves no step to draw the masked tokens in.
     """
     if not repaint.any():
-        return Start(tokens, settings.steps)
+        return settings.steps
     first_step = settings.steps - int(settings.steps * strength)
     if first_step == settings.steps:
+        least = math.ceil(1e5 / settings.steps) / 1e5
         raise OptionsError(
             f"strength {strength:g} of {settings.steps} steps leaves none to draw what the mask covers; give at least "
-            f"{1 / settings.steps:.2g}"
+            f"{least:g}"
         )
-    share = float(np.float32(repaint.mean()))
+    return first_step
+
+
+def inpainting(tokens: IntArray, repaint: BoolArray, first_step: int, mask_token_id: int) -> Start:
+    """Mask what `repaint` (h, w) covers; the schedule starts from its share of the grid."""
+    share = float(np.float32(repaint.mean())) if repaint.any() else 1.0
     return Start(np.where(repaint, np.int64(mask_token_id), tokens), first_step, share)

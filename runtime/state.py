@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import json
-import os
-import secrets
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.errors import AmusedEdgeError, BundleError, StateError
+from amused_edge.runtime.errors import BundleError, StateError
 from amused_edge.runtime.json_fields import Fields
 from amused_edge.runtime.mask_predict import Step
 from amused_edge.runtime.parameters import PictureParameters
 from amused_edge.runtime.sampler import FloatArray, IntArray
+from amused_edge.runtime.whole_file import whole_file
 
 VERSION = 1
 _FORMAT = "amused-edge state"
@@ -77,27 +76,21 @@ class PictureState:
         """
         try:
             content = json.loads(text)
-            values = Fields(content, "state")
+            values = Fields(content, "state", "it is damaged")
             if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
                 raise StateError("this is no state, or one of another version; use the amused-edge that wrote it")
             if content.pop("sha256", None) != _hash(content):
                 raise StateError("the state is damaged: its hash does not fit; begin the picture again")
             return _state(values)
-        except (ValueError, RecursionError, BundleError) as error:
+        except (ValueError, RecursionError, OverflowError, BundleError) as error:
             if isinstance(error, StateError):
                 raise
             raise StateError(f"the state is damaged ({error}); begin the picture again") from error
 
     def save(self, path: str | Path) -> None:
         """Write the state to a file, which is replaced whole or not at all."""
-        target = Path(path)
-        partial = target.with_name(f".{secrets.token_hex(8)}.partial")
-        try:
-            partial.write_text(self.to_json(), encoding="utf-8")
-            os.replace(partial, target)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise AmusedEdgeError(f"cannot write {target}: {error.strerror or error}") from error
+        with whole_file(Path(path), replace=True) as file:
+            file.write(self.to_json().encode())
 
     @staticmethod
     def load(path: str | Path) -> "PictureState":

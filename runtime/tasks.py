@@ -9,7 +9,7 @@ from typing import ClassVar, Self, TypeVar
 import numpy as np
 from PIL import Image
 
-from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings
+from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings, check_text
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.manifest import MicroConditioning
 from amused_edge.runtime.options import choice, real_number, whole_number
@@ -17,6 +17,10 @@ from amused_edge.runtime.pictures.masks import COVERAGES, Coverage
 from amused_edge.runtime.pictures.sources import FITS, Fit, ImageSource, read_image, read_mask
 
 _PICTURE_LIMIT = 2**64
+_COUNT_LIMIT = 100_000
+_FEATHER_LIMIT = 256
+_CANVAS_LIMIT = 2**14
+"""Pixels of a side, of a picture with its margins."""
 
 T = TypeVar("T")
 
@@ -57,7 +61,9 @@ class Task:
         micro_conditioning: MicroConditioning | None = None,
     ) -> None:
         texts = _prompts("prompt", prompts)
-        count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1)
+        count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1, maximum=_COUNT_LIMIT)
+        if micro_conditioning is not None and not isinstance(micro_conditioning, MicroConditioning):
+            raise OptionsError(f"micro_conditioning is {micro_conditioning!r}; give a MicroConditioning")
         first = whole_number("first_picture", first_picture, minimum=0)
         if first + count > _PICTURE_LIMIT:
             raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
@@ -114,8 +120,9 @@ class Variation(Task):
     images: tuple[Image.Image, ...] = ()
     strength: float = 0.5
     fit: Fit = "crop"
+    image_hashes: tuple[str, ...] = ()
 
-    _per_prompt = (*Task._per_prompt, "images")
+    _per_prompt = (*Task._per_prompt, "images", "image_hashes")
 
     def __init__(
         self,
@@ -130,8 +137,10 @@ class Variation(Task):
         micro_conditioning: MicroConditioning | None = None,
     ) -> None:
         super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        pictures = tuple(read_image(source) for source in _sources(images))
         self._set(
-            images=_for_each(self.prompts, "images", tuple(read_image(source) for source in _sources(images))),
+            images=_for_each(self.prompts, "images", pictures),
+            image_hashes=_for_each(self.prompts, "images", _hashes(pictures)),
             strength=_strength(strength),
             fit=choice("fit", fit, FITS),
         )
@@ -157,7 +166,7 @@ class Inpainting(Task):
     paste_back
         Put the picture's own pixels where the mask is dark. Without, the whole picture passes through the VQ-GAN.
     feather
-        Pixels, 0 or more, over which the pasted picture fades into the new part.
+        Pixels, 0 to 256, over which the pasted picture fades into the new part.
     """
 
     images: tuple[Image.Image, ...] = ()
@@ -167,8 +176,10 @@ class Inpainting(Task):
     coverage: Coverage = "half"
     paste_back: bool = True
     feather: int = 0
+    image_hashes: tuple[str, ...] = ()
+    mask_hashes: tuple[str, ...] = ()
 
-    _per_prompt = (*Task._per_prompt, "images", "masks")
+    _per_prompt = (*Task._per_prompt, "images", "image_hashes", "masks", "mask_hashes")
 
     def __init__(
         self,
@@ -187,22 +198,26 @@ class Inpainting(Task):
         micro_conditioning: MicroConditioning | None = None,
     ) -> None:
         super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
-        pictures = _for_each(self.prompts, "images", tuple(read_image(source) for source in _sources(images)))
-        stencils = _for_each(self.prompts, "masks", tuple(read_mask(source) for source in _sources(masks)))
-        for picture, mask in zip(pictures, stencils, strict=True):
+        given = tuple(read_image(source) for source in _sources(images))
+        stencils = tuple(read_mask(source) for source in _sources(masks))
+        self._set(
+            images=_for_each(self.prompts, "images", given),
+            image_hashes=_for_each(self.prompts, "images", _hashes(given)),
+            masks=_for_each(self.prompts, "masks", stencils),
+            mask_hashes=_for_each(self.prompts, "masks", _hashes(stencils)),
+        )
+        for picture, mask in zip(self.images, self.masks, strict=True):
             if picture.size != mask.size:
                 raise OptionsError(
                     f"the mask has {mask.width}x{mask.height} pixels, its picture {picture.width}x{picture.height}; "
                     "give a mask of the picture's size"
                 )
         self._set(
-            images=pictures,
-            masks=stencils,
             strength=_strength(strength),
             fit=choice("fit", fit, FITS),
             coverage=choice("coverage", coverage, COVERAGES),
             paste_back=bool(paste_back),
-            feather=whole_number("feather", feather, minimum=0),
+            feather=whole_number("feather", feather, minimum=0, maximum=_FEATHER_LIMIT),
         )
 
 
@@ -228,7 +243,7 @@ def outpainting(
     picture = read_image(image)
     margins = {"left": left, "top": top, "right": right, "bottom": bottom}
     for name, value in margins.items():
-        margins[name] = whole_number(name, value, minimum=0)
+        margins[name] = whole_number(name, value, minimum=0, maximum=_CANVAS_LIMIT)
     pads = ((margins["top"], margins["bottom"]), (margins["left"], margins["right"]))
     canvas = np.pad(np.asarray(picture), (*pads, (0, 0)), mode="edge")
     mask = np.pad(np.zeros((picture.height, picture.width), np.uint8), pads, constant_values=255)
@@ -247,22 +262,25 @@ def outpainting(
     )
 
 
-def image_hash(image: Image.Image) -> str:
-    """Return a hash of a picture's size and pixels."""
-    return hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest()
+def _hashes(images: Sequence[Image.Image]) -> tuple[str, ...]:
+    """Return a hash of each picture's size and pixels."""
+    return tuple(
+        hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest() for image in images
+    )
 
 
 def _prompts(name: str, value: object) -> tuple[Prompt, ...]:
-    if isinstance(value, str | PromptEmbeddings):
-        return (value,)
-    if not isinstance(value, Sequence) or isinstance(value, bytes):
+    prompts = (value,) if isinstance(value, str | PromptEmbeddings) else value
+    if not isinstance(prompts, Sequence) or isinstance(prompts, bytes):
         raise OptionsError(f"{name} is {value!r}; it must be a string or a list of strings")
-    if not value:
+    if not prompts:
         raise OptionsError(f"no {name} was given; give at least one")
-    for text in value:
-        if not isinstance(text, str | PromptEmbeddings):
-            raise OptionsError(f"{name} is {text!r}; it must be a string")
-    return tuple(value)
+    for prompt in prompts:
+        if not isinstance(prompt, str | PromptEmbeddings):
+            raise OptionsError(f"{name} is {prompt!r}; it must be a string")
+        if isinstance(prompt, str):
+            check_text(prompt)
+    return tuple(prompts)
 
 
 def _for_each(prompts: Sequence[Prompt], name: str, values: tuple[T, ...]) -> tuple[T, ...]:

@@ -7,7 +7,8 @@ from warnings import warn
 import numpy as np
 from tokenizers import Tokenizer
 
-from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, OptionsError
+from amused_edge.runtime.embeddings import check_text
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError
 from amused_edge.runtime.sampler import IntArray
 
 
@@ -39,10 +40,7 @@ class PromptTokenizer:
     def __call__(self, prompts: Sequence[str]) -> IntArray:
         """Return the ids of each prompt, (B, length) int64: start token, text cut to fit, end token, padding."""
         for prompt in prompts:
-            try:
-                prompt.encode()
-            except UnicodeEncodeError as error:
-                raise OptionsError(f"prompt {prompt!r} is not valid Unicode: {error.reason}") from error
+            check_text(prompt)
         encodings = self._tokenizer.encode_batch(list(prompts))
         for prompt, encoding in zip(prompts, encodings, strict=True):
             if encoding.overflowing:

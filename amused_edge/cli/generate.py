@@ -1,18 +1,20 @@
 """`amused-edge generate`."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import click
 
 from amused_edge.cli import options
-from amused_edge.cli.outputs import Outputs
+from amused_edge.cli.draw import draw_all, draw_files
+from amused_edge.cli.outputs import OutputFiles, picture_paths
 from amused_edge.cli.progress import progress
 
 if TYPE_CHECKING:
-    from amused_edge.runtime import GenerationOptions, PictureParameters
+    from amused_edge.runtime import Bundle, GenerationOptions, PictureParameters
     from amused_edge.runtime.tasks import Task
 
 
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Enlarge the sheet's pictures this many times.",
 )
-@click.option("--count", type=int, default=1, show_default=True, help="Pictures per prompt.")
-@click.option("--first", type=int, default=0, show_default=True, help="Index of each prompt's first picture.")
+@click.option("--count", type=int, help="Pictures per prompt.  [default: 1]")
+@click.option("--first", type=int, help="Index of each prompt's first picture.  [default: 0]")
 @click.option("--seed", type=int, help="Of the random numbers.  [default: 0]")
 @click.option("--negative", multiple=True, help="What to steer away from: once for all prompts, or once per prompt.")
 @options.picture
@@ -81,26 +83,40 @@ def generate(
     With --image a PROMPT makes a variation of that picture; with --mask too it repaints what the mask shows bright;
     with --outpaint it draws around the picture.
     """
-    from amused_edge.runtime import AmusedPipeline, EngineOptions
+    from amused_edge.runtime import AmusedPipeline, Bundle, EngineOptions
+    from amused_edge.runtime.pictures import check_png_path, contact_sheet, write_png
 
-    if output is not None and sheet is not None:
-        raise click.UsageError("give --output or --sheet, not both")
-    if sheet is not None and resume is not None:
-        raise click.UsageError("--resume is for pictures in files of their own, not for a --sheet")
-    task, chosen = _task_and_options(_texts(prompts, prompts_file), like, asked)
-    outputs = Outputs.of(task, chosen.seed, output, sheet, preview_dir, heatmap, reveal, resume)
-    outputs.check()
-    if low_memory:
-        engine = EngineOptions.low_memory(threads, simulate=simulate)
+    _check_usage(output, sheet, resume, preview_dir, heatmap or reveal)
+    opened = Bundle.open(bundle)
+    task, chosen = _task_and_options(_texts(prompts, prompts_file), like, asked, opened)
+    files = OutputFiles(picture_paths(task, chosen.seed, output), heatmap, reveal, preview_dir, resume)
+    if sheet is not None:
+        check_png_path(sheet)
     else:
-        engine = EngineOptions(threads=threads, simulate=simulate)
-    with progress(quiet) as report, AmusedPipeline.from_bundle(bundle, engine) as pipeline:
-        paths = outputs.draw(pipeline, task, chosen, report)
-        if sheet is not None:
-            outputs.write_sheet(sheet, columns, scale)
-            paths.append(sheet)
-    if not quiet:
-        click.echo("\n".join(map(str, paths)))
+        files.check()
+    engine: dict[str, Any] = {"threads": threads, "simulate": simulate}
+    made = EngineOptions.low_memory(**engine) if low_memory else EngineOptions(**engine)
+    with progress(quiet) as report, AmusedPipeline.from_bundle(bundle, made) as pipeline:
+        if sheet is None:
+            written = draw_files(pipeline, task, chosen, files, report)
+        else:
+            pictures = list(draw_all(pipeline, task, chosen, report))
+            captions = [str(picture.prompt) for picture in pictures]
+            write_png(contact_sheet([picture.image for picture in pictures], columns, scale, captions), sheet)
+            written = [sheet]
+    if not quiet and written:
+        click.echo("\n".join(map(str, written)))
+
+
+def _check_usage(
+    output: Path | None, sheet: Path | None, resume: Path | None, previews: Path | None, companions: bool
+) -> None:
+    if sheet is None:
+        return
+    if output is not None:
+        raise click.UsageError("give --output or --sheet, not both")
+    if resume is not None or previews is not None or companions:
+        raise click.UsageError("--resume, --preview-dir, --heatmap and --reveal are for pictures in files of their own")
 
 
 def _texts(prompts: Sequence[str], file: Path | None) -> list[str]:
@@ -108,29 +124,29 @@ def _texts(prompts: Sequence[str], file: Path | None) -> list[str]:
     texts = list(prompts)
     if file is not None:
         try:
-            lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise click.UsageError(f"cannot read {file}: {error}") from error
-        texts += [line for line in lines if line]
-        if not texts:
+        if not any(lines):
             raise click.UsageError(f"{file} holds no prompt")
+        texts += [line for line in lines if line]
     return texts
 
 
-def _task_and_options(texts: list[str], like: Path | None, asked: dict[str, Any]) -> "tuple[Task, GenerationOptions]":
-    from amused_edge.runtime import GenerationOptions, PictureParameters
-    from amused_edge.runtime.pictures import read_parameters
+def _task_and_options(
+    texts: list[str], like: Path | None, asked: dict[str, Any], bundle: "Bundle"
+) -> "tuple[Task, GenerationOptions]":
+    from amused_edge.runtime import GenerationOptions
 
-    settings = {name: asked.pop(name) for name in _SETTINGS}
-    given = {_SETTINGS[name]: value for name, value in settings.items() if value is not None}
-    if like is not None:
-        if texts:
-            raise click.UsageError("give prompts or --like, not both; the picture has its prompt with it")
-        parameters = PictureParameters.from_json(read_parameters(like))
-        return _task_like(parameters, asked), replace(parameters.options(), **given)
-    if not texts:
-        raise click.UsageError("give a PROMPT, --prompts-file or --like")
-    return _task(texts, asked), GenerationOptions(**given)
+    given = {name: asked[option] for option, name in _SETTINGS.items() if asked[option] is not None}
+    if like is None:
+        if not texts:
+            raise click.UsageError("give a PROMPT, --prompts-file or --like")
+        return _task(texts, asked, bundle), GenerationOptions(**given)
+    if texts:
+        raise click.UsageError("give prompts or --like, not both; the picture has its prompt with it")
+    parameters = _like(like, asked, bundle)
+    return _task_like(parameters, asked), replace(parameters.options(), **given)
 
 
 _SETTINGS = {
@@ -145,63 +161,83 @@ _SETTINGS = {
 }
 """Option of the command -> attribute of `GenerationOptions`."""
 
-_OWN = {
-    "variation": ("strength", "fit"),
-    "inpainting": ("strength", "fit", "coverage", "paste_back", "feather"),
-    "outpainting": ("strength", "feather"),
-}
-"""Options of the command that a task with a picture takes."""
+_MICRO = ("crop_top", "crop_left", "aesthetic_score")
+_COMMON = ("negative", "count", "first", *_MICRO)
+"""Options that every task takes."""
+
+_OUTPAINTING = ("strength", "feather")
 
 
-def _task(texts: list[str], asked: dict[str, Any]) -> "Task":
-    from amused_edge.runtime import Inpainting, MicroConditioning, TextToImage, Variation, outpainting
+def _task(texts: list[str], asked: dict[str, Any], bundle: "Bundle") -> "Task":
+    from amused_edge.runtime import Inpainting, TextToImage, Variation, outpainting
+    from amused_edge.runtime.parameters import OWN_FIELDS
 
-    image, mask, margins = asked["image"], asked["mask"], asked["outpaint"]
+    micro = {name: asked[name] for name in _MICRO if asked[name] is not None}
     common: dict[str, Any] = {
         "negative_prompts": asked["negative"] or "",
-        "pictures_per_prompt": asked["count"],
-        "first_picture": asked["first"],
+        "pictures_per_prompt": 1 if asked["count"] is None else asked["count"],
+        "first_picture": asked["first"] or 0,
+        "micro_conditioning": replace(bundle.manifest.micro_conditioning, **micro) if micro else None,
     }
-    micro = {name: asked[name] for name in asdict(MicroConditioning()) if asked[name] is not None}
-    common["micro_conditioning"] = MicroConditioning(**micro) if micro else None
     kind = _kind(asked)
-    own = {name: asked[name] for name in _OWN.get(kind, ()) if asked[name] is not None}
+    taken = {**OWN_FIELDS, "outpainting": _OUTPAINTING}[kind]
+    for name in sorted(set(OWN_FIELDS["inpainting"]) - set(taken)):
+        if asked[name] is not None:
+            raise click.UsageError(f"--{name.replace('_', '-')} does not belong to {kind.replace('_', ' ')}")
+    own = {name: asked[name] for name in taken if asked[name] is not None}
     if kind == "variation":
-        return Variation(texts, image, **own, **common)
+        return Variation(texts, asked["image"], **own, **common)
     if kind == "inpainting":
-        return Inpainting(texts, image, mask, **own, **common)
+        return Inpainting(texts, asked["image"], asked["mask"], **own, **common)
     if kind == "outpainting":
-        left, top, right, bottom = margins
-        return outpainting(texts, image, left=left, top=top, right=right, bottom=bottom, **own, **common)
+        return outpainting(texts, asked["image"], **_margins(asked), **own, **common)
     return TextToImage(texts, **common)
 
 
 def _kind(asked: dict[str, Any]) -> str:
-    """Return the kind of task that the options ask for, or say which option does not belong to it."""
+    """Return the kind of task that the options ask for."""
     if asked["mask"] is not None and asked["outpaint"] is not None:
         raise click.UsageError("give --mask or --outpaint, not both")
-    kind = "text to image"
-    if asked["image"] is not None:
-        kind = "variation"
+    if asked["image"] is None:
+        if asked["mask"] is not None or asked["outpaint"] is not None:
+            raise click.UsageError("--mask and --outpaint need an --image")
+        return "text_to_image"
     if asked["mask"] is not None:
-        kind = "inpainting"
-    if asked["outpaint"] is not None:
-        kind = "outpainting"
-    if kind != "text to image" and asked["image"] is None:
-        raise click.UsageError("--mask and --outpaint need an --image")
-    for name in {name for names in _OWN.values() for name in names} - set(_OWN.get(kind, ())):
-        if asked[name] is not None:
-            raise click.UsageError(f"--{name.replace('_', '-')} does not belong to {kind}")
-    return kind
+        return "inpainting"
+    return "variation" if asked["outpaint"] is None else "outpainting"
+
+
+def _margins(asked: dict[str, Any]) -> dict[str, Any]:
+    return dict(zip(("left", "top", "right", "bottom"), asked["outpaint"], strict=True))
+
+
+def _like(path: Path, asked: dict[str, Any], bundle: "Bundle") -> "PictureParameters":
+    """Return the parameters of a picture that was drawn before; a note says if another bundle drew it."""
+    from amused_edge.runtime import AmusedEdgeWarning, PictureParameters
+    from amused_edge.runtime.parameters import OWN_FIELDS
+    from amused_edge.runtime.pictures import read_parameters
+
+    for name in (*_COMMON, *OWN_FIELDS["inpainting"]):
+        if asked[name] not in (None, ()):
+            raise click.UsageError(
+                f"--{name.replace('_', '-')} does not go with --like, which draws the same task again"
+            )
+    parameters = PictureParameters.from_json(read_parameters(path))
+    if parameters.bundle_sha256 != bundle.sha256:
+        warn(
+            f"{path} was drawn by another bundle ({parameters.bundle_name!r}); this one may draw another picture",
+            AmusedEdgeWarning,
+            stacklevel=2,
+        )
+    return parameters
 
 
 def _task_like(parameters: "PictureParameters", asked: dict[str, Any]) -> "Task":
     """Return the task of a picture that was drawn before."""
     from amused_edge.runtime import outpainting
-    from amused_edge.runtime.parameters import rebuilt
+    from amused_edge.runtime.parameters import rebuild_task
 
-    if asked["outpaint"] is None:
-        return rebuilt(parameters, asked["image"], asked["mask"])
-    left, top, right, bottom = asked["outpaint"]
-    canvas = outpainting("", asked["image"], left=left, top=top, right=right, bottom=bottom)
-    return rebuilt(parameters, canvas.images[0], canvas.masks[0])
+    if _kind(asked) != "outpainting":
+        return rebuild_task(parameters, asked["image"], asked["mask"])
+    canvas = outpainting("", asked["image"], **_margins(asked))
+    return rebuild_task(parameters, canvas.images[0], canvas.masks[0])

@@ -24,6 +24,8 @@ def inspect(bundle: Path, verify: bool, simulate: Any, lint: bool) -> None:
     from amused_edge.runtime.bundle import Bundle
 
     if bundle.suffix.lower() == ".png" and not bundle.is_dir():
+        if verify or simulate is not None or lint:
+            raise click.UsageError("--verify, --simulate and --lint are for bundles")
         _show_picture(bundle)
         return
 

@@ -1,16 +1,15 @@
-"""The files that `amused-edge generate` writes, and the loop that draws them one picture at a time."""
+"""The files that `amused-edge generate` writes: their names, and what is checked before any work is done."""
 
+import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from amused_edge.cli.progress import Report
-
 if TYPE_CHECKING:
-    from amused_edge.runtime import AmusedPipeline, GenerationOptions, Picture, PictureState, Step
+    from amused_edge.runtime import Picture
     from amused_edge.runtime.pictures import ImageArray
     from amused_edge.runtime.tasks import Task
 
@@ -18,142 +17,64 @@ _FRAME_SECONDS = 0.35
 """Of an animation, each step."""
 
 
-@dataclass
-class Outputs:
+@dataclass(frozen=True)
+class OutputFiles:
     """Where each picture of a task goes, and what goes with it.
 
     Attributes
     ----------
     paths
-        One per picture; none where all go on a sheet.
+        One per picture.
+    heatmap, reveal
+        Whether a heat map and an animation are written beside each.
     previews
         Folder for the picture after each step.
     state
         File that keeps the state of the picture being drawn.
     """
 
-    paths: list[Path]
-    sheet: Path | None
-    previews: Path | None
-    heatmap: bool
-    reveal: bool
-    state: Path | None
-    _sheet_pictures: "list[Picture]" = field(default_factory=list)
-
-    @staticmethod
-    def of(
-        task: "Task",
-        seed: int,
-        output: Path | None,
-        sheet: Path | None,
-        previews: Path | None,
-        heatmap: bool,
-        reveal: bool,
-        state: Path | None,
-    ) -> "Outputs":
-        """Name the files of all pictures of a task."""
-        if sheet is not None and (previews or heatmap or reveal):
-            raise click.UsageError("--preview-dir, --heatmap and --reveal are for pictures in files of their own")
-        names = [str(task.prompts[prompt]) for prompt, _ in task.pictures()]
-        base = output or Path(f"{_slug(names[0])}-{seed}.png")
-        paths = [base] if len(names) == 1 else [_beside(base, str(index)) for index in range(len(names))]
-        return Outputs([] if sheet is not None else paths, sheet, previews, heatmap, reveal, state)
+    paths: tuple[Path, ...]
+    heatmap: bool = False
+    reveal: bool = False
+    previews: Path | None = None
+    state: Path | None = None
 
     def check(self) -> None:
-        """Raise, before any work is done, if a file cannot be written or exists."""
+        """Raise if a file cannot be written or exists; with a state, pictures may exist."""
         from amused_edge.runtime import OptionsError, OutputExistsError
         from amused_edge.runtime.pictures import check_png_path
 
-        if self.sheet is not None:
-            check_png_path(self.sheet)
-        if self.previews is not None and not self.previews.is_dir():
-            raise OptionsError(f"folder {self.previews} does not exist; create it first")
-        for path in self.paths:
-            for each in (path, *self._companions(path)):
+        if self.state is not None and (self.previews is not None or self.heatmap or self.reveal):
+            raise click.UsageError("--preview-dir, --heatmap and --reveal do not go with --resume")
+        folders = [folder for folder in (self.previews, self.state and self.state.parent) if folder is not None]
+        for folder in folders:
+            if not folder.is_dir():
+                raise OptionsError(f"folder {folder} does not exist; create it first")
+            if not os.access(folder, os.W_OK):
+                raise OptionsError(f"folder {folder} cannot be written to; choose another one")
+        for index, path in enumerate(self.paths):
+            for each in (path, *self.companions(path)):
                 try:
                     check_png_path(each)
                 except OutputExistsError:
                     if self.state is None:
                         raise
+            if self.previews is not None and (taken := sorted(self.previews.glob(f"{_literal(path.stem)}-step-*.png"))):
+                raise OutputExistsError(f"{taken[0]} exists; choose another name or remove it")
+            if self.state is not None and self.state.resolve() == path.resolve():
+                raise OptionsError(f"{self.state} is the name of picture {index}; give the state a name of its own")
 
-    def draw(
-        self, pipeline: "AmusedPipeline", task: "Task", options: "GenerationOptions", report: Report
-    ) -> list[Path]:
-        """Draw and write each picture, and return the files; pictures of an interrupted run are not drawn again."""
-        places, written = task.pictures(), []
-        for index, place in enumerate(places):
-            one = task.single(*place)
-            state = self._begun(pipeline, one, options, index)
-            if state is None:
-                continue
-            frames: list[ImageArray] = []
-            for step in pipeline.resume(state, one):
-                report(
-                    f"picture {index + 1} of {len(places)}",
-                    index * step.steps + step.index + 1,
-                    len(places) * step.steps,
-                )
-                state = state.after(step)
-                if self.state is not None:
-                    state.save(self.state)
-                self._watch(pipeline, index, step, frames)
-            picture = pipeline.finish(state, one)
-            if self.sheet is not None:
-                self._sheet_pictures.append(picture)
-            else:
-                written += self._write(index, picture, frames)
-            if self.state is not None:
-                self.state.unlink(missing_ok=True)
-        return written
+    def preview(self, index: int, step: int) -> Path | None:
+        """Return the file of a picture after a step, from 0; None if it is not wanted."""
+        return None if self.previews is None else self.previews / f"{self.paths[index].stem}-step-{step + 1:02}.png"
 
-    def write_sheet(self, path: Path, columns: int, scale: int) -> None:
-        """Write all pictures on one, with their prompts."""
-        from amused_edge.runtime.pictures import contact_sheet, write_png
-
-        pictures = self._sheet_pictures
-        sheet = contact_sheet([p.image for p in pictures], columns, scale, [str(p.prompt) for p in pictures])
-        write_png(sheet, path)
-
-    def _begun(
-        self, pipeline: "AmusedPipeline", one: "Task", options: "GenerationOptions", index: int
-    ) -> "PictureState | None":
-        """Return where a picture starts: at its beginning, or where it was interrupted; None if it is written."""
-        from amused_edge.runtime import OutputExistsError, PictureState
-        from amused_edge.runtime.pictures import read_parameters
-
-        (state,) = pipeline.begin(one, options)
-        if self.state is None:
-            return state
-        if self.paths[index].exists():
-            if read_parameters(self.paths[index]) != state.parameters.to_json():
-                raise OutputExistsError(f"{self.paths[index]} exists and is another picture; choose another name")
-            return None
-        if self.state.exists():
-            saved = PictureState.load(self.state)
-            if saved.parameters == state.parameters:
-                return saved
-            raise OutputExistsError(f"{self.state} is the state of another picture; remove it or repeat its command")
-        return state
-
-    def _watch(self, pipeline: "AmusedPipeline", index: int, step: "Step", frames: "list[ImageArray]") -> None:
-        """Decode a step where its picture is asked for."""
-        from amused_edge.runtime.pictures import write_png
-
-        if self.previews is None and not self.reveal:
-            return
-        image = pipeline.preview(step)[0]
-        frames.append(image)
-        if self.previews is not None:
-            path = self.previews / f"{self.paths[index].stem}-step-{step.index + 1:02}.png"
-            if not (self.state is not None and path.exists()):
-                write_png(image, path)
-
-    def _write(self, index: int, picture: "Picture", frames: "list[ImageArray]") -> list[Path]:
+    def write(self, index: int, picture: "Picture", frames: "list[ImageArray]") -> list[Path]:
+        """Write a picture and what goes with it; `frames` are its steps. Return the files."""
         from amused_edge.runtime.pictures import write_animation, write_png
         from amused_edge.runtime.pictures.heat_map import heat_map
 
         path = self.paths[index]
-        companions = self._companions(path)
+        companions = self.companions(path)
         if self.heatmap:
             write_png(heat_map(picture.image, picture.probability), companions[0])
         if self.reveal:
@@ -161,14 +82,26 @@ class Outputs:
         write_png(picture.image, path, picture.parameters.to_json())
         return [path, *companions]
 
-    def _companions(self, path: Path) -> list[Path]:
+    def companions(self, path: Path) -> list[Path]:
         """Return the files that go with a picture: heat map, animation."""
         chosen = (("heatmap", self.heatmap), ("reveal", self.reveal))
         return [_beside(path, name) for name, wanted in chosen if wanted]
 
 
+def picture_paths(task: "Task", seed: int, output: Path | None) -> tuple[Path, ...]:
+    """Return one file per picture of a task: `output`, or one that is named after the first prompt."""
+    count = len(task.pictures())
+    base = output or Path(f"{_slug(str(task.prompts[0]))}-{seed}.png")
+    return (base,) if count == 1 else tuple(_beside(base, str(index)) for index in range(count))
+
+
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}-{suffix}{path.suffix}")
+
+
+def _literal(text: str) -> str:
+    """Return a pattern that means the text itself."""
+    return re.sub(r"([*?[])", r"[\1]", text)
 
 
 def _slug(prompt: str) -> str:

@@ -35,11 +35,13 @@ class InterruptibleGraph(Graph, Protocol):
 
 
 def call(graph: Graph, inputs: Arrays, cancellation: Cancellation | None) -> dict[str, NDArray[Any]]:
-    """Run a graph that may be cancelled: within the call where its engine can, else before it."""
+    """Run a graph that may be cancelled: within the call where its engine can, else around it."""
     if cancellation is None:
         return graph(inputs)
     cancellation.check()
-    return graph.run(inputs, cancellation) if isinstance(graph, InterruptibleGraph) else graph(inputs)
+    outputs = graph.run(inputs, cancellation) if isinstance(graph, InterruptibleGraph) else graph(inputs)
+    cancellation.check()
+    return outputs
 
 
 def prepare_inputs(role: str, entry: GraphEntry, inputs: Arrays) -> dict[str, NDArray[Any]]:

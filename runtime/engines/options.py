@@ -1,7 +1,7 @@
 """Settings of an engine, for speed and memory. Threads and providers may change the last bits of what is computed."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import whole_number
@@ -50,21 +50,12 @@ class EngineOptions:
     simulate: Simulation | None = None
 
     @staticmethod
-    def low_memory(
-        threads: int | None = None, providers: tuple[str, ...] | None = None, simulate: Simulation | None = None
-    ) -> "EngineOptions":
-        """Return the options whose peak memory is that of the largest graph and not of the sum, at a price in time:
-        each picture loads its graphs anew.
+    def low_memory(**others: Any) -> "EngineOptions":
+        """Return options whose peak memory is that of the largest graph and not of the sum, at a price in time: the
+        graphs are loaded anew for each prompt. `others` are options as of `EngineOptions`.
         """
-        return EngineOptions(
-            threads=threads,
-            providers=providers,
-            simulate=simulate,
-            memory_arena=False,
-            memory_pattern=False,
-            keep_graphs=False,
-            remembered_prompts=2,
-        )
+        small = {"memory_arena": False, "memory_pattern": False, "keep_graphs": False, "remembered_prompts": 2}
+        return EngineOptions(**{**small, **others})
 
     def __post_init__(self) -> None:
         if self.threads is not None:

@@ -1,16 +1,16 @@
 """PNG files, written whole or not at all, with the parameters of their picture inside."""
 
-import contextlib
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+from amused_edge.runtime.errors import OptionsError, OutputExistsError
 from amused_edge.runtime.pictures.arrays import ImageArray
+from amused_edge.runtime.pictures.sources import UNREADABLE
+from amused_edge.runtime.whole_file import whole_file
 
 _KEYWORD = "amused-edge"
 """Of the text chunk that holds the parameters."""
@@ -45,32 +45,11 @@ def write_animation(frames: Sequence[ImageArray], path: Path, seconds: float) ->
 
 def _write(path: Path, frames: Sequence[ImageArray], options: dict[str, Any]) -> None:
     check_png_path(path)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     first, *others = [Image.fromarray(frame) for frame in frames]
     if others:
         options = {**options, "append_images": others}
-    try:
-        with partial.open("xb") as file:
-            first.save(file, format="PNG", **options)
-        _move_to_free_place(partial, path)
-    except FileExistsError as error:
-        raise OutputExistsError(f"{path} exists; choose another name or remove it") from error
-    except OSError as error:
-        raise AmusedEdgeError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-
-
-def _move_to_free_place(source: Path, path: Path) -> None:
-    """Like a rename, but refuses a file that came meanwhile."""
-    try:
-        os.link(source, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        check_png_path(path)
-        source.rename(path)
+    with whole_file(path) as file:
+        first.save(file, format="PNG", **options)
 
 
 def check_png_path(path: Path) -> None:
@@ -97,7 +76,7 @@ def read_parameters(path: Path) -> str:
         with Image.open(path, formats=["PNG"]) as file:
             file.load()  # text may stand behind the pixels
             text = getattr(file, "text", {}).get(_KEYWORD)
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise OptionsError(f"{path} cannot be read as a PNG: {error}") from error
     if text is None:
         raise OptionsError(f"{path} does not say how it was drawn; only pictures that amused-edge wrote do")

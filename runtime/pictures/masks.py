@@ -44,16 +44,24 @@ def paste_back(drawn: ImageArray, original: ImageArray, repaint: BoolArray, feat
     repaint
         (H, W) bool.
     feather
-        Width in pixels, 0 or more, over which the original fades out; it lies within the repainted part.
+        Width in pixels, 0 to 256, over which the original fades out; it lies within the repainted part, and is
+        narrower where that is.
     """
     weight = repaint.astype(np.float32)
     if feather:
-        weight = np.maximum(0.0, 2.0 * _blurred(repaint, feather) - 1.0) * repaint
+        depth = _depth(repaint, feather + 1)
+        weight = depth / np.float32(max(1, depth.max()))
     mixed = original + weight[:, :, None] * (drawn.astype(np.float32) - original)
     return np.rint(mixed).astype(np.uint8)
 
 
-def _blurred(repaint: BoolArray, feather: int) -> NDArray[np.float32]:
-    """Gaussian blur of the mask: one half on a straight edge, about one `feather` pixels inside."""
+def _depth(repaint: BoolArray, most: int) -> NDArray[np.float32]:
+    """Return how many pixels each lies inside the mask, 0 outside and at most `most`; a border of the picture is no
+    edge.
+    """
+    depth = np.zeros(repaint.shape, np.float32)
     levels = Image.fromarray(repaint.astype(np.uint8) * np.uint8(255))
-    return np.asarray(levels.filter(ImageFilter.GaussianBlur(feather / 2)), np.float32) / np.float32(255)
+    for _ in range(most):
+        depth += np.asarray(levels, bool)
+        levels = levels.filter(ImageFilter.MinFilter(3))
+    return depth

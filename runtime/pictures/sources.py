@@ -1,6 +1,8 @@
 """Pictures that a caller gives: from files, PIL or arrays, of any kind and size, fitted to a bundle's."""
 
-import warnings
+import contextlib
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +22,18 @@ FITS: tuple[str, ...] = get_args(Fit)
 _RESAMPLING = Image.Resampling.LANCZOS
 
 
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises where a file is damaged, or larger than it takes."""
+
+
 def read_image(source: ImageSource) -> Image.Image:
     """Return a picture as RGB, turned as its EXIF says, what is transparent on white.
 
@@ -28,18 +42,14 @@ def read_image(source: ImageSource) -> Image.Image:
     OptionsError
         It cannot be read, is empty, or is an array of another kind.
     """
-    image = _open(source)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+    return _read(source, _to_rgb)
 
 
 def read_mask(source: ImageSource) -> Image.Image:
-    """Return a mask as grey levels, 0 to keep and 255 to repaint; errors as of `read_image`. Without the colours of a
-    picture, its transparency is ignored.
+    """Return a mask as grey levels, 0 to keep and 255 to repaint; its transparency is ignored. Errors as of
+    `read_image`.
     """
-    return _open(source).convert("L")
+    return _read(source, lambda image: image.convert("L"))
 
 
 def fit_image(image: Image.Image, width: int, height: int, how: Fit) -> Image.Image:
@@ -48,11 +58,8 @@ def fit_image(image: Image.Image, width: int, height: int, how: Fit) -> Image.Im
     """
     if image.size == (width, height):
         return image
-    if how == "exact" and abs(image.width * height - image.height * width) >= max(image.size):
-        raise OptionsError(
-            f"a picture of {image.width}x{image.height} has other proportions than the bundle's {width}x{height}; "
-            "choose another size, other margins, or let it be cropped, padded or stretched"
-        )
+    if how == "exact":
+        check_proportions(image, width, height)
     if how in ("stretch", "exact"):
         return image.resize((width, height), _RESAMPLING)
     if how == "crop":
@@ -64,37 +71,47 @@ def fit_image(image: Image.Image, width: int, height: int, how: Fit) -> Image.Im
     return canvas
 
 
-def _open(source: ImageSource) -> Image.Image:
-    if isinstance(source, str | Path):
-        return _read_file(Path(source))
-    if isinstance(source, Image.Image):
-        image = ImageOps.exif_transpose(source)
-    elif isinstance(source, np.ndarray):
-        image = Image.fromarray(_bytes(source))
-    else:
+def check_proportions(image: Image.Image, width: int, height: int) -> None:
+    """Raise `OptionsError` if a picture has not the proportions of a size, up to a pixel."""
+    if abs(image.width * height - image.height * width) >= max(image.size):
+        raise OptionsError(
+            f"a picture of {image.width}x{image.height} has other proportions than the bundle's {width}x{height}; "
+            "choose another size, other margins, or let it be cropped, padded or stretched"
+        )
+
+
+def _read(source: ImageSource, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    if isinstance(source, np.ndarray):
+        return convert(Image.fromarray(_bytes(source)))
+    if not isinstance(source, str | Path | Image.Image):
         raise OptionsError(f"a picture is {type(source).__name__}; give a file, a PIL image or a NumPy array")
-    return _eight_bits(image)
-
-
-def _read_file(path: Path) -> Image.Image:
+    name = "the picture" if isinstance(source, Image.Image) else str(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # above twice its limit it is an error
-            with Image.open(path) as file:
-                return _eight_bits(ImageOps.exif_transpose(file))
+        with contextlib.nullcontext(source) if isinstance(source, Image.Image) else Image.open(source) as image:
+            return convert(_plain(ImageOps.exif_transpose(image)))
     except FileNotFoundError as error:
-        raise OptionsError(f"picture {path} does not exist") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise OptionsError(f"{path} cannot be read as a picture: {error}") from error
+        raise OptionsError(f"picture {source} does not exist") from error
+    except OptionsError:
+        raise
+    except UNREADABLE as error:
+        raise OptionsError(f"{name} cannot be read as a picture: {error}") from error
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Pillow cuts 16-bit grey levels off where it should scale them."""
-    if not image.mode.startswith("I") and image.mode != "F":
-        return image
-    if image.mode == "F":
-        raise OptionsError("a picture has float grey levels of unknown range; convert it to 8 bits first")
-    return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+def _plain(image: Image.Image) -> Image.Image:
+    """Return a picture in a mode from which Pillow converts to RGB and to grey as it should."""
+    if image.mode.startswith("I;16"):  # cut off otherwise, not scaled
+        levels = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise OptionsError(f"a picture has levels of unknown range (mode {image.mode}); convert it to 8 bits first")
+    return image.convert({"La": "LA", "RGBa": "RGBA", "LAB": "RGB"}.get(image.mode, image.mode))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def _bytes(array: NDArray[Any]) -> ImageArray:
