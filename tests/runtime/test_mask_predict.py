@@ -34,7 +34,7 @@ def run(
     steps: int = 12,
     temperature: float | tuple[float, float] = (2.0, 0.0),
     ratio: float = 1.0,
-    denoiser: Callable[[int, Tokens, Tokens], Logits] = denoise,
+    denoiser: Callable[[int, int, Tokens, Tokens], Logits] = denoise,
 ) -> list[Step]:
     settings = SamplerSettings(steps=steps, temperature=temperature)
     return list(
@@ -148,13 +148,13 @@ def test_a_picture_is_the_same_alone_and_among_others() -> None:
 def test_the_denoiser_sees_its_place_tokens_and_masked_rows() -> None:
     calls = []
 
-    def recorder(place: int, tokens: Tokens, rows: Tokens) -> Logits:
-        calls.append((place, tokens.copy(), rows.copy()))
-        return denoise(place, tokens, rows)
+    def recorder(place: int, step: int, tokens: Tokens, rows: Tokens) -> Logits:
+        calls.append((place, step, tokens.copy(), rows.copy()))
+        return denoise(place, step, tokens, rows)
 
     steps = run(masked(2, 2, 3), [8, 9], steps=2, denoiser=recorder)
-    assert [place for place, _, _ in calls] == [0, 1, 0, 1]
-    for place, tokens, rows in calls[2:]:
+    assert [(place, step) for place, step, _, _ in calls] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    for place, _, tokens, rows in calls[2:]:
         assert np.array_equal(tokens, steps[0].tokens[place])
         assert np.array_equal(rows, np.flatnonzero(steps[0].mask[place]))
 
@@ -162,7 +162,7 @@ def test_the_denoiser_sees_its_place_tokens_and_masked_rows() -> None:
 def test_noise_belongs_to_a_position_not_to_a_rank() -> None:
     """With flat logits a position draws the same token whatever else is masked."""
 
-    def flat(_: int, __: Tokens, rows: Tokens) -> Logits:
+    def flat(_: int, __: int, ___: Tokens, rows: Tokens) -> Logits:
         return np.zeros((len(rows), CODES), np.float32)
 
     full = run(masked(1, 4, 4), steps=1, denoiser=flat)[0].tokens
@@ -176,9 +176,9 @@ def test_the_caller_may_stop_early() -> None:
     """No work is done ahead of what was asked for."""
     calls = []
 
-    def counter(place: int, tokens: Tokens, rows: Tokens) -> Logits:
+    def counter(place: int, step: int, tokens: Tokens, rows: Tokens) -> Logits:
         calls.append(place)
-        return denoise(place, tokens, rows)
+        return denoise(place, step, tokens, rows)
 
     settings = SamplerSettings(steps=12)
     stream = mask_predict(counter, masked(1, 4, 4), [0], seed=0, settings=settings, mask_token_id=MASK)
@@ -195,8 +195,8 @@ def test_the_caller_may_stop_early() -> None:
 def test_logits_that_are_not_finite_end_the_run(value: float, everywhere: bool) -> None:
     """A network that overflows in half precision must not end in a picture of noise."""
 
-    def broken(place: int, tokens: Tokens, rows: Tokens) -> Logits:
-        logits = denoise(place, tokens, rows)
+    def broken(place: int, step: int, tokens: Tokens, rows: Tokens) -> Logits:
+        logits = denoise(place, step, tokens, rows)
         logits[slice(None) if everywhere else 3] = value
         return logits
 
@@ -206,8 +206,8 @@ def test_logits_that_are_not_finite_end_the_run(value: float, everywhere: bool) 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_one_nan_among_the_codes_of_one_row_ends_the_run() -> None:
-    def broken(place: int, tokens: Tokens, rows: Tokens) -> Logits:
-        logits = denoise(place, tokens, rows)
+    def broken(place: int, step: int, tokens: Tokens, rows: Tokens) -> Logits:
+        logits = denoise(place, step, tokens, rows)
         logits[0, 7] = np.nan
         return logits
 
