@@ -50,7 +50,11 @@ class Bundle:
     @cached_property
     def sha256(self) -> str:
         """Hash of the manifest, which holds the hashes of all other files: the bundle's identity."""
-        return hashlib.sha256((self.path / MANIFEST_NAME).read_bytes()).hexdigest()
+        try:
+            text = (self.path / MANIFEST_NAME).read_bytes()
+        except FileNotFoundError:  # a bundle in the making, tried out before it is complete
+            text = self.manifest.to_json().encode()
+        return hashlib.sha256(text).hexdigest()
 
     def file(self, entry: FileEntry) -> Path:
         """Return where a file of the bundle lies."""
