@@ -63,7 +63,7 @@ class Recorder:
 def draw(bundle: Bundle, pictures: Sequence[tuple[str, int]], alone: Sequence[str] = ()) -> dict[str, list[Arrays]]:
     """Return what goes into each graph when these (prompt, picture) are drawn, and these prompts then conditioned."""
     recorder = Recorder()
-    with AmusedPipeline(bundle, EngineOptions(), load=recorder.load) as pipeline:
+    with AmusedPipeline(bundle, EngineOptions(remembered_prompts=0), load=recorder.load) as pipeline:
         for prompt, picture in pictures:
             images = pipeline.generate(TextToImage(prompt, first_picture=picture), GenerationOptions(seed=SEED)).images
             pipeline.encode(images)

@@ -263,3 +263,15 @@ def test_numbers_that_json_does_not_have_are_refused(
     edit_manifest(quantized_bundle, lambda m: m["quantization"][section].update({name: value}))
     with pytest.raises(BundleError):
         Bundle.open(quantized_bundle)
+
+
+def test_a_bundle_from_before_there_was_a_choice_has_the_defaults(
+    small_bundle: Path, edit_manifest: Callable[..., None]
+) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        for name in ("guidance_ramp", "guidance_interval", "order"):
+            del manifest["sampler"][name]
+
+    edit_manifest(small_bundle, change)
+    sampler = Manifest.from_json((small_bundle / "manifest.json").read_text()).sampler
+    assert (sampler.guidance_ramp, sampler.guidance_interval, sampler.order) == ("constant", (0.0, 1.0), "confidence")
