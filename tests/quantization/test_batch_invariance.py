@@ -12,7 +12,7 @@ from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.tasks import TextToImage
 
-OPTIONS = GenerationOptions(seed=3, steps=4)
+OPTIONS = GenerationOptions(seed=3, steps=2)
 PROMPTS = ("a drawing of a panda on a white background", "a flat icon of a bus on a black background")
 
 
