@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
 from amused_edge.runtime.errors import GraphError
+from amused_edge.runtime.memory import give_back
 
 Load = Callable[[Bundle, str, EngineOptions], Graph]
 """Loads the graph of a role; whoever measures may put graphs of its own in place of the engine's."""
@@ -55,6 +56,8 @@ class GraphStore:
             graphs, self._graphs = self._graphs, {}
         for graph in graphs.values():
             graph.close()
+        del graphs
+        give_back()
 
     def _acquire(self, role: str) -> Graph:
         """Only one thread loads a role; the others go on, and those that want it wait."""
@@ -87,3 +90,5 @@ class GraphStore:
             graph = self._graphs.pop(role, None) if unused else None
         if graph is not None:
             graph.close()
+            del graph
+            give_back()
