@@ -105,7 +105,7 @@ peers: $(PEERS)/.made
 PEERS_COMMAND := cd build && peers/env/bin/python -m amused_edge.benchmarks.peers
 bench-peers: peers $(LPIPS) $(BUNDLE)/manifest.json build/demo-w8/manifest.json build/demo-w8a8/manifest.json
 	$(PEERS_COMMAND) quality bench-peers-quality demo-fp32 demo-w8 demo-w8a8 --checkpoint ../demo/checkpoint \
-		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 48
+		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 24
 
 # Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. Several hours.
 FULL := build/full/amused-256
