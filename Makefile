@@ -107,7 +107,7 @@ bench-peers: peers $(LPIPS) $(BUNDLE)/manifest.json build/demo-w8/manifest.json 
 	$(PEERS_COMMAND) quality bench-peers-quality demo-fp32 demo-w8 demo-w8a8 --checkpoint ../demo/checkpoint \
 		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 24
 
-# Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. Several hours.
+# Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. About two hours.
 FULL := build/full/amused-256
 FULL_BUNDLES := $(FULL)-fp32 $(RECIPES:%=$(FULL)-%)
 build/full/checkpoint/model_index.json: | install
