@@ -65,15 +65,19 @@ class Canvas:
             for image in task.images:
                 check_proportions(image, self._geometry.image_width, self._geometry.image_height)
 
-    def forget(self) -> None:
-        """Drop what is remembered."""
-        self._fitted.clear()
-        self._tokens.clear()
+    def close(self) -> None:
+        """Drop what is remembered, and remember nothing more."""
+        self._fitted.close()
+        self._tokens.close()
 
     def _image_tokens(self, task: Variation | Inpainting, cancellation: Cancellation | None) -> IntArray:
         key = (task.image_hashes[0], task.fit)
         known = self._tokens.get(key)
-        return self._tokens.put(key, self._encode(self._image(task)[None], cancellation)[0]) if known is None else known
+        if known is None:
+            known = self._encode(self._image(task)[None], cancellation)[0]
+            known.flags.writeable = False  # pictures that are finished at once hand it out
+            self._tokens.put(key, known)
+        return known
 
     def _repaint(self, task: Inpainting) -> BoolArray:
         mask = Image.fromarray(self._mask(task))

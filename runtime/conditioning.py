@@ -75,9 +75,9 @@ class PromptConditioner:
                     found[key] = self._remembered.put(key, made)
         return [found[key] for key in keys]
 
-    def forget(self) -> None:
-        """Drop what is remembered."""
-        self._remembered.clear()
+    def close(self) -> None:
+        """Drop what is remembered, and remember nothing more."""
+        self._remembered.close()
 
     def _encode(
         self, prompts: dict[tuple[str, bytes], Prompt], cancellation: Cancellation | None

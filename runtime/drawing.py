@@ -1,6 +1,7 @@
 """How a bundle's graphs draw a picture: its start, its steps, its pixels."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -62,18 +63,21 @@ class Drawing:
 
         `on_step` is called with the picture's place in `tasks`.
         """
-        state = self.begin(tasks[0], seed, settings, cancellation)
-        if state.next_step == settings.steps:
-            yield from ((self.begin(one, seed, settings, cancellation), one) for one in tasks)
+        if cancellation is not None:
+            cancellation.check()
+        first = self.begin(tasks[0], seed, settings, cancellation)
+        begun = chain([first], (self.begin(one, seed, settings, cancellation) for one in tasks[1:]))
+        if first.next_step == settings.steps:
+            yield from zip(begun, tasks, strict=True)
             return
         conditioning = self.conditioning(tasks[0], settings, cancellation)
         with self._graphs.use("denoiser"):
-            for index, one in enumerate(tasks):
-                state = self.begin(one, seed, settings, cancellation)
+            for index, (state, one) in enumerate(zip(begun, tasks, strict=True)):
+                finished = state
                 for step in self.steps([state], [conditioning], cancellation):
-                    state = state.after(step)
+                    finished = state.after(step)
                     on_step(index, step)
-                yield state, one
+                yield finished, one
 
     def steps(
         self, states: Sequence[PictureState], conditionings: Sequence[Conditioning], cancellation: Cancellation | None
@@ -161,11 +165,13 @@ class Drawing:
         known = state.tokens[state.tokens != g.mask_token_id]
         if state.tokens.shape != (g.grid_height, g.grid_width) or ((known < 0) | (known >= g.codebook_size)).any():
             raise StateError("the state holds tokens that the bundle does not have; begin the picture again")
+        if state.next_step == parameters.settings.steps and known.size < state.tokens.size:
+            raise StateError("the state is finished and has tokens that are masked; begin the picture again")
 
-    def forget(self) -> None:
-        """Drop what is remembered of prompts and pictures."""
-        self._condition.forget()
-        self._canvas.forget()
+    def close(self) -> None:
+        """Drop what is remembered of prompts and pictures, and remember nothing more."""
+        self._condition.close()
+        self._canvas.close()
 
 
 def guided_logits(
@@ -198,7 +204,7 @@ def guided_logits(
 def _grids(name: str, values: NDArray[IntType], ndim: int) -> NDArray[IntType]:
     """Check that there is at least one grid of whole numbers."""
     values = np.asarray(values)
-    if values.ndim != ndim or not len(values) or not np.issubdtype(values.dtype, np.integer):
+    if values.ndim != ndim or not values.size or not np.issubdtype(values.dtype, np.integer):
         raise OptionsError(
             f"{name} are {values.dtype} of shape {list(values.shape)}; give whole numbers with {ndim} axes"
         )

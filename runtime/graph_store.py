@@ -30,7 +30,7 @@ class GraphStore:
         self._graphs: dict[str, Graph] = {}
         self._kept: set[str] = set()
         self._users: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a generator that nobody holds may be ended, and leave, at any allocation
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._closed = False
 
@@ -76,9 +76,9 @@ class GraphStore:
             if not self._closed:
                 if loaded is not None:
                     self._graphs[role] = loaded
-                graph = self._graphs.get(role)
-                self._users[role] += graph is not None
-                return graph
+                if role in self._graphs:
+                    self._users[role] += 1
+                return self._graphs.get(role)
         if loaded is not None:
             loaded.close()
         raise GraphError("the pipeline was closed; make a new one")
@@ -88,7 +88,9 @@ class GraphStore:
             self._users[role] -= 1
             unused = not self._engine.keep_graphs and not self._users[role] and role not in self._kept
             graph = self._graphs.pop(role, None) if unused else None
+            gone = graph is not None or (self._closed and not self._users[role])
         if graph is not None:
             graph.close()
             del graph
+        if gone:
             give_back()

@@ -98,6 +98,8 @@ class PictureParameters:
                 GenerationOptions(seed=values.get("seed", int)).seed,
                 SamplerSettings(**{field.name: settings.raw(field.name) for field in fields(SamplerSettings)}),
             )
+            check_text(parameters.bundle_name)
+            check_text(parameters.bundle_sha256)
             _check_task(parameters.task)
         except (BundleError, OptionsError) as error:
             raise StateError(f"the parameters of a picture cannot be read: {error}") from error
@@ -146,7 +148,8 @@ def rebuild_task(
     needed = _PICTURES[kind]
     for name, source in given.items():
         if (source is not None) != (name in needed):
-            raise StateError(f"{kind} {'needs its' if name in needed else 'has no'} {name}; give it as it was")
+            said = f"needs its {name}; give it as it was" if name in needed else f"has no {name}; leave it out"
+            raise StateError(f"{kind} {said}")
     try:
         built = _KINDS[kind](
             _text(task["prompt"]),
@@ -203,12 +206,16 @@ def _check_task(task: dict[str, Any]) -> None:
     if set(task) != expected:
         raise StateError(f"the task has {sorted(task)}, not {sorted(expected)}; {_ADVICE}")
     for name in hashes:
-        values.get(name, str)
+        check_text(values.get(name, str))
+    for name in OWN_FIELDS[kind]:
+        if not isinstance(task[name], bool | int | float | str):
+            raise StateError(f"the task's {name} is {type(task[name]).__name__}; {_ADVICE}")
+        check_text(str(task[name]))
     for name in ("prompt", "negative_prompt"):
         if isinstance(task[name], str):
             check_text(task[name])
         else:
-            values.child(name).get("embeddings_sha256", str)
+            check_text(values.child(name).get("embeddings_sha256", str))
     if task["micro_conditioning"] is not None:
         micro = values.child("micro_conditioning")
         _micro({name: micro.get(name, float) for name in MicroConditioning.__dataclass_fields__})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from types import TracebackType
 
@@ -25,6 +25,9 @@ from amused_edge.runtime.sampler import FloatArray, IntArray
 from amused_edge.runtime.state import PictureState
 from amused_edge.runtime.tasks import Inpainting, Task, TextToImage
 from amused_edge.runtime.tokenizer import PromptTokenizer
+
+_LOW_MEMORY_BATCH = 16
+"""Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time."""
 
 PromptsOrTask = Prompt | Sequence[Prompt] | Task
 
@@ -80,7 +83,7 @@ class AmusedPipeline:
     def close(self) -> None:
         """Release all graphs and what is remembered; the pipeline cannot draw any more."""
         self._graphs.close()
-        self._drawing.forget()
+        self._drawing.close()
 
     def graph(self, role: str) -> Graph:
         """Return the graph of a role, which stays loaded until the pipeline is closed."""
@@ -131,13 +134,13 @@ class AmusedPipeline:
         cancellation: Cancellation | None = None,
     ) -> Iterator[Picture]:
         """Draw the pictures of a task and yield each when it is finished, so that memory does not grow with their
-        number. Arguments and errors as of `generate`.
+        number; with `keep_graphs` off, up to 16 of a prompt together. Arguments and errors as of `generate`.
         """
         task, options = self._checked(task), options or GenerationOptions()
         return self._pictures(task, options.seed, self.settings(options, task), on_step, cancellation)
 
     def finish(
-        self, state: PictureState, task: Task | None = None, cancellation: Cancellation | None = None
+        self, state: PictureState, task: PromptsOrTask | None = None, cancellation: Cancellation | None = None
     ) -> Picture:
         """Decode a finished state, and paste the untouched pixels back where its task asks for it.
 
@@ -156,7 +159,7 @@ class AmusedPipeline:
             raise StateError(
                 f"the picture has {state.parameters.settings.steps - state.next_step} steps to go; resume it first"
             )
-        return self._drawing.finish(state, state.parameters.restore(task), cancellation)
+        return self._drawing.finish(state, state.parameters.restore(_given(task)), cancellation)
 
     # --- Step by step.
 
@@ -181,7 +184,7 @@ class AmusedPipeline:
         return [self._drawing.begin(task.single(*place), options.seed, settings) for place in task.pictures()]
 
     def resume(
-        self, state: PictureState, task: Task | None = None, *, cancellation: Cancellation | None = None
+        self, state: PictureState, task: PromptsOrTask | None = None, *, cancellation: Cancellation | None = None
     ) -> Iterator[Step]:
         """Yield the steps that a picture still needs: the same ones as without interruption.
 
@@ -197,7 +200,7 @@ class AmusedPipeline:
             The state belongs to another bundle or task, or something must be given again.
         """
         self._drawing.check_state(state)
-        return self._resume(state, state.parameters.restore(task), cancellation)
+        return self._resume(state, state.parameters.restore(_given(task)), cancellation)
 
     def preview(self, step: Step) -> ImageArray:
         """Return what the pictures of a step would be if they were left as they are, (B, H, W, 3) uint8."""
@@ -252,8 +255,8 @@ class AmusedPipeline:
         on_step: OnStep | None,
         cancellation: Cancellation | None,
     ) -> Iterator[Picture]:
-        places, first = iter(task.pictures()), 0
-        while batch := list(islice(places, task.pictures_per_prompt)):
+        first = 0
+        for batch in _batches(task, None if self._keep_graphs else _LOW_MEMORY_BATCH):
 
             def stepped(index: int, step: Step, first: int = first) -> None:
                 if on_step is not None:
@@ -294,6 +297,18 @@ class AmusedPipeline:
         task = _as_task(task)
         self._drawing.check_task(task)
         return task
+
+
+def _batches(task: Task, most: int | None) -> Iterator[list[tuple[int, int]]]:
+    """Split a task's pictures, each as `Task.pictures` gives it, by prompt and into at most so many."""
+    size = task.pictures_per_prompt if most is None else min(most, task.pictures_per_prompt)
+    for _, of_prompt in groupby(task.pictures(), key=lambda place: place[0]):
+        while batch := list(islice(of_prompt, size)):
+            yield batch
+
+
+def _given(task: PromptsOrTask | None) -> Task | None:
+    return None if task is None else _as_task(task)
 
 
 def _as_task(task: PromptsOrTask) -> Task:

@@ -15,6 +15,7 @@ class Remembered(Generic[Value]):
         self._capacity = capacity
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._lock = threading.Lock()
+        self._closed = False
 
     def get(self, key: Hashable) -> Value | None:
         """Return a value that is remembered, or None."""
@@ -26,13 +27,16 @@ class Remembered(Generic[Value]):
     def put(self, key: Hashable, value: Value) -> Value:
         """Remember a value, and return it."""
         with self._lock:
+            if self._closed:
+                return value
             self._values[key] = value
             self._values.move_to_end(key)
             while len(self._values) > self._capacity:
                 self._values.popitem(last=False)
         return value
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def close(self) -> None:
+        """Forget everything, and remember nothing more."""
         with self._lock:
+            self._closed = True
             self._values.clear()

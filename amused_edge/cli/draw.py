@@ -64,6 +64,8 @@ def _begun(
     if path.exists():
         if read_parameters(path) != state.parameters.to_json():
             raise OutputExistsError(f"{path} exists and is another picture; choose another name")
+        if files.state.exists() and PictureState.load(files.state).parameters == state.parameters:
+            files.state.unlink()  # the run ended between the two
         return None
     if not files.state.exists():
         return state

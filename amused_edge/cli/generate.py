@@ -31,13 +31,11 @@ if TYPE_CHECKING:
 @click.option(
     "--sheet", type=click.Path(path_type=Path), help="One PNG with all pictures in rows, instead of one file each."
 )
-@click.option("--columns", type=click.IntRange(1), default=4, show_default=True, help="Of the sheet.")
+@click.option("--columns", type=click.IntRange(1), help="Of the sheet.  [default: 4]")
 @click.option(
     "--scale",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Enlarge the sheet's pictures this many times.",
+    help="Enlarge the sheet's pictures this many times.  [default: 1]",
 )
 @click.option("--count", type=int, help="Pictures per prompt.  [default: 1]")
 @click.option("--first", type=int, help="Index of each prompt's first picture.  [default: 0]")
@@ -65,8 +63,8 @@ def generate(
     prompts_file: Path | None,
     output: Path | None,
     sheet: Path | None,
-    columns: int,
-    scale: int,
+    columns: int | None,
+    scale: int | None,
     like: Path | None,
     resume: Path | None,
     preview_dir: Path | None,
@@ -87,6 +85,8 @@ def generate(
     from amused_edge.runtime.pictures import check_png_path, contact_sheet, write_png
 
     _check_usage(output, sheet, resume, preview_dir, heatmap or reveal)
+    if sheet is None and (columns is not None or scale is not None):
+        raise click.UsageError("--columns and --scale are for a --sheet")
     opened = Bundle.open(bundle)
     task, chosen = _task_and_options(_texts(prompts, prompts_file), like, asked, opened)
     files = OutputFiles(picture_paths(task, chosen.seed, output), heatmap, reveal, preview_dir, resume)
@@ -102,7 +102,7 @@ def generate(
         else:
             pictures = list(draw_all(pipeline, task, chosen, report))
             captions = [str(picture.prompt) for picture in pictures]
-            write_png(contact_sheet([picture.image for picture in pictures], columns, scale, captions), sheet)
+            write_png(contact_sheet([picture.image for picture in pictures], columns or 4, scale or 1, captions), sheet)
             written = [sheet]
     if not quiet and written:
         click.echo("\n".join(map(str, written)))

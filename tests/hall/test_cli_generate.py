@@ -96,13 +96,17 @@ def test_inpainting_and_its_repetition(demo_bundle: Path, drawn: Path, tmp_path:
     fails(run("generate", demo_bundle, "--like", "p.png", *wrong, "-o", "r.png", cwd=tmp_path), 2, "mask_sha256")
 
 
-def test_variation_and_outpainting(demo_bundle: Path, drawn: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [("--strength", "0.7"), ("--outpaint", "16,8,48,56")], ids=["vary", "outpaint"])
+def test_variation_and_outpainting_and_their_repetition(
+    given: tuple[str, ...], demo_bundle: Path, drawn: Path, tmp_path: Path
+) -> None:
     fox = ("--image", drawn / "fox.png")
-    draws(run("generate", demo_bundle, PROMPT, *QUICK, *fox, "--strength", "0.4", "-o", "v.png", cwd=tmp_path), "v.png")
-    result = run("generate", demo_bundle, PROMPT, *QUICK, *fox, "--outpaint", "16,8,48,56", "-o", "o.png", cwd=tmp_path)
-    draws(result, "o.png")
-    small = np.asarray(Image.fromarray(pixels(drawn / "fox.png")).resize((64, 64)))
-    assert small.shape == pixels(tmp_path / "o.png").shape
+    draws(run("generate", demo_bundle, PROMPT, *QUICK, *fox, *given, "-o", "v.png", cwd=tmp_path), "v.png")
+    again = (*fox, *given) if given[0] == "--outpaint" else fox
+    draws(run("generate", demo_bundle, "--like", "v.png", *again, "-o", "w.png", cwd=tmp_path), "w.png")
+    assert (tmp_path / "v.png").read_bytes() == (tmp_path / "w.png").read_bytes()
+    assert not np.array_equal(pixels(tmp_path / "v.png"), pixels(drawn / "fox.png"))
+    fails(run("generate", demo_bundle, "--like", "v.png", "-o", "x.png", cwd=tmp_path), 2, "needs its image")
 
 
 def test_a_black_mask_says_that_there_is_nothing_to_do(demo_bundle: Path, drawn: Path, tmp_path: Path) -> None:
@@ -154,6 +158,9 @@ def test_an_interrupted_run_goes_on(demo_bundle: Path, tmp_path: Path) -> None:
         assert (tmp_path / f"a-{index}.png").read_bytes() == (tmp_path / f"b-{index}.png").read_bytes()
     assert not (tmp_path / "state.json").exists()
     draws(run(*command, "-o", "b.png", "--resume", "state.json", cwd=tmp_path))  # all is done already
+    state.save(tmp_path / "state.json")  # killed after it wrote picture 1, before it removed the state
+    draws(run(*command, "-o", "b.png", "--resume", "state.json", cwd=tmp_path))
+    assert not (tmp_path / "state.json").exists()
 
 
 def test_a_state_of_another_command_is_left_alone(demo_bundle: Path, tmp_path: Path) -> None:
@@ -187,6 +194,7 @@ def test_a_state_of_another_command_is_left_alone(demo_bundle: Path, tmp_path: P
         (["--sheet", "s.png", "--resume", "s.json"], "--resume"),
         (["--like", "fox.png"], "not both"),
         (["--resume", "s.json", "--heatmap"], "do not go with --resume"),
+        (["--columns", "2"], "--columns and --scale are for a --sheet"),
     ],
 )
 def test_wrong_usage(demo_bundle: Path, drawn: Path, args: list[str], words: str) -> None:

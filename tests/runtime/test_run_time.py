@@ -109,6 +109,12 @@ def test_strengths_of_a_variation(pipeline: AmusedPipeline, fox: Any) -> None:
     assert 0 < changed[0] < changed[1] < 1
 
 
+def test_nobody_can_change_what_is_remembered_of_a_picture(pipeline: AmusedPipeline, fox: Any) -> None:
+    nothing = next(pipeline.pictures(Variation(OTHER, fox, 0.0), QUICK))
+    with pytest.raises(ValueError, match="read-only"):
+        nothing.tokens[:] = 0
+
+
 def test_strength_that_leaves_no_step_for_a_mask_is_refused(pipeline: AmusedPipeline, fox: Any) -> None:
     for strength in (0.0, 0.2):
         with pytest.raises(OptionsError, match=r"leaves none .* at least 0\.25"):
@@ -180,6 +186,7 @@ def test_bad_pictures_are_refused_before_any_graph_runs(fox: Any) -> None:
         ("2 images for 3 prompts", lambda: Variation([OTHER] * 3, [fox, fox])),
         ("2 masks for 1 prompts", lambda: Inpainting(OTHER, fox, [right_half(), right_half()])),
         ("left is -1", lambda: outpainting(OTHER, fox, left=-1)),
+        ("canvas has 16484x64 pixels", lambda: outpainting(OTHER, fox, left=16384 // 2, right=16384 // 2 + 36)),
     ]
     for words, build in cases:
         with pytest.raises(OptionsError, match=words):
@@ -330,6 +337,9 @@ def test_a_cancelled_run_stops_at_once(pipeline: AmusedPipeline) -> None:
     with pytest.raises(GenerationCancelledError):
         pipeline.generate(PROMPT, QUICK, on_step=lambda *_: steps.append(1), cancellation=cancellation)
     assert steps == []
+    black = np.zeros((SIDE, SIDE, 3), np.uint8)
+    with pytest.raises(GenerationCancelledError):
+        pipeline.generate(Inpainting(PROMPT, black, black[:, :, 0]), QUICK, cancellation=cancellation)
 
 
 def test_a_run_is_cancelled_within_a_step_by_another_thread(pipeline: AmusedPipeline) -> None:
@@ -424,7 +434,8 @@ def test_a_state_of_something_else_is_refused(pipeline: AmusedPipeline, fox: Any
     (varied,) = pipeline.begin(Variation(OTHER, fox), QUICK)
     (embedded,) = pipeline.begin(pipeline.embed(PROMPT), QUICK)
     with pytest.raises(StateError, match="its prompt is"):
-        next(pipeline.resume(text, TextToImage(OTHER)))
+        next(pipeline.resume(text, OTHER))
+    assert next(pipeline.resume(embedded, pipeline.embed(PROMPT))).index == 0
     with pytest.raises(StateError, match="its image_sha256 is"):
         next(pipeline.resume(varied, Variation(OTHER, fox[::-1])))
     with pytest.raises(StateError, match="needs its pictures again"):
@@ -440,6 +451,9 @@ def test_a_state_of_something_else_is_refused(pipeline: AmusedPipeline, fox: Any
         next(pipeline.resume(wrong))
     with pytest.raises(StateError, match="4 steps to go"):
         pipeline.finish(text)
+    masked = PictureState(text.parameters, 4, text.tokens, text.probability)
+    with pytest.raises(StateError, match="tokens that are masked"):
+        pipeline.finish(masked)
 
 
 # --- Memory and threads.
@@ -486,13 +500,28 @@ def test_with_little_memory_one_graph_is_loaded_at_a_time(
         assert watched.loaded == []
         assert watched.most == 1
         roles = ["text_encoder", "conditioner", "denoiser", "image_decoder"]
-        assert watched.history == roles if kind == "text" else ["image_encoder", *roles]
+        assert watched.history == (roles if kind == "text" else ["image_encoder", *roles])
         stream = small.stream(task, QUICK)
         next(stream)
         assert watched.loaded == ["denoiser"]
         stream.close()  # type: ignore[attr-defined]
         assert watched.loaded == []
     assert np.array_equal(result.images, pipeline.generate(task, QUICK).images)
+
+
+def test_with_little_memory_many_pictures_come_in_batches(demo_bundle: Path, pipeline: AmusedPipeline) -> None:
+    """Of one prompt 16 are drawn, then decoded; the next prompt's are not begun before."""
+    seen: list[int] = []
+    task = TextToImage([PROMPT, OTHER], pictures_per_prompt=18)
+    one = GenerationOptions(steps=1)
+    with AmusedPipeline.from_bundle(demo_bundle, EngineOptions.low_memory(), verify=False) as small:
+        pictures = small.pictures(task, one, on_step=lambda index, _: seen.append(index))
+        first = next(pictures)
+        assert seen == list(range(16))
+        rest = list(pictures)
+    assert seen == list(range(36))
+    expected = pipeline.generate(task, one)
+    assert np.array_equal(np.stack([first.tokens, *(p.tokens for p in rest)]), expected.tokens)
 
 
 def test_conditioning_is_remembered_within_bounds(demo_bundle: Path) -> None:

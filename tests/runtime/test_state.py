@@ -118,6 +118,7 @@ def test_a_hostile_state_is_refused(name: str, value: object) -> None:
         (["task", "picture"], 2**64),
         (["task", "prompt"], "\ud800"),
         (["task", "more"], 1),
+        (["bundle", "name"], "\ud800"),
         (["settings", "steps"], 10**400),
     ],
 )
@@ -129,6 +130,14 @@ def test_damaged_parameters_are_refused(path: list[str], value: object) -> None:
     inner[path[-1]] = value
     with pytest.raises(StateError):
         PictureParameters.from_json(json.dumps(content)).restore()
+
+
+@pytest.mark.parametrize("strength", [[[0.5]], None, {}, "\ud800"])
+def test_a_field_of_the_kind_must_be_plain(strength: object) -> None:
+    content = PARAMETERS.to_dict()
+    content["task"] |= {"kind": "variation", "image_sha256": "00", "strength": strength, "fit": "crop"}
+    with pytest.raises(StateError):
+        PictureParameters.from_dict(content)
 
 
 def test_parameters_survive_the_round_trip() -> None:

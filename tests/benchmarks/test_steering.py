@@ -1,0 +1,54 @@
+"""The table of what steering does, and the pictures of the guides, on the demo with few prompts and steps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from amused_edge.benchmarks import guide_pictures
+from amused_edge.benchmarks.images import psnr
+from amused_edge.benchmarks.quality.judge import Judge
+from amused_edge.benchmarks.steering import WAYS, measure, table
+from amused_edge.runtime.options import GenerationOptions
+from amused_edge.runtime.pipeline import AmusedPipeline
+from tests.conftest import ROOT
+
+
+def test_the_measure_is_the_psnr_to_the_true_picture(demo_bundle: Path) -> None:
+    judge = Judge(ROOT / "demo" / "judge")
+    prompts = judge.prompts[:2]
+    few = GenerationOptions(steps=2)
+    found = measure(demo_bundle, judge, prompts, {"few": few})
+    with AmusedPipeline.from_bundle(demo_bundle) as pipeline:
+        images = pipeline.generate(prompts, few).images
+    expected = [psnr(judge.truth(prompt), image) for prompt, image in zip(prompts, images, strict=True)]
+    assert list(found) == ["few"]
+    np.testing.assert_allclose(found["few"], expected)
+
+
+def test_a_difference_within_its_interval_is_none() -> None:
+    values = np.linspace(20, 30, 40)
+    shifted = values + np.where(np.arange(40) % 2, 1.0, -1.0)
+    rows = table({"a": values, "b": values + 2.0, "c": shifted})[2:]
+    assert rows[0] == "| a | 25.0 | |"
+    assert rows[1] == "| b | 27.0 | +2.0 (+2.0 to +2.0) |"
+    assert rows[2].startswith("| c | 25.0 | none: +0.0 (")
+
+
+def test_ways_are_valid_and_distinct() -> None:
+    assert len(set(WAYS.values())) == len(WAYS)
+
+
+def test_the_guides_pictures_are_drawn(demo_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["guide_pictures", str(demo_bundle), str(tmp_path)])
+    guide_pictures._main()
+    assert sorted(path.stem for path in tmp_path.glob("*.png")) == [
+        "heatmap",
+        "inpainting",
+        "reveal",
+        "steering",
+        "variation",
+    ]
+    with Image.open(tmp_path / "reveal.png") as animation:
+        assert animation.n_frames == 12
