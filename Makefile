@@ -128,7 +128,7 @@ PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-ful
 publish:
 	for page in $(PAGES); do test -f build/$$page/results.json || continue; rm -rf docs/benchmarks/$$page && \
 		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 -type f -not -name records.jsonl \
-		-not -name settings.json -not -name lock -exec cp {} docs/benchmarks/$$page/ \; ; done
+		-not -name settings.json -exec cp {} docs/benchmarks/$$page/ \; ; done
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install

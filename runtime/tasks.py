@@ -242,12 +242,13 @@ def outpainting(
     """
     picture = read_image(image)
     margins = {"left": left, "top": top, "right": right, "bottom": bottom}
-    for name, value in margins.items():
-        margins[name] = whole_number(name, value, minimum=0, maximum=_CANVAS_LIMIT)
+    left, top, right, bottom = (
+        whole_number(name, value, minimum=0, maximum=_CANVAS_LIMIT) for name, value in margins.items()
+    )
     width, height = picture.width + left + right, picture.height + top + bottom
     if max(width, height) > _CANVAS_LIMIT:
         raise OptionsError(f"the canvas has {width}x{height} pixels; each side may have {_CANVAS_LIMIT}")
-    pads = ((margins["top"], margins["bottom"]), (margins["left"], margins["right"]))
+    pads = ((top, bottom), (left, right))
     canvas = np.pad(np.asarray(picture), (*pads, (0, 0)), mode="edge")
     mask = np.pad(np.zeros((picture.height, picture.width), np.uint8), pads, constant_values=255)
     return Inpainting(

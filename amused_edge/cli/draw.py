@@ -25,9 +25,7 @@ def draw_files(
             continue
         frames: list[ImageArray] = []
         for step in pipeline.resume(state, one):
-            report(
-                f"picture {index + 1} of {len(places)}", index * step.steps + step.index + 1, len(places) * step.steps
-            )
+            _tell(report, index, len(places), step)
             state = state.after(step)
             if files.state is not None:
                 state.save(files.state)
@@ -45,9 +43,14 @@ def draw_all(
     total = len(task.pictures())
 
     def on_step(index: int, step: "Step") -> None:
-        report(f"picture {index + 1} of {total}", index * step.steps + step.index + 1, total * step.steps)
+        _tell(report, index, total, step)
 
     return pipeline.pictures(task, options, on_step=on_step)
+
+
+def _tell(report: Report, index: int, total: int, step: "Step") -> None:
+    """Report a step of one of so many pictures."""
+    report(f"picture {index + 1} of {total}", index * step.steps + step.index + 1, total * step.steps)
 
 
 def _begun(

@@ -1,5 +1,6 @@
 """The files that `amused-edge generate` writes: their names, and what is checked before any work is done."""
 
+import glob
 import os
 import re
 from dataclasses import dataclass
@@ -59,7 +60,9 @@ class OutputFiles:
                 except OutputExistsError:
                     if self.state is None:
                         raise
-            if self.previews is not None and (taken := sorted(self.previews.glob(f"{_literal(path.stem)}-step-*.png"))):
+            if self.previews is not None and (
+                taken := sorted(self.previews.glob(f"{glob.escape(path.stem)}-step-*.png"))
+            ):
                 raise OutputExistsError(f"{taken[0]} exists; choose another name or remove it")
             if self.state is not None and self.state.resolve() == path.resolve():
                 raise OptionsError(f"{self.state} is the name of picture {index}; give the state a name of its own")
@@ -97,11 +100,6 @@ def picture_paths(task: "Task", seed: int, output: Path | None) -> tuple[Path, .
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.stem}-{suffix}{path.suffix}")
-
-
-def _literal(text: str) -> str:
-    """Return a pattern that means the text itself."""
-    return re.sub(r"([*?[])", r"[\1]", text)
 
 
 def _slug(prompt: str) -> str:
