@@ -2,12 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
+from tests.runtime.demo import PROMPT, QUICK
+
+if TYPE_CHECKING:
+    from amused_edge.runtime import AmusedPipeline
 
 EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
 
@@ -215,3 +220,18 @@ def save_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return package
 
     return save
+
+
+@pytest.fixture(scope="module")
+def pipeline(demo_bundle: Path) -> Iterator["AmusedPipeline"]:
+    """Unverified: verification would remember itself in the user's cache, outside of any test's private one."""
+    from amused_edge.runtime import AmusedPipeline
+
+    with AmusedPipeline.from_bundle(demo_bundle, verify=False) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def fox(pipeline: "AmusedPipeline") -> Any:
+    """A picture of the demo, (64, 64, 3) uint8."""
+    return pipeline.generate(PROMPT, QUICK).images[0]

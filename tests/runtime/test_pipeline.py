@@ -6,7 +6,7 @@ Three steps are enough here; the golden tests run the bundle's own settings.
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,6 @@ with AmusedPipeline.from_bundle(sys.argv[1]) as pipeline:
     result = pipeline.generate(sys.argv[2], GenerationOptions(seed=3, steps=3))
 sys.stdout.buffer.write(result.images.tobytes() + result.tokens.tobytes())
 """
-
-
-@pytest.fixture(scope="module")
-def pipeline(demo_bundle: Path) -> Iterator[AmusedPipeline]:
-    """Unverified: verification would remember itself in the user's cache, outside of any test's private one."""
-    with AmusedPipeline.from_bundle(demo_bundle, verify=False) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
