@@ -4,7 +4,8 @@ import os
 import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+
+from amused_edge.runtime.machine import cpu_facts
 
 _PACKAGES = (
     *("amused-edge", "numpy", "onnxruntime", "tokenizers", "coremltools"),
@@ -18,8 +19,6 @@ _FLAGS = frozenset(
     }
 )
 """Instruction sets that matrix products of some precision gain from, as Linux names them."""
-
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Environment:
 
 def environment() -> Environment:
     """Describe this machine and process."""
-    facts = _cpuinfo()
+    facts = cpu_facts()
     flags = facts.get("flags", facts.get("Features", "")).split()
     names = (facts.get("model name"), facts.get("CPU part"), platform.processor(), platform.machine())
     return Environment(
@@ -76,16 +75,6 @@ def environment() -> Environment:
 def load_average() -> float | None:
     """Return how many processes wanted to run in the last minute, on average; None where the system does not tell."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-
-
-def _cpuinfo() -> dict[str, str]:
-    """Return the first processor's facts; none where there is no such file."""
-    try:
-        lines = _CPUINFO.read_text().split("\n\n")[0].splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in lines)
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _memory() -> int | None:

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from torch import nn
 
 from amused_edge.export import to_onnx
+from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules.layers import derived_tensors
 from amused_edge.export.parity import Tolerances
@@ -13,14 +14,25 @@ from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.golden import Tolerance
 from amused_edge.runtime.graph_entry import GraphEntry
-from amused_edge.runtime.manifest import EngineInfo
+from amused_edge.runtime.manifest import OPTIMIZATIONS, EngineInfo, Optimization
 
 OLDEST_ENGINE_TRIED = "1.19.2"
-"""`make compat` runs a bundle on this release of ONNX Runtime."""
+"""`make compat` runs bundles on this release of ONNX Runtime."""
 
 
 class OnnxTarget(Target):
-    """See `Target`."""
+    """See `Target`.
+
+    Parameters
+    ----------
+    optimize
+        What the graphs are made for, see `EngineInfo`; recipes that are applied to the bundle go by it too.
+
+    Raises
+    ------
+    ExportError
+        There is no such choice.
+    """
 
     name = "onnx"
     tools = ("onnx", "onnxscript", "onnx-ir", "onnxruntime")
@@ -29,14 +41,19 @@ class OnnxTarget(Target):
     tolerances = Tolerances()
     golden = Tolerance()
 
+    def __init__(self, optimize: Optimization = "portable") -> None:
+        if optimize not in OPTIMIZATIONS:
+            raise ExportError(f"optimize is {optimize!r}; choose {', '.join(OPTIMIZATIONS)}")
+        self.optimize = optimize
+
     def engine_info(self) -> EngineInfo:
         """See `Target`."""
-        return EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED)
+        return EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED, self.optimize)
 
     def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
         """See `Target`."""
         file = f"{spec.role}.onnx"
-        model = to_onnx.export_onnx(module, inputs, spec.outputs, writer.path / file)
+        model = to_onnx.export_onnx(module, inputs, spec.outputs, writer.path / file, optimize=self.optimize)
         return GraphEntry(
             files=(writer.entry(file), writer.entry(f"{file}.data")),
             inputs=to_onnx.tensor_specs(list(model.graph.inputs)),

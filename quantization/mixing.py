@@ -19,7 +19,7 @@ def gentler(rule: Rule) -> Rule | None:
         return replace(rule, bits=8, block=64, rounding="nearest")
     if rule.activations == "static":
         return replace(rule, activations="float")
-    if rule.activations == "dynamic":
+    if rule.activations in ("dynamic", "rowwise"):
         return replace(rule, activations="blockwise", block=32, symmetric=True)
     if rule.block is not None and (rule.block > 32 or rule.activations == "blockwise"):
         return replace(rule, activations="float", block=min(rule.block, 32), symmetric=False, rounding="nearest")

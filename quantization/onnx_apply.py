@@ -33,8 +33,10 @@ def _named(value: ir.Value | None) -> str:
     return name
 
 
-def apply(plan: GraphPlan, observations: Observations | None = None) -> dict[str, TensorFormat]:
-    """Change a plan's graph as its rules say.
+def apply(
+    plan: GraphPlan, observations: Observations | None = None, *, signed: bool = False
+) -> dict[str, TensorFormat]:
+    """Change a plan's graph as its rules say, see `rewrite_weight` for `signed`.
 
     Returns
     -------
@@ -53,7 +55,7 @@ def apply(plan: GraphPlan, observations: Observations | None = None) -> dict[str
         formats = {}
         for name, weight in plan.weights.items():
             try:
-                formats[name] = _rewrite(plan, weight, observations)
+                formats[name] = _rewrite(plan, weight, observations, signed)
             except QuantizationError as error:
                 raise QuantizationError(f"{plan.role}/{name}: {error}") from error
     for node in plan.model.graph:
@@ -71,11 +73,12 @@ def _half_format(weight: Weight, rule: Rule) -> TensorFormat:
     return TensorFormat(16, None, "float16", operator, rounding_error(values, to_half(weight.name, values)))
 
 
-def _rewrite(plan: GraphPlan, weight: Weight, observations: Observations | None) -> TensorFormat:
+def _rewrite(plan: GraphPlan, weight: Weight, observations: Observations | None, signed: bool) -> TensorFormat:
     hessian, ranges = None, None
     if observations is not None:
         seen = [observations.products.get(_named(node.inputs[0])) for node in weight.nodes]
         known = [product for product in seen if product is not None]
         hessian = np.sum(known, axis=0) if known else None
         ranges = observations.ranges
-    return rewrite_weight(plan.model.graph, weight, plan.rules[weight.name], hessian=hessian, ranges=ranges)
+    rule = plan.rules[weight.name]
+    return rewrite_weight(plan.model.graph, weight, rule, signed=signed, hessian=hessian, ranges=ranges)

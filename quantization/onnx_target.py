@@ -47,7 +47,8 @@ class OnnxTarget(Target):
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `Target`."""
         plan = self._plans.pop(role)
-        formats = apply(plan, self._observations.pop(role, None))
+        signed = self._parent.manifest.engine.optimize == "cpu"
+        formats = apply(plan, self._observations.pop(role, None), signed=signed)
         name = f"{role}.onnx"
         ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
         products = executed_products(writer.path / name)
@@ -68,7 +69,7 @@ class OnnxTarget(Target):
         """See `Target`. Where a bundle asks for 8-bit activations or halves, some engines keep floats."""
         activations = {made.activations for made in _formats(manifest)}
         logits = 1e-2 if "float16" in activations else 1e-3
-        if activations & {"dynamic uint8", "dynamic int8"}:
+        if any(kind.startswith("dynamic") for kind in activations):
             logits = 0.1
         return Tolerance(logits, pixels=4 if "static uint8" in activations else 1)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from amused_edge.quantization.errors import RecipeError
 
 Operator = Literal["matmul", "conv", "table"]
-Activations = Literal["float", "half", "dynamic", "blockwise", "static"]
+Activations = Literal["float", "half", "dynamic", "rowwise", "blockwise", "static"]
 Rounding = Literal["nearest", "feedback"]
 Ranges = Literal["minmax", "percentile", "mse"]
 
@@ -24,6 +24,7 @@ _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
     "float": ({4, 6, 8, 16, 32}, {"matmul", "conv", "table"}),
     "half": ({16}, {"matmul", "conv", "table"}),
     "dynamic": ({8}, {"matmul"}),
+    "rowwise": ({8}, {"matmul"}),
     "blockwise": ({4, 8}, {"matmul"}),
     "static": ({8}, {"conv"}),
 }
@@ -51,9 +52,9 @@ class Rule:
     symmetric
         Of blocks: zero points fixed in the middle, and not stored.
     activations
-        What the product is computed in. "float": float32; "half": float16, where the engine has it; "dynamic": 8-bit
-        activations, one scale per tensor, taken at run time; "blockwise": 8-bit, one scale per row and block, taken at
-        run time; "static": 8-bit, one scale per tensor, from calibration.
+        What the product is computed in. "float": float32; "half": float16, where the engine has it. Else 8-bit
+        activations, with scales taken at run time: one per tensor ("dynamic"), one per row, which is a token
+        ("rowwise"), or one per row and block ("blockwise"); or "static": one scale per tensor, from calibration.
     rounding
         "nearest", or "feedback" (GPTQ, needs calibration): of a matmul's blocks; all else is rounded to nearest.
     palette
@@ -94,7 +95,7 @@ class Rule:
             power = type(self.block) is int and self.block >= _SMALLEST_BLOCK and self.block & (self.block - 1) == 0
             if not power:
                 raise RecipeError(f"{where}: block is {self.block!r}; give a power of two from {_SMALLEST_BLOCK} on")
-            if self.bits > 8 or self.activations in ("dynamic", "static"):
+            if self.bits > 8 or self.activations in ("dynamic", "rowwise", "static"):
                 raise RecipeError(f"{where}: {self.bits} bits with {self.activations!r} activations take no block")
         if self.rounding == "feedback" and self.block is None:
             raise RecipeError(f"{where}: rounding 'feedback' is for blocks; give a block")
@@ -123,7 +124,12 @@ class Rule:
             message = f"{self.activations!r} activations"
         elif self.bits == 4 and operator != "matmul":
             message = "4 bits"
-        elif operator == "matmul" and self.bits < 16 and self.block is None and self.activations != "dynamic":
+        elif (
+            operator == "matmul"
+            and self.bits < 16
+            and self.block is None
+            and self.activations not in ("dynamic", "rowwise")
+        ):
             message = f"{self.bits} bits with {self.activations!r} activations and no block"
         if message is not None:
             raise RecipeError(

@@ -62,8 +62,7 @@ class Channels:
     Attributes
     ----------
     codes
-        The tensor's shape, uint8 in [1, 255]; 128 stands for zero. Unsigned, because x86 CPUs without VNNI saturate
-        sums of unsigned x signed products, and add unsigned x unsigned ones exactly.
+        The tensor's shape, uint8 in [1, 255]; 128 stands for zero.
     scales
         (channels,) float32.
     axis

@@ -7,7 +7,7 @@ bundles alone. An engine's library is imported only when a pipeline loads its fi
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.cancellation import Cancellation
 from amused_edge.runtime.embeddings import PromptEmbeddings
-from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines import CACHE_BYTES, EngineOptions
 from amused_edge.runtime.errors import (
     AmusedEdgeError,
     AmusedEdgeWarning,
@@ -29,6 +29,7 @@ from amused_edge.runtime.state import PictureState
 from amused_edge.runtime.tasks import Inpainting, TextToImage, Variation, outpainting
 
 __all__ = [
+    "CACHE_BYTES",
     "AmusedEdgeError",
     "AmusedEdgeWarning",
     "AmusedPipeline",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from numbers import Real
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from amused_edge.runtime.errors import BundleError, OptionsError
 from amused_edge.runtime.graph_entry import FileEntry, GraphEntry, read_file, read_graph
@@ -36,6 +36,9 @@ _MICRO_LIMIT = 1e9
 
 _LATER_SETTINGS = ("guidance_ramp", "guidance_interval", "order")
 """Of the sampler; bundles made before there was a choice lack them."""
+
+Optimization = Literal["portable", "cpu"]
+OPTIMIZATIONS: tuple[Optimization, ...] = get_args(Optimization)
 
 T = TypeVar("T")
 
@@ -111,11 +114,15 @@ class EngineInfo:
         The one that parity was checked with; of Core ML, the oldest system that opens the graphs.
     oldest_tried
         The oldest version that ran such graphs; "none" where none was to be had.
+    optimize
+        "portable": operators of the ONNX standard, and numbers that are the same on every CPU; "cpu": operators and
+        codes that this engine computes fastest on CPUs.
     """
 
     name: str
     version: str
     oldest_tried: str
+    optimize: Optimization = "portable"
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,7 @@ def _manifest(fields: Fields) -> Manifest:
         geometry=_plain(Geometry, fields.child("geometry"), int),
         sampler=_sampler(fields.child("sampler")),
         micro_conditioning=_micro(fields.child("micro_conditioning")),
-        engine=_plain(EngineInfo, fields.child("engine"), str),
+        engine=_engine(fields.child("engine")),
         files=fields.table("files", read_file),
         graphs=fields.table("graphs", read_graph),
         tools=fields.get("tools", dict),
@@ -234,6 +241,16 @@ def _optional(fields: Fields, name: str, read: Callable[[Fields], T]) -> T | Non
 def _plain(build: Any, fields: Fields, kind: type) -> Any:
     """Build a dataclass whose attributes are all of one type."""
     return build(**{name: fields.get(name, kind) for name in build.__dataclass_fields__})
+
+
+def _engine(fields: Fields) -> EngineInfo:
+    """Bundles made before there was a choice are portable."""
+    optimize: Any = fields.get("optimize", str) if "optimize" in fields else "portable"
+    if optimize not in OPTIMIZATIONS:
+        raise BundleError(
+            f"{MANIFEST_NAME}: optimize is {optimize!r}; this amused-edge knows {', '.join(OPTIMIZATIONS)}; upgrade it"
+        )
+    return EngineInfo(fields.get("name", str), fields.get("version", str), fields.get("oldest_tried", str), optimize)
 
 
 def _micro(fields: Fields) -> MicroConditioning:

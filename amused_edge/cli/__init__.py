@@ -11,6 +11,7 @@ from typing import TextIO
 import click
 
 from amused_edge.cli.bench import bench
+from amused_edge.cli.cache import cache
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
@@ -31,7 +32,7 @@ def commands(debug: bool) -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-for command in (export, quantize, generate, inspect, bench, validate):
+for command in (export, quantize, generate, inspect, bench, validate, cache):
     commands.add_command(command)
 
 

@@ -55,6 +55,8 @@ def _show(bundle: "Bundle") -> None:
     click.echo(f"tokens      {g.grid_width} x {g.grid_height} of {g.codebook_size} codes")
     click.echo(f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule}")
     click.echo(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
+    if m.target == "onnx":
+        click.echo(f"optimized   {m.engine.optimize}")
     for role, graph in m.graphs.items():
         precision = f"stored {graph.stored_precision}, executed {graph.executed_precision}"
         click.echo(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")

@@ -16,10 +16,10 @@ from amused_edge.export.tensors import Tensors
 
 OUTPUTS = (
     "block_modulation",  # (B, 2R, C): 1 + scale, shift of each block
-    "block_keys",  # (B, 2R, H, d, M): attn1, attn2 of each block
+    "block_keys",  # (B, 2R, H, M, d): attn1, attn2 of each block
     "block_values",  # (B, 2R, H, M, d)
     "layer_modulation",  # (B, 6L, D): scale and shift of norm1, norm2, norm3 of each layer, norm weights folded in
-    "layer_keys",  # (B, L, H, d, M)
+    "layer_keys",  # (B, L, H, M, d)
     "layer_values",  # (B, L, H, M, d)
 )
 

@@ -272,21 +272,24 @@ class TransformerLayer(nn.Module):
         return x + self.ff(y)  # type: ignore[no-any-return]
 
 
-class FeedForward(nn.Module):
-    """GEGLU: one projection gives the value half, then the gate half; erf GELU."""
+class FeedForward(nn.Module, DerivedTensors):
+    """GEGLU with erf GELU. The checkpoint's first projection gives values, then gates; here each has a matmul."""
 
     def __init__(self, tensors: Tensors, width: int, inner: int, bias: bool) -> None:
         super().__init__()
+        parts = {"value": slice(inner), "gate": slice(inner, None)}
+        projections = {
+            name: Linear(tensors.child("net.0.proj"), width, 2 * inner, bias, part=part) for name, part in parts.items()
+        }
         self.net = nn.ModuleDict(
-            {
-                "0": nn.ModuleDict({"proj": Linear(tensors.child("net.0.proj"), width, 2 * inner, bias)}),
-                "2": Linear(tensors.child("net.2"), inner, width, bias),
-            }
+            {"0": nn.ModuleDict(projections), "2": Linear(tensors.child("net.2"), inner, width, bias)}
         )
+        kinds = ("weight", "bias") if bias else ("weight",)
+        self.derived = {f"net.0.{part}.{kind}": (f"net.0.proj.{kind}",) for part in parts for kind in kinds}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        value, gate = self.net["0"]["proj"](x).chunk(2, dim=-1)  # type: ignore[index]
-        return self.net["2"](value * F.gelu(gate))  # type: ignore[no-any-return]
+        first = self.net["0"]
+        return self.net["2"](first["value"](x) * F.gelu(first["gate"](x)))  # type: ignore[no-any-return, index]
 
 
 class LogitsHead(nn.Module):

@@ -37,16 +37,25 @@ def derived_tensors(module: nn.Module) -> dict[str, tuple[str, ...]]:
 
 
 class Linear(nn.Module):
-    """`x @ weight + bias`. The checkpoint stores (out, in), or (out, in, 1, 1) for a 1x1 convolution."""
+    """`x @ weight + bias`. The checkpoint stores (out, in), or (out, in, 1, 1) for a 1x1 convolution; `part` chooses
+    some of its outputs.
+    """
 
     def __init__(
-        self, tensors: Tensors, inputs: int, outputs: int, bias: bool, *, pointwise_conv: bool = False
+        self,
+        tensors: Tensors,
+        inputs: int,
+        outputs: int,
+        bias: bool,
+        *,
+        pointwise_conv: bool = False,
+        part: slice = slice(None),
     ) -> None:
         super().__init__()
         trailing = (1, 1) if pointwise_conv else ()
         weight = tensors.take("weight", outputs, inputs, *trailing)
-        self.weight = parameter(weight.reshape(outputs, inputs).T)
-        self.bias = parameter(tensors.take("bias", outputs)) if bias else None
+        self.weight = parameter(weight.reshape(outputs, inputs)[part].T)
+        self.bias = parameter(tensors.take("bias", outputs)[part]) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = x @ self.weight
@@ -102,50 +111,31 @@ def merge_heads(x: torch.Tensor) -> torch.Tensor:
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """Softmax attention: query (B, H, N, d), key (B, H, d, M) with the scale folded in, value (B, H, M, d) -> (B, H,
-    N, d).
+    """Softmax attention: query (B, H, N, d), key and value (B, H, M, d), the scale folded into one of the first two ->
+    (B, N, H*d).
     """
-    return F.softmax(query @ key, dim=-1) @ value
+    return merge_heads(F.softmax(query @ key.transpose(2, 3), dim=-1) @ value)
 
 
-class SelfAttention(nn.Module, DerivedTensors):
-    """Multi-head self-attention with Q, K and V in one matmul."""
+class SelfAttention(nn.Module):
+    """Multi-head self-attention."""
 
     def __init__(self, tensors: Tensors, width: int, heads: int, bias: bool) -> None:
         super().__init__()
         self.heads = heads
         self.scale = (width // heads) ** -0.5
-        parts = ("to_q", "to_k", "to_v")
-        weights = [tensors.child(part).take("weight", width, width) for part in parts]
-        self.to_qkv = Folded(torch.cat(weights).T)
-        self.derived = {"to_qkv.weight": tuple(f"{part}.weight" for part in parts)}
-        if bias:
-            biases = [tensors.child(part).take("bias", width) for part in parts]
-            self.to_qkv.bias = parameter(torch.cat(biases))
-            self.derived["to_qkv.bias"] = tuple(f"{part}.bias" for part in parts)
+        self.to_q = Linear(tensors.child("to_q"), width, width, bias)
+        self.to_k = Linear(tensors.child("to_k"), width, width, bias)
+        self.to_v = Linear(tensors.child("to_v"), width, width, bias)
         self.to_out = nn.ModuleList([Linear(tensors.child("to_out.0"), width, width, bias)])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query, key, value = split_heads(self.to_qkv(x), 3 * self.heads).chunk(3, dim=1)
-        attended = attend(query * self.scale, key.transpose(2, 3), value)
-        return self.to_out[0](merge_heads(attended))  # type: ignore[no-any-return]
-
-
-class Folded(nn.Module):
-    """`x @ weight + bias` with tensors that were folded from several."""
-
-    def __init__(self, weight: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = parameter(weight)
-        self.bias: nn.Parameter | None = None
-
-    forward = Linear.forward
+        query, key, value = (split_heads(part(x), self.heads) for part in (self.to_q, self.to_k, self.to_v))
+        return self.to_out[0](attend(query * self.scale, key, value))  # type: ignore[no-any-return]
 
 
 class CrossAttention(nn.Module):
-    """Attention to keys and values that were computed beforehand: key (B, H, d, M) with the scale folded in, value (B,
-    H, M, d).
-    """
+    """Attention to keys and values (B, H, M, d) that were computed beforehand, the scale folded into the keys."""
 
     def __init__(self, tensors: Tensors, width: int, heads: int, bias: bool) -> None:
         super().__init__()
@@ -154,14 +144,11 @@ class CrossAttention(nn.Module):
         self.to_out = nn.ModuleList([Linear(tensors.child("to_out.0"), width, width, bias)])
 
     def forward(self, x: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        attended = attend(split_heads(self.to_q(x), self.heads), key, value)
-        return self.to_out[0](merge_heads(attended))  # type: ignore[no-any-return]
+        return self.to_out[0](attend(split_heads(self.to_q(x), self.heads), key, value))  # type: ignore[no-any-return]
 
 
 class KeyValue(nn.Module):
-    """The other half of `CrossAttention`: text (B, M, E) -> key (B, H, d, M) with the scale folded in, value (B, H, M,
-    d).
-    """
+    """The other half of `CrossAttention`: text (B, M, E) -> key, with the scale folded in, and value: (B, H, M, d)."""
 
     def __init__(self, tensors: Tensors, inputs: int, width: int, heads: int, bias: bool) -> None:
         super().__init__()
@@ -171,5 +158,4 @@ class KeyValue(nn.Module):
         self.to_v = Linear(tensors.child("to_v"), inputs, width, bias)
 
     def forward(self, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        key = split_heads(self.to_k(text) * self.scale, self.heads).transpose(2, 3)
-        return key, split_heads(self.to_v(text), self.heads)
+        return split_heads(self.to_k(text) * self.scale, self.heads), split_heads(self.to_v(text), self.heads)

@@ -4,11 +4,11 @@ import sys
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Graph, call
-from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.engines.options import CACHE_BYTES, EngineOptions
 from amused_edge.runtime.engines.static_batch import OneByOne, has_static_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
 
-__all__ = ["EngineOptions", "Graph", "call", "load_graph"]
+__all__ = ["CACHE_BYTES", "EngineOptions", "Graph", "call", "load_graph"]
 
 
 def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:

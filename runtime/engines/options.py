@@ -8,6 +8,9 @@ from amused_edge.runtime.options import whole_number
 
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
 
+CACHE_BYTES = 4 * 2**30
+"""What a cache is allowed where nobody says: two full-size bundles in 8 bits."""
+
 Simulation = Literal["half", "float"]
 SIMULATIONS: tuple[Simulation, ...] = ("half", "float")
 
@@ -30,6 +33,10 @@ class EngineOptions:
         Keep each graph once it is loaded (faster) instead of loading it just before use and dropping it just after.
     remembered_prompts
         Conditionings that a pipeline keeps for prompts that come again, such as the empty negative prompt; 0: none.
+    cache_bytes
+        Of ONNX Runtime: keep what it makes of a graph (optimised, weights packed for this CPU) in the user's cache
+        folder, so that later loads map it into memory: they are faster and take little memory of their own. At most
+        so many bytes in all, those unused for longest go first; 0: keep nothing.
     compute_units
         Of Core ML: "all", "cpu_and_ne" (CPU and Neural Engine), "cpu_and_gpu" or "cpu_only".
     simulate
@@ -46,6 +53,7 @@ class EngineOptions:
     spinning: bool = True
     keep_graphs: bool = True
     remembered_prompts: int = 4
+    cache_bytes: int = 0
     compute_units: str = "all"
     simulate: Simulation | None = None
 
@@ -61,6 +69,7 @@ class EngineOptions:
         if self.threads is not None:
             whole_number("threads", self.threads, minimum=1)
         whole_number("remembered_prompts", self.remembered_prompts, minimum=0)
+        whole_number("cache_bytes", self.cache_bytes, minimum=0)
         if self.providers is not None:
             if isinstance(self.providers, str) or not self.providers:
                 raise OptionsError(f"providers is {self.providers!r}; give a list of names, or None for the CPU")

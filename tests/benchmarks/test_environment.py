@@ -8,6 +8,7 @@ import pytest
 
 from amused_edge.benchmarks import environment as module
 from amused_edge.benchmarks.environment import Environment, environment, load_average
+from amused_edge.runtime import machine
 
 X86 = """processor\t: 0
 model name\t: Example CPU @ 2.00GHz
@@ -25,7 +26,7 @@ CPU part\t: 0xd0c
 
 def described(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     (tmp_path / "cpuinfo").write_text(text)
-    monkeypatch.setattr(module, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
     return environment()
 
 
@@ -60,7 +61,7 @@ def test_without_8_bit_dot_products_the_line_says_so(tmp_path: Path, monkeypatch
 
 
 def test_a_system_that_tells_little_is_described_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CPUINFO", Path("/nowhere/cpuinfo"))
+    monkeypatch.setattr(machine, "_CPUINFO", Path("/nowhere/cpuinfo"))
     monkeypatch.setattr(module.platform, "processor", lambda: "")
     monkeypatch.setattr(module.platform, "machine", lambda: "")
     found = environment()

@@ -1,0 +1,24 @@
+"""`amused-edge cache`."""
+
+from datetime import datetime
+
+import click
+
+
+@click.command()
+@click.option("--clear", is_flag=True, help="Remove them all.")
+def cache(clear: bool) -> None:
+    """Show the graphs that were prepared for this machine's CPU, and the disk they take.
+
+    They are made by `amused-edge generate --cache`, and can be made again.
+    """
+    from amused_edge.runtime.prepared import clear_prepared, prepared_entries
+
+    entries = prepared_entries()
+    for entry in entries:
+        used = datetime.fromtimestamp(entry.used).astimezone()
+        click.echo(f"{entry.bytes / 1e6:>9.1f} MB  used {used:%Y-%m-%d %H:%M}  {entry.label!r}")
+    total = sum(entry.bytes for entry in entries)
+    click.echo(f"{total / 1e6:>9.1f} MB  {len(entries)} graphs{' removed' if clear else ''}")
+    if clear:
+        clear_prepared()

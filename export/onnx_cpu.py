@@ -1,0 +1,79 @@
+"""Rewrites a graph into the operators that ONNX Runtime computes fastest on CPUs.
+
+They are operators of the engine and not of the ONNX standard: only ONNX Runtime runs such a graph. What they compute
+is the same; attention in tiles, so that no scores are written to memory and the heads need no transposes.
+"""
+
+from typing import Any
+
+import onnx_ir as ir
+from onnxscript.rewriter.pattern import MatchResult, RewriteRuleClassBase, RewriteRuleSet
+
+CONTRIB = "com.microsoft"
+
+_SPLIT_HEADS = [0, 2, 1, 3]
+"""(B, N, H, d) -> (B, H, N, d), and back."""
+
+
+def rewrite_for_cpu(model: ir.Model) -> int:
+    """Rewrite every attention of a graph, in place; return how many were found."""
+    found: int = _RULES.apply_to_model(model)
+    if found:
+        model.opset_imports[CONTRIB] = 1
+    return found
+
+
+class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
+    """`softmax(q k^T) v` of heads, as `layers.attend` is traced -> MultiHeadAttention on rows of all heads."""
+
+    def _attended(self, op: Any, query: Any, transposed_key: Any, value: Any, merged: Any) -> Any:
+        weights = op.Softmax(op.MatMul(query, transposed_key), axis=-1)
+        heads = op.Transpose(op.MatMul(weights, value), perm=_SPLIT_HEADS)
+        return op.Reshape(heads, merged)
+
+    def _node(self, op: Any, query: ir.Value, key: ir.Value, value: ir.Value, heads: ir.Value, scale: float) -> Any:
+        assert heads.shape is not None
+        return op.MultiHeadAttention(query, key, value, num_heads=int(heads.shape[2]), scale=scale, _domain=CONTRIB)
+
+
+class _SelfAttention(_Attention):
+    """Queries, keys and values are rows (B, N, H*d) that a graph splits into heads."""
+
+    def pattern(
+        self, op: Any, query: Any, key: Any, value: Any, scale: Any, shape: Any, key_shape: Any, merged: Any
+    ) -> Any:
+        """See `RewriteRuleClassBase`."""
+        scaled = op.Mul(op.Transpose(op.Reshape(query, shape, _outputs=["heads"]), perm=_SPLIT_HEADS), scale)
+        transposed_key = op.Transpose(op.Reshape(key, key_shape), perm=[0, 2, 3, 1])
+        values = op.Transpose(op.Reshape(value, key_shape), perm=_SPLIT_HEADS)
+        return self._attended(op, scaled, transposed_key, values, merged)
+
+    def check(self, context: Any, scale: ir.Value, **_: Any) -> MatchResult:
+        """See `RewriteRuleClassBase`."""
+        result = MatchResult()
+        if scale.const_value is None or scale.const_value.size != 1:
+            return result.fail("the scale is no constant number")
+        return result
+
+    def rewrite(
+        self, op: Any, query: ir.Value, key: ir.Value, value: ir.Value, scale: ir.Value, heads: ir.Value, **_: Any
+    ) -> Any:
+        """See `RewriteRuleClassBase`."""
+        assert scale.const_value is not None
+        return self._node(op, query, key, value, heads, float(scale.const_value.numpy().item()))
+
+
+class _CrossAttention(_Attention):
+    """Keys and values (B, H, M, d) come from outside, with the scale in the keys."""
+
+    def pattern(self, op: Any, query: Any, key: Any, value: Any, shape: Any, merged: Any) -> Any:
+        """See `RewriteRuleClassBase`."""
+        split = op.Transpose(op.Reshape(query, shape, _outputs=["heads"]), perm=_SPLIT_HEADS)
+        return self._attended(op, split, op.Transpose(key, perm=[0, 1, 3, 2]), value, merged)
+
+    def rewrite(self, op: Any, query: ir.Value, key: ir.Value, value: ir.Value, heads: ir.Value, **_: Any) -> Any:
+        """See `RewriteRuleClassBase`."""
+        return self._node(op, query, key, value, heads, 1.0)
+
+
+_RULES = RewriteRuleSet([_SelfAttention.rule(), _CrossAttention.rule()])

@@ -1,0 +1,77 @@
+"""What ONNX Runtime makes of a graph when it loads it, written down: later sessions map it into memory as it is.
+
+A session optimises its graph and repacks the weights of products for the CPU's kernels, in memory of its own, each
+time. An optimised model with its packed weights beside it needs neither.
+"""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+
+import onnxruntime as ort
+
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.machine import cpu_fingerprint
+from amused_edge.runtime.prepared import PreparedStore
+
+logger = logging.getLogger(__name__)
+
+CPU = "CPUExecutionProvider"
+
+_FORMAT = 1
+"""Raised when entries of an earlier amused-edge must not be read."""
+
+_MODEL, _DATA = "model.onnx", "model.onnx.data"
+
+
+def prepared_session(
+    bundle: Bundle, role: str, model: Path, fresh: ort.SessionOptions, mapped: ort.SessionOptions, limit: int
+) -> ort.InferenceSession | None:
+    """Return a session of a role's prepared graph, which is prepared first if it was not yet.
+
+    Parameters
+    ----------
+    model
+        The role's `.onnx` file.
+    fresh, mapped
+        Options of the session that prepares, and of the one that is returned; both are changed.
+    limit
+        Of the store, in bytes.
+
+    Returns
+    -------
+    None where nothing can be kept. Raises what ONNX Runtime raises where it cannot load `model`.
+    """
+    store = PreparedStore(limit)
+    key = _key(bundle, role)
+    found = store.find(key) or store.add(key, _label(bundle, role), lambda folder: _prepare(model, folder, fresh))
+    if found is None:
+        return None
+    mapped.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        return ort.InferenceSession(str(found / _MODEL), mapped, providers=[CPU])
+    except Exception as error:  # the binding's exceptions have no public base
+        logger.warning("%s does not load (%s); it is removed", found, error)
+        store.discard(key)
+        return None
+
+
+def _prepare(model: Path, folder: Path, options: ort.SessionOptions) -> None:
+    options.optimized_model_filepath = str(folder / _MODEL)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _DATA)
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
+    ort.InferenceSession(str(model), options, providers=[CPU])
+
+
+def _key(bundle: Bundle, role: str) -> str:
+    """Return a name that is another for other weights, another engine, or another kind of CPU."""
+    parts = [_FORMAT, bundle.sha256, role, ort.__version__, ort.get_build_info(), cpu_fingerprint()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _label(bundle: Bundle, role: str) -> str:
+    recipe = bundle.manifest.quantization
+    kind = "fp32" if recipe is None else recipe.recipe.get("name", "?")
+    return f"{bundle.manifest.model.name}, {kind}, {role}, onnxruntime {ort.__version__}"

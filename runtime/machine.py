@@ -1,0 +1,37 @@
+"""The CPU that this process runs on, as its system describes it."""
+
+import hashlib
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_CHANGING = ("cpu MHz", "bogomips", "BogoMIPS", "processor", "core id", "apicid", "initial apicid", "physical id")
+
+
+def cpu_facts() -> dict[str, str]:
+    """Return what Linux says of the first processor, such as "model name" and "flags"; nothing on other systems."""
+    try:
+        lines = _CPUINFO.read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in lines)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@cache
+def cpu_fingerprint() -> str:
+    """Return a hash in hex that is another where the CPU's kind or its instruction sets are."""
+    facts = {name: value for name, value in cpu_facts().items() if name not in _CHANGING}
+    described = [platform.system(), platform.machine(), platform.processor(), *sorted(facts.items())]
+    if platform.system() == "Darwin":
+        described.append(_sysctl("machdep.cpu.brand_string"))
+    return hashlib.sha256(repr(described).encode()).hexdigest()
+
+
+def _sysctl(name: str) -> str:
+    try:
+        return subprocess.run(["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""

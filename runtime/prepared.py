@@ -1,0 +1,170 @@
+"""Files that an engine prepared for this machine, kept in the user's cache folder up to a limit.
+
+An entry is a folder. It is written beside its place and renamed, so that it is whole or not there, whoever else writes
+it at the same time; it counts only while its files have the sizes and time stamps that were written down with it.
+"""
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from amused_edge.runtime import cache
+
+logger = logging.getLogger(__name__)
+
+_NOTE = "entry.json"
+"""Written last; its time stamp is that of the last use."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One entry: where it is, what it was made of, its size in bytes, when it was last used (seconds since 1970)."""
+
+    path: Path
+    label: str
+    bytes: int
+    used: float
+
+
+class PreparedStore:
+    """The entries of this user and machine.
+
+    Parameters
+    ----------
+    limit
+        Most bytes that all entries may take together; those unused for longest go first.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def find(self, key: str) -> Path | None:
+        """Return the folder of an entry, if it is there and whole; one that is damaged is removed."""
+        folder = _folder()
+        if folder is None or not (folder / key).exists():
+            return None
+        note = folder / key / _NOTE
+        try:
+            if json.loads(note.read_text(encoding="utf-8"))["files"] == _state(folder / key):
+                os.utime(note)
+                return folder / key
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        logger.warning("%s is damaged; it is made again", folder / key)
+        self.discard(key)
+        return None
+
+    def add(self, key: str, label: str, make: Callable[[Path], None]) -> Path | None:
+        """Make an entry and return its folder; None, with a note in the log, where it cannot be kept.
+
+        Parameters
+        ----------
+        label
+            Says to a reader what the entry was made of.
+        make
+            Writes its files into the empty folder that it is given; what it raises comes through.
+        """
+        folder = _folder()
+        if folder is None:
+            return None
+        partial = folder / f".{key}.{uuid.uuid4().hex}"
+        try:
+            partial.mkdir(parents=True)
+            make(partial)
+            size = sum(_sync(file) for file in partial.iterdir())
+            if size > self._limit:
+                logger.info("%s takes %d bytes; only %d are allowed, so it is not kept", label, size, self._limit)
+                return None
+            note = {"label": label, "files": _state(partial)}
+            (partial / _NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
+            _put(partial, folder / key)
+        except OSError as error:
+            logger.warning("cannot keep %s in %s: %s", label, folder, error)
+            return None
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        self._prune(key)
+        return self.find(key)
+
+    def discard(self, key: str) -> None:
+        """Remove an entry, if it is there."""
+        folder = _folder()
+        if folder is not None:
+            _remove(folder / key)
+
+    def _prune(self, newest: str) -> None:
+        """Remove what was unused for longest until the limit is kept; never the newest."""
+        kept = sorted(prepared_entries(), key=lambda entry: (entry.path.name == newest, entry.used))
+        total = sum(entry.bytes for entry in kept)
+        while total > self._limit and len(kept) > 1:
+            oldest = kept.pop(0)
+            _remove(oldest.path)
+            total -= oldest.bytes
+
+
+def prepared_entries() -> list[Prepared]:
+    """Return all entries, those last that were used last."""
+    folder = _folder()
+    found = []
+    for path in [] if folder is None or not folder.exists() else folder.iterdir():
+        try:
+            label = str(json.loads((path / _NOTE).read_text(encoding="utf-8"))["label"])
+            size = sum(file.stat().st_size for file in path.iterdir())
+            found.append(Prepared(path, label, size, (path / _NOTE).stat().st_mtime))
+        except (OSError, ValueError, KeyError, TypeError):  # being written, being removed, or damaged
+            continue
+    return sorted(found, key=lambda entry: entry.used)
+
+
+def clear_prepared() -> None:
+    """Remove all entries, and what broken processes left of some."""
+    folder = _folder()
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path | None:
+    """Return where entries lie; None where the user has no home."""
+    try:
+        return cache.folder("prepared")
+    except RuntimeError:
+        return None
+
+
+def _state(entry: Path) -> dict[str, list[int]]:
+    """Return name -> size and time stamp of an entry's files but the note."""
+    stats = {file.name: file.stat() for file in entry.iterdir() if file.name != _NOTE}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
+
+
+def _sync(file: Path) -> int:
+    """Have a file's content on the disk before its name is; return its size."""
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+    return file.stat().st_size
+
+
+def _put(partial: Path, path: Path) -> None:
+    """Rename a finished entry; one that somebody else put there meanwhile is as good."""
+    try:
+        partial.rename(path)
+    except OSError:
+        if not path.exists():
+            raise
+
+
+def _remove(path: Path) -> None:
+    """Take an entry away at once, then delete it: nobody finds half of one."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.rename(aside)
+    except OSError as error:
+        if path.exists():
+            logger.warning("cannot remove %s: %s", path, error)
+        return
+    shutil.rmtree(aside, ignore_errors=True)
