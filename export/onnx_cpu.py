@@ -1,12 +1,14 @@
 """Rewrites a graph into the operators that ONNX Runtime computes fastest on CPUs.
 
 They are operators of the engine and not of the ONNX standard: only ONNX Runtime runs such a graph. What they compute
-is the same; attention in tiles, so that no scores are written to memory and the heads need no transposes.
+is the same: attention in tiles, so that no scores are written to memory and the heads need no transposes; RMS norms in
+one pass, which the engine does not find by itself where it moves a transpose into them.
 """
 
 from typing import Any
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter.pattern import MatchResult, RewriteRuleClassBase, RewriteRuleSet
 
 CONTRIB = "com.microsoft"
@@ -16,11 +18,38 @@ _SPLIT_HEADS = [0, 2, 1, 3]
 
 
 def rewrite_for_cpu(model: ir.Model) -> int:
-    """Rewrite every attention of a graph, in place; return how many were found."""
+    """Rewrite every attention and RMS norm of a graph, in place; return how many were found."""
     found: int = _RULES.apply_to_model(model)
     if found:
         model.opset_imports[CONTRIB] = 1
+        RemoveUnusedNodesPass()(model)
     return found
+
+
+class _RMSNorm(RewriteRuleClassBase):  # type: ignore[misc]
+    """`x / sqrt(mean(x^2) + eps) * weight` over the last axis -> SimplifiedLayerNormalization."""
+
+    def pattern(self, op: Any, x: Any, axes: Any, eps: Any, weight: Any) -> Any:
+        """See `RewriteRuleClassBase`."""
+        mean = op.ReduceMean(op.Pow(x, 2.0), axes, keepdims=1)
+        return op.Mul(op.Div(x, op.Sqrt(op.Add(mean, eps))), weight)
+
+    def check(self, context: Any, x: ir.Value, axes: ir.Value, eps: ir.Value, weight: ir.Value) -> MatchResult:
+        """See `RewriteRuleClassBase`."""
+        result = MatchResult()
+        if any(value.const_value is None for value in (axes, eps, weight)):
+            return result.fail("axes, epsilon or weight are no constants")
+        assert axes.const_value is not None
+        assert x.shape is not None
+        if axes.const_value.numpy().tolist() not in ([-1], [len(x.shape) - 1]):
+            return result.fail("the mean is not of the last axis")
+        return result
+
+    def rewrite(self, op: Any, x: ir.Value, axes: ir.Value, eps: ir.Value, weight: ir.Value) -> Any:
+        """See `RewriteRuleClassBase`."""
+        assert eps.const_value is not None
+        epsilon = float(eps.const_value.numpy().item())
+        return op.SimplifiedLayerNormalization(x, weight, axis=-1, epsilon=epsilon, stash_type=1)
 
 
 class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
@@ -76,4 +105,4 @@ class _CrossAttention(_Attention):
         return self._node(op, query, key, value, heads, 1.0)
 
 
-_RULES = RewriteRuleSet([_SelfAttention.rule(), _CrossAttention.rule()])
+_RULES = RewriteRuleSet([_RMSNorm.rule(), _SelfAttention.rule(), _CrossAttention.rule()])

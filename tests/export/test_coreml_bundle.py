@@ -78,12 +78,12 @@ def test_every_matrix_of_the_checkpoint_is_there_under_its_name(
 
 
 def test_folded_matrices_hold_the_checkpoints_values(tiny: Bundle, programs: dict[str, Program]) -> None:
-    known, layer = weights_of(tiny.path, "transformer"), "transformer_layers.0.attn1"
-    queries_keys_values = np.concatenate([known[f"{layer}.to_{part}.weight"] for part in "qkv"])
-    found = programs["denoiser"].constants["transformer_layers_0_attn1_to_qkv_weight"].value
-    assert np.array_equal(found, queries_keys_values.astype(np.float16))
-    sources = tiny.graph("denoiser").derived_tensors["transformer_layers_0_attn1_to_qkv_weight"]
-    assert sources == tuple(f"{layer}.to_{part}.weight" for part in "qkv")
+    source = "transformer_layers.0.ff.net.0.proj.weight"
+    values_and_gates = np.split(weights_of(tiny.path, "transformer")[source], 2)
+    for part, expected in zip(("value", "gate"), values_and_gates, strict=True):
+        name = f"transformer_layers_0_ff_net_0_{part}_weight"
+        assert np.array_equal(programs["denoiser"].constants[name].value, expected.astype(np.float16))
+        assert tiny.graph("denoiser").derived_tensors[name] == (source,)
     known = weights_of(tiny.path, "vqvae")
     kernel = known["post_quant_conv.weight"][..., 0, 0].astype(np.float64)
     table = known["quantize.embedding.weight"] @ kernel.T + known["post_quant_conv.bias"]

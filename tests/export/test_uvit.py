@@ -126,10 +126,10 @@ def test_conditioner_reads_no_tokens_and_gives_the_documented_shapes() -> None:
     shapes = dict(zip(OUTPUTS, (tuple(value.shape) for value in outputs), strict=True))
     assert shapes == {
         "block_modulation": (3, 2 * blocks, channels),
-        "block_keys": (3, 2 * blocks, 2, channels // 2, 77),
+        "block_keys": (3, 2 * blocks, 2, 77, channels // 2),
         "block_values": (3, 2 * blocks, 2, 77, channels // 2),
         "layer_modulation": (3, 6 * layers, width),
-        "layer_keys": (3, layers, 4, width // 4, 77),
+        "layer_keys": (3, layers, 4, 77, width // 4),
         "layer_values": (3, layers, 4, 77, width // 4),
     }
     assert max(map(len, shapes.values())) <= 5

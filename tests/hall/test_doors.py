@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 # Library -> the only modules of the runtime that may import it.
 ENGINE_LIBRARIES = {
-    "onnxruntime": {"runtime/engines/onnx_runtime.py"},
+    "onnxruntime": {"runtime/engines/onnx_runtime.py", "runtime/engines/onnx_prepared.py"},
     "coremltools": {"runtime/engines/mil/quiet_coremltools.py"},
 }
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}

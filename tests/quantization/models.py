@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from amused_edge.quantization.onnx_weights import Weight, find_weights
+from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.onnx_runtime import session_options
 
 Shapes = Mapping[str, Sequence[int | str]]
 Node = onnx.NodeProto
@@ -45,12 +47,20 @@ def weights_of(model: ir.Model) -> dict[str, Weight]:
 
 def run(model: ir.Model, **feeds: NDArray[Any]) -> list[NDArray[Any]]:
     """Check a model as the specification does, where it knows the operators, and run it."""
+    return _run(model, ort.SessionOptions(), feeds)
+
+
+def run_as_bundles_are(model: ir.Model, **feeds: NDArray[Any]) -> list[NDArray[Any]]:
+    """Like `run`, with what the project's engine asks of every session."""
+    return _run(model, session_options(EngineOptions()), feeds)
+
+
+def _run(model: ir.Model, options: ort.SessionOptions, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     for one in model.graph:
         if one.domain:
             model.opset_imports.setdefault(one.domain, 1)
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto)
-    options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     results: list[NDArray[Any]] = session.run(None, feeds)

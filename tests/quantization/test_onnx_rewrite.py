@@ -12,7 +12,7 @@ from amused_edge.quantization.onnx_weights import expand_gemms
 from amused_edge.quantization.recipes import Rule
 from amused_edge.quantization.rounding import feedback_blocks
 from amused_edge.runtime.graph_entry import TensorFormat
-from tests.quantization.models import build, node, operators, run, weights_of
+from tests.quantization.models import build, node, operators, run, run_as_bundles_are, weights_of
 
 Floats = NDArray[np.float64]
 
@@ -143,6 +143,34 @@ def test_dynamic_activations(rank: int, inputs: int) -> None:
     assert (made.bits, made.block, made.activations) == (8, None, "dynamic uint8")
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_rowwise_activations(rank: int) -> None:
+    """Rows of very different sizes, and one of zeros: each has a scale of its own."""
+    weight, x = random(40, 6), random(*(2, 5, 40)[3 - rank :], seed=1)
+    x *= np.logspace(-4, 4, 5, dtype=np.float32)[:, None]
+    x[..., 2, :] = 0
+    model, made = one_matmul(weight, rank, Rule("*", bits=8, activations="rowwise"))
+    assert operators(model) == ["Abs", "ReduceMax", "Max", "Div", "DynamicQuantizeMatMul", "Mul"]
+    exact = x.astype(np.float64) @ channel_values(weight)
+    (actual,) = run(model, x=x)
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    allowed = 0.51 * 2 * largest / 255 * np.abs(weight).sum(axis=0)
+    assert (np.abs(actual - exact) <= allowed).all()
+    assert (actual[..., 2, :] == 0).all()
+    assert (made.bits, made.block, made.activations) == (8, None, "dynamic uint8 by row")
+
+
+@pytest.mark.parametrize("activations", ["dynamic", "rowwise"])
+def test_signed_codes_give_the_same_products(activations: str) -> None:
+    weight, x = random(40, 6), random(3, 40, seed=1)
+    rule = Rule("*", bits=8, activations=activations)  # type: ignore[arg-type]
+    (unsigned, _), (signed, _) = (one_matmul(weight, 2, rule, signed=kind) for kind in (False, True))
+    codes = [model.graph.initializers["w.codes"].const_value.numpy() for model in (unsigned, signed)]
+    assert [value.dtype for value in codes] == [np.uint8, np.int8]
+    assert np.array_equal(codes[0].astype(int) - 128, codes[1])
+    assert np.array_equal(run(unsigned, x=x)[0], run_as_bundles_are(signed, x=x)[0])
+
+
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("inputs", [64, 37])
@@ -167,15 +195,16 @@ def test_blockwise_activations(inputs: int, bits: int, symmetric: bool) -> None:
 # --- Where sums of 8-bit products are largest: CPUs without VNNI saturate some of them at 16 bits.
 
 
+@pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("rows", [1, 3, 40])
-def test_dynamic_products_never_saturate(rows: int, sign: float) -> None:
+def test_dynamic_products_never_saturate(rows: int, sign: float, signed: bool) -> None:
     """Every activation has the code 255 (but one 0), every weight the largest or the smallest code."""
     inputs = 2048
     weight = np.full((inputs, 20), sign * 0.75, np.float32)
     x = np.full((rows, inputs), 255 * GRID_SCALE, np.float32)
-    model, _ = one_matmul(weight, 2, Rule("*", bits=8, activations="dynamic"))
-    (actual,) = run(model, x=x)
+    model, _ = one_matmul(weight, 2, Rule("*", bits=8, activations="dynamic"), signed=signed)
+    (actual,) = run_as_bundles_are(model, x=x) if signed else run(model, x=x)
     np.testing.assert_allclose(actual, np.full((rows, 20), inputs * 255 * GRID_SCALE * sign * 0.75), rtol=1e-5)
 
 

@@ -60,11 +60,11 @@ def test_a_rule_reaches_only_what_it_matches(tiny_bundle: Bundle) -> None:
 
 
 def test_a_checkpoint_name_reaches_the_tensor_it_was_folded_into(tiny_bundle: Bundle) -> None:
-    rule = Rule("denoiser/transformer_layers.1.attn1.to_q.weight", bits=8, block=16)
+    rule = Rule("denoiser/transformer_layers.1.ff.net.0.proj.weight", bits=8, block=16)
     plan = make_plan(tiny_bundle, Recipe("mine", (rule,)))["denoiser"]
     changed = {name for name, found in plan.rules.items() if found.bits < 32}
-    assert changed == {"transformer_layers.1.attn1.to_qkv.weight"}
-    assert plan.rules["transformer_layers.1.attn1.to_qkv.weight"] is rule
+    assert changed == {f"transformer_layers.1.ff.net.0.{part}.weight" for part in ("value", "gate")}
+    assert all(plan.rules[name] is rule for name in changed)
 
 
 def test_the_first_rule_wins_for_a_whole_bundle(tiny_bundle: Bundle) -> None:

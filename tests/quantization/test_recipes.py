@@ -69,8 +69,8 @@ def test_what_no_rule_fits_stays_as_it_is() -> None:
 
 
 def test_patterns_match_the_checkpoint_names_of_a_folded_tensor() -> None:
-    recipe = Recipe("mine", (Rule("denoiser/*.attn1.to_k.weight", bits=8, block=32),))
-    names = ("l.0.attn1.to_qkv.weight", "l.0.attn1.to_q.weight", "l.0.attn1.to_k.weight")
+    recipe = Recipe("mine", (Rule("denoiser/*.net.0.proj.weight", bits=8, block=32),))
+    names = ("l.0.ff.net.0.gate.weight", "l.0.ff.net.0.proj.weight")
     assert recipe.rule("denoiser", names, "matmul") is recipe.rules[0]
     assert recipe.rule("conditioner", names, "matmul").bits == 32
 
@@ -90,7 +90,10 @@ def test_patterns_are_matched_whole_and_by_case(pattern: str, fits: bool) -> Non
     ("fields", "message"),
     [
         ({"operator": "gemm"}, "operator is 'gemm'; choose None, 'matmul', 'conv', 'table'"),
-        ({"activations": "int8"}, "activations is 'int8'; choose 'float', 'half', 'dynamic', 'blockwise', 'static'"),
+        (
+            {"activations": "int8"},
+            "activations is 'int8'; choose 'float', 'half', 'dynamic', 'rowwise', 'blockwise', 'static'",
+        ),
         ({"rounding": "up"}, "rounding is 'up'; choose 'nearest', 'feedback'"),
         ({"bits": 3}, "bits is 3; choose 4, 6, 8, 16, 32"),
         ({"bits": 8.0}, "bits is 8.0; choose"),

@@ -20,7 +20,7 @@ from amused_edge.runtime.bundle import Bundle
 PROMPTS = ("a fox", "a drawing of a panda")
 OPTIONS = QuantizeOptions(PROMPTS, calibration_prompts=1, fidelity_prompts=2)
 
-ATTENTION = "transformer_layers.1.attn1.to_qkv.weight"
+ATTENTION = "transformer_layers.1.attn1.to_v.weight"
 CONVOLUTION = "decoder.up_blocks.0.resnets.0.conv1.weight"
 
 

@@ -94,7 +94,7 @@ def small_bundle(tmp_path: Path) -> Path:
             "order": "confidence",
         },
         "micro_conditioning": {"crop_top": 0, "crop_left": 0.0, "aesthetic_score": 6.0},
-        "engine": {"name": "onnxruntime", "version": "1", "oldest_tried": "1"},
+        "engine": {"name": "onnxruntime", "version": "1", "oldest_tried": "1", "optimize": "portable"},
         "files": {name: _entry(folder, name) for name in ("tokenizer.json", "golden.json")},
         "graphs": {
             **{role: _graph(folder, [f"{role}.onnx"]) for role in others},

@@ -1,0 +1,139 @@
+"""Graphs made for ONNX Runtime's CPU kernels: other operators, the same numbers."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from amused_edge.export.bundle_export import ExportOptions, export_bundle
+from amused_edge.export.checkpoint import open_checkpoint
+from amused_edge.export.errors import ExportError
+from amused_edge.export.graphs import GRAPHS
+from amused_edge.export.onnx_cpu import rewrite_for_cpu
+from amused_edge.export.onnx_target import OnnxTarget
+from amused_edge.export.to_onnx import export_onnx
+from amused_edge.quantization.options import QuantizeOptions
+from amused_edge.quantization.quantize import quantize_bundle
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.manifest import Geometry
+
+DENOISER = next(spec for spec in GRAPHS if spec.role == "denoiser")
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "bias-resample": {"use_bias": True, "downsample": True, "upsample": True},
+    "no-affine": {"ln_elementwise_affine": False},
+}
+
+
+class Attend(nn.Module):
+    """Attention that a rule must not take for one of heads: the mean is of another axis, the scale is no constant."""
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        heads = x.reshape(x.shape[0], x.shape[1], 2, 4).transpose(1, 2)
+        attended = torch.softmax((heads * scale[0]) @ heads.transpose(2, 3), dim=-1) @ heads
+        y = attended.transpose(1, 2).reshape(x.shape)
+        return y / torch.sqrt(y.pow(2).mean(1, keepdim=True) + 1e-6) * 3.0
+
+
+def operators(path: Path) -> Counter[str]:
+    return Counter(node.op_type for node in ir.load(path).graph)
+
+
+def run(path: Path, feeds: dict[str, torch.Tensor]) -> np.ndarray[Any, Any]:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    result: np.ndarray[Any, Any] = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
+    return result
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_denoiser_computes_the_same(case: str, make_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    """Odd grids, any batch, beside the module in float64; no attention and no RMS norm is left as it was."""
+    checkpoint = open_checkpoint(make_checkpoint(uvit=CASES[case]))
+    uvit = checkpoint.uvit
+    side = 3 * uvit.grid_multiple
+    geometry = Geometry(16, 16, side, side + 2, uvit.codebook_size, checkpoint.mask_token_id, checkpoint.text_length)
+    module, file = DENOISER.build(checkpoint).eval(), tmp_path / "denoiser.onnx"
+    example = DENOISER.example(checkpoint, geometry, 2)
+    export_onnx(module, example, DENOISER.outputs, file, optimize="cpu")
+    found = operators(file)
+    blocks = 2 * uvit.num_res_blocks
+    assert found["MultiHeadAttention"] == 2 * uvit.num_hidden_layers + 2 * blocks
+    assert found["Softmax"] == 0
+    norms = found["SimplifiedLayerNormalization"]
+    assert norms >= 2 * uvit.num_hidden_layers + 2 * blocks  # those without a weight of their own stay
+    assert found["ReduceMean"] + norms == found["Pow"] + norms  # each square belongs to a mean or to a GRN's sum
+    for batch in (1, 3):
+        feeds = {name: value[:1].expand(batch, *value.shape[1:]).clone() for name, value in example.items()}
+        feeds["tokens"] = torch.randint(0, uvit.codebook_size, feeds["tokens"].shape)
+        with torch.no_grad():
+            wide = {name: value.double() if value.is_floating_point() else value for name, value in feeds.items()}
+            expected = module.double()(**wide).numpy()
+        module.float()
+        error = np.abs(run(file, feeds) - expected).max() / np.abs(expected).max()
+        assert error < 1e-5
+
+
+def test_what_only_looks_alike_stays(tmp_path: Path) -> None:
+    module, file = Attend().eval(), tmp_path / "model.onnx"
+    example = {"x": torch.randn(2, 6, 8), "scale": torch.full((2,), 0.5)}
+    export_onnx(module, example, ("y",), file, optimize="cpu")
+    found = operators(file)
+    assert found["Softmax"] == 1
+    assert not found["MultiHeadAttention"] + found["SimplifiedLayerNormalization"]
+    np.testing.assert_allclose(run(file, example), module(**example).numpy(), rtol=1e-5, atol=1e-6)
+    assert rewrite_for_cpu(ir.load(file)) == 0
+
+
+@pytest.fixture(scope="module")
+def cpu_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    from tests.conftest import write_checkpoint
+
+    root = tmp_path_factory.mktemp("cpu")
+    folder = write_checkpoint(root / "checkpoint", uvit={"use_bias": True})
+    return export_bundle(folder, root / "bundle", ExportOptions(), target=OnnxTarget("cpu"))
+
+
+def test_the_choice_is_recorded_and_parity_was_checked(cpu_bundle: Bundle) -> None:
+    assert cpu_bundle.manifest.engine.optimize == "cpu"
+    assert cpu_bundle.manifest.parity is not None
+    assert cpu_bundle.manifest.parity.logits.mean_kl < 1e-8
+    assert operators(cpu_bundle.path / "denoiser.onnx")["MultiHeadAttention"] > 0
+
+
+@pytest.mark.parametrize(("recipe", "kl"), [("fp16", 1e-3), ("w8", 1e-2), ("w8a8", 0.2), ("w4", 0.2)])
+def test_every_recipe_works_on_it(cpu_bundle: Bundle, tmp_path: Path, recipe: str, kl: float) -> None:
+    options = QuantizeOptions(("a fox", "a panda"), calibration_prompts=1, fidelity_prompts=1)
+    made = quantize_bundle(cpu_bundle.path, tmp_path / recipe, recipe, options).manifest
+    assert made.engine.optimize == "cpu"
+    assert made.quantization is not None
+    assert made.quantization.logits is not None
+    assert made.quantization.logits.mean_kl < kl
+
+
+def test_codes_that_meet_8_bit_activations_are_signed(cpu_bundle: Bundle, tmp_path: Path) -> None:
+    options = QuantizeOptions(("a fox",), calibration_prompts=1, fidelity_prompts=1)
+    made = quantize_bundle(cpu_bundle.path, tmp_path / "made", "w8a8", options)
+    for role, operator in (("denoiser", "DynamicQuantizeMatMul"), ("image_decoder", "DequantizeLinear")):
+        graph = ir.load(made.path / f"{role}.onnx").graph
+        weights = [
+            value
+            for node in graph
+            for value in node.inputs
+            if node.op_type == operator and value is not None and str(value.name).endswith("weight.codes")
+        ]
+        assert weights
+        assert {value.dtype for value in weights} == {ir.DataType.INT8}
+
+
+def test_an_unknown_choice_is_named() -> None:
+    with pytest.raises(ExportError, match="optimize is 'gpu'; choose portable, cpu"):
+        OnnxTarget("gpu")  # type: ignore[arg-type]
