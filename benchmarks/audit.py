@@ -29,6 +29,8 @@ class Operator:
         A call of the graph.
     product
         Whether it is a matrix product or convolution, which do nearly all of the arithmetic.
+    operations
+        Multiplications and additions of a call, of products; 0 of others.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Operator:
     nodes: int
     seconds: float
     product: bool
+    operations: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from amused_edge.runtime.tasks import TextToImage
 if TYPE_CHECKING:
     from amused_edge.benchmarks.audit import Audit
     from amused_edge.benchmarks.embeddings import Embeddings
+    from amused_edge.benchmarks.limit import Peaks
     from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 TARGET = "amused_edge.benchmarks.bundle_subject:BundleSubject"
@@ -103,6 +104,15 @@ class BundleSubject:
         self.close()
         roles = ROLES if self._embeddings is None else ROLES[1:]
         return audit_bundle(self.pipeline.bundle, {role: feeds[role] for role in roles}, self.engine)
+
+    def peaks(self) -> "Peaks | None":
+        """Return the products that the graphs' are held against; of ONNX Runtime."""
+        if self.pipeline.bundle.manifest.target != "onnx":
+            return None
+        from amused_edge.benchmarks.limit import Peaks
+        from amused_edge.runtime.engines.onnx_runtime import session_options
+
+        return Peaks([session_options(self.engine), session_options(self.engine)])
 
     def _draw_one(self, source: "LogitSource", settings: SamplerSettings, seed: int, picture: int) -> ImageArray:
         return self.decode(draw_tokens(source, self.geometry, settings, seed=seed, picture=picture))

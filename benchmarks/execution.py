@@ -1,6 +1,7 @@
 """Which precision each operator really ran in: read from ONNX Runtime's own profile and its optimised graph."""
 
 import json
+import math
 import re
 import tempfile
 from collections import defaultdict
@@ -63,15 +64,16 @@ def _node_times(events: Iterable[Any], runs: int) -> dict[str, list[Any]]:
 
 def _account(nodes: Mapping[str, list[Any]], int8_blocks: frozenset[str], calls: int) -> Audit:
     seconds: dict[tuple[str, str], float] = defaultdict(float)
+    operations: dict[tuple[str, str], float] = defaultdict(float)
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for name, events in nodes.items():
         arguments = events[0]["args"]
         kind = arguments["op_name"], _precision(name, arguments, int8_blocks)
         counts[kind] += 1
+        operations[kind] += _operations(arguments) if kind[0] in PRODUCTS else 0
         seconds[kind] += 1e-6 * sum(event["dur"] for event in events) / calls
     operators = [
-        Operator(operator, precision, counts[operator, precision], time, operator in PRODUCTS)
-        for (operator, precision), time in seconds.items()
+        Operator(*kind, counts[kind], time, kind[0] in PRODUCTS, operations[kind]) for kind, time in seconds.items()
     ]
     return Audit(tuple(sorted(operators, key=lambda operator: -operator.seconds)))
 
@@ -88,6 +90,21 @@ def _precision(name: str, arguments: Mapping[str, Any], int8_blocks: frozenset[s
     if floats:
         return floats[0]
     return "int8" if {"int8", "uint8"} & {*taken, *given} else "other"
+
+
+def _operations(arguments: Mapping[str, Any]) -> float:
+    """Return the multiplications and additions of a product, from the shapes that it was seen to take and give."""
+    given, (result, *_) = _shapes(arguments["input_type_shape"]), _shapes(arguments["output_type_shape"])
+    if arguments["op_name"] == "MultiHeadAttention":  # q k^T and the product with v, rows (B, N, H*d)
+        return 4.0 * math.prod(result) * given[1][-2]
+    if "Conv" in arguments["op_name"]:
+        kernel = given[3] if arguments["op_name"] == "QLinearConv" else given[1]
+        return 2.0 * math.prod(result) * math.prod(kernel[1:])
+    return 2.0 * math.prod(result) * given[0][-1]
+
+
+def _shapes(tensors: Iterable[Mapping[str, list[int]]]) -> list[list[int]]:
+    return [shape for tensor in tensors for shape in tensor.values()]
 
 
 def _dtypes(tensors: Iterable[Mapping[str, Any]]) -> list[str]:

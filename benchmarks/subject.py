@@ -14,6 +14,7 @@ from amused_edge.runtime.sampler import IntArray
 
 if TYPE_CHECKING:
     from amused_edge.benchmarks.audit import Audit
+    from amused_edge.benchmarks.limit import Peaks
     from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 
@@ -51,6 +52,12 @@ class Subject(Protocol):
 
     def audit(self, prompt: str, settings: SamplerSettings) -> "Mapping[str, Audit]":
         """Return what each graph runs in, by stage; empty where its engine does not tell."""
+        ...
+
+    def peaks(self) -> "Peaks | None":
+        """Return products of the subject's engine, which those of its graphs are held against; None where it has none
+        of the kind.
+        """
         ...
 
 

@@ -14,6 +14,7 @@ from amused_edge.benchmarks.latency.measure import (
 )
 from amused_edge.benchmarks.latency.page import page
 from amused_edge.benchmarks.latency.results import PICTURE, Failure, LatencyResult, summarise
+from amused_edge.benchmarks.latency.shares import shares
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
@@ -57,12 +58,14 @@ def bench_latency(
     audits, unaudited = measure_precision(specs, options, run, on_turn)
     more = tuple(Failure(label, None, 1, f"its audit failed: {reason}") for label, reason in unaudited.items())
     result = replace(result, failures=result.failures + more)
+    near = shares(turns, audits)
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "load_average_before": load,
         "rounds": options.rounds,
         **run.settings,
         **asdict(result),
+        "shares_of_the_limit": [asdict(share) for share in near],
         "audits": {
             label: {
                 stage: {
@@ -75,5 +78,5 @@ def bench_latency(
             for label, stages in audits.items()
         },
     }
-    run.finish(report_files("latency", results, page(specs, options, machine, result, audits)))
+    run.finish(report_files("latency", results, page(specs, options, machine, result, audits, near)))
     return result

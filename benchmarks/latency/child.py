@@ -53,10 +53,14 @@ def main() -> None:
     tell("drawn")
     if not _wait():
         return
+    peaks = subject.peaks()
     for name, stage in subject.stages(prompt, all_settings[0], batch).items():
         for _ in range(WARM_UP_CALLS):
             stage()
-        tell("stage", name=name, seconds=[_time(stage) for _ in range(job["calls"])])
+        before = peaks.measure() if peaks is not None else {}
+        seconds = [_time(stage) for _ in range(job["calls"])]
+        after = peaks.measure() if peaks is not None else {}
+        tell("stage", name=name, seconds=seconds, peaks={kind: before[kind] + after[kind] for kind in before})
     subject.close()
 
 

@@ -6,6 +6,8 @@ from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.environment import Environment
 from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.latency.results import FIRST, LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
+from amused_edge.benchmarks.latency.shares import Share
+from amused_edge.benchmarks.limit import INPUTS, OUTPUTS, ROWS
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
 from amused_edge.benchmarks.statistics import ENOUGH, certainty
@@ -24,6 +26,7 @@ def page(
     machine: Environment,
     result: LatencyResult,
     audits: Audits,
+    near: Sequence[Share],
 ) -> Document:
     """Return the report."""
     settings = options.settings[0]
@@ -44,6 +47,8 @@ def page(
     ]
     if max(len(options.settings), len(options.threads), len(options.batches)) > 1:
         sections.append(Section("Steps, guidance, threads, batches", [_pictures(result)]))
+    if near:
+        sections.append(Section("Share of the limit", _shares(near)))
     sections.append(Section("Memory", [_memory(result)]))
     sections.append(Section("What the operators ran in", _operators(audits)))
     if result.failures:
@@ -154,6 +159,34 @@ def _pictures(result: LatencyResult) -> Table:
         if t.part == PICTURE
     ]
     return Table(("", "threads", "batch", "steps", "guidance", "time", "a picture", "ratio"), rows)
+
+
+def _shares(near: Sequence[Share]) -> list[Block]:
+    text = Text(
+        "The limit is the time that a graph's products would take at the speed of the engine's own product of "
+        f"{ROWS} x {INPUTS} x {OUTPUTS}, in 8 bits and in float32, measured in the same process right before and after "
+        "the graph's calls, if all else took no time."
+    )
+    rows = [
+        [
+            *(s.label, _engine(s.threads), str(s.batch), s.stage.replace("_", " ")),
+            *(f"{s.peaks[precision] / 1e9:.0f}" for precision in ("int8", "float32")),
+            cells.seconds(s.least),
+            f"{s.share.median:.0%} ({s.share.spread[0]:.0%}-{s.share.spread[1]:.0%})",
+        ]
+        for s in near
+    ]
+    header = (
+        "",
+        "threads",
+        "batch",
+        "graph",
+        "8-bit peak, 10^9/s",
+        "float32 peak, 10^9/s",
+        "limit",
+        "share of the limit",
+    )
+    return [text, Table(header, rows)]
 
 
 def _memory(result: LatencyResult) -> Table:

@@ -75,7 +75,8 @@ def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
     Returns
     -------
     `ready` and `load` as in `cold_turn`; `pictures`, a list of `steps`, `guidance_scale` and `seconds`; `stages`,
-    name -> seconds; `first`, the seconds of a first picture of two steps; `memory` when `loaded` and at the `peak` of
+    name -> seconds; `peaks`, stage -> precision -> operations a second of the engine's products before and after the
+    stage's calls; `first`, the seconds of a first picture of two steps; `memory` when `loaded` and at the `peak` of
     drawing; `load_average` of the system before. Times are lists of seconds.
 
     Raises
@@ -97,7 +98,7 @@ def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
             event = _next(process)
         peak = watch.end()
         _send(process, "go")
-        stages = {event["name"]: event["seconds"] for event in _events(process)}
+        events = list(_events(process))
         _end(process)
     memory: dict[str, Memory] = {"loaded": held, "peak": peak}
     return {
@@ -105,7 +106,8 @@ def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
         "first": first,
         "load_average": load,
         "pictures": pictures,
-        "stages": stages,
+        "stages": {event["name"]: event["seconds"] for event in events},
+        "peaks": {event["name"]: event["peaks"] for event in events},
         "memory": {name: asdict(value) for name, value in memory.items()},
     }
 

@@ -121,6 +121,9 @@ class DiffusersSubject:
             "image_decoder": lambda: self.decode(tokens),
         }
 
+    def peaks(self) -> None:
+        """Return nothing: torch's products are not measured."""
+
     def audit(self, prompt: str, settings: SamplerSettings) -> dict[str, Audit]:
         """Return nothing: torch computes in the weights' dtype, which is the row's name."""
         return {}

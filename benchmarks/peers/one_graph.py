@@ -20,6 +20,7 @@ from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampler import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from amused_edge.benchmarks.limit import Peaks
     from amused_edge.benchmarks.teacher_forcing import LogitSource
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -91,6 +92,10 @@ class OneGraphSubject(ABC):
         """Return both graphs on `batch` pictures' inputs."""
         feeds = self._feeds(prompt, settings, batch)
         return {name: partial(graph, feeds[name]) for name, graph in self._graphs.items()}
+
+    def peaks(self) -> "Peaks | None":
+        """Return nothing: only some engines have products of their own to be held against."""
+        return None
 
     def audit(self, prompt: str, settings: SamplerSettings) -> dict[str, Audit]:
         """Return what both graphs run in."""

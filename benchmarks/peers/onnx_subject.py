@@ -1,14 +1,16 @@
 """The plain graphs in ONNX Runtime: as exported, or quantized by optimum."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks.audit import Audit
 from amused_edge.benchmarks.peers.one_graph import Arrays, OneGraphSubject, Run
-from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.limit import Peaks
 
 
 class OnnxSubject(OneGraphSubject):
@@ -16,7 +18,7 @@ class OnnxSubject(OneGraphSubject):
 
     def open_graph(self, name: str) -> Run:
         """Load a graph."""
-        options = session_options(EngineOptions(threads=self.threads))
+        options = self._options()
         model = str(self.folder / f"{name}.onnx")
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -25,6 +27,18 @@ class OnnxSubject(OneGraphSubject):
             return result
 
         return run
+
+    def peaks(self) -> "Peaks":
+        """Return the products that the graphs' are held against."""
+        from amused_edge.benchmarks.limit import Peaks
+
+        return Peaks([self._options(), self._options()])
+
+    def _options(self) -> ort.SessionOptions:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads or 0
+        options.log_severity_level = 3
+        return options
 
     def audit_graph(self, name: str, feeds: Arrays) -> Audit:
         """Profile a graph."""

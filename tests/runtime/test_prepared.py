@@ -15,6 +15,7 @@ from amused_edge.runtime import EngineOptions, GenerationOptions, machine, prepa
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import load_graph, onnx_prepared
 from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.prepared import PreparedStore, clear_prepared, prepared_entries
 
@@ -156,7 +157,7 @@ def test_clearing_removes_all() -> None:
 # --- ONNX Runtime's graphs in it.
 
 
-def logits(bundle: Path, options: EngineOptions) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def pictures(bundle: Path, options: EngineOptions) -> ImageArray:
     with AmusedPipeline.from_bundle(bundle, options) as pipeline:
         return pipeline.generate("a fox", GenerationOptions(steps=2)).images
 
@@ -212,7 +213,7 @@ def test_another_bundle_engine_cpu_or_role_has_an_entry_of_its_own(
 
 
 def test_a_small_limit_keeps_nothing_and_draws_all_the_same(demo_bundle: Path) -> None:
-    assert pictures(demo_bundle, replace(CACHED, cache_bytes=1)).shape == (1, 128, 128, 3)
+    assert pictures(demo_bundle, replace(CACHED, cache_bytes=1)).shape == (1, 64, 64, 3)
     assert prepared_entries() == []
 
 

@@ -136,7 +136,7 @@ def documented(
     operators = tuple(replace(o, seconds=seconds * o.seconds) for o in OPERATORS)
     audits = {label: {"denoiser": Audit(operators)} for label in labels}
     options = LatencyOptions(**{"prompt": "a fox", "seed": 0, "settings": (SETTINGS,), "rounds": 3, **changes})
-    document = page(specs, options, MACHINE, summarise(turns), audits)
+    document = page(specs, options, MACHINE, summarise(turns), audits, ())
     tables = [block for section in document.sections for block in section.blocks if isinstance(block, Table)]
     assert all(len(row) == len(table.header) for table in tables for row in table.rows)
     return document

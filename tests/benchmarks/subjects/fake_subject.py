@@ -78,6 +78,9 @@ class Fake:
     def take(self, name: str) -> None:
         self.kept.append(b"x" * self.behaviour.get(name, 0))
 
+    def peaks(self) -> None:
+        """None: it has no products."""
+
     def audit(self, prompt: str, settings: Any) -> dict[str, Any]:
         self.note("audit")
         self.reach("audit")
