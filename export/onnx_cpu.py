@@ -11,6 +11,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter.pattern import MatchResult, RewriteRuleClassBase, RewriteRuleSet
 
+from amused_edge.export.onnx_slices import SlicedNorm
+
 CONTRIB = "com.microsoft"
 
 _SPLIT_HEADS = [0, 2, 1, 3]
@@ -18,7 +20,7 @@ _SPLIT_HEADS = [0, 2, 1, 3]
 
 
 def rewrite_for_cpu(model: ir.Model) -> int:
-    """Rewrite every attention and RMS norm of a graph, in place; return how many were found."""
+    """Rewrite every attention, RMS norm and large group norm of a graph, in place; return how many were found."""
     found: int = _RULES.apply_to_model(model)
     if found:
         model.opset_imports[CONTRIB] = 1
@@ -105,4 +107,4 @@ class _CrossAttention(_Attention):
         return self._node(op, query, key, value, heads, 1.0)
 
 
-_RULES = RewriteRuleSet([_RMSNorm.rule(), _SelfAttention.rule(), _CrossAttention.rule()])
+_RULES = RewriteRuleSet([SlicedNorm.rule(), _RMSNorm.rule(), _SelfAttention.rule(), _CrossAttention.rule()])

@@ -38,6 +38,9 @@ from amused_edge.runtime.graph_entry import TensorFormat
 
 CONTRIB = "com.microsoft"
 _FLOAT_LEVEL, _INT8_LEVEL = 1, 4
+_MOVERS = ("Concat", "Resize")
+"""Operators whose results are values of their inputs (a Resize, where it takes the nearest)."""
+
 _BIAS_STEPS = 2.0**30
 """Most steps that a bias may take: it is added to sums in 32 bits."""
 
@@ -254,10 +257,27 @@ def _quantize_input(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range])
         assert scale.const_value is not None
         return float(scale.const_value.numpy())
     assert source.name is not None
-    before = _round_trip(graph, source, ranges[source.name], f"{node.outputs[0].name}.input")
+    span = ranges[source.name]
+    before = _round_trip(graph, source, span, f"{node.outputs[0].name}.input")
     graph.insert_before(node, before)
     node.replace_input_with(0, before[-1].outputs[0])
-    return ranges[source.name].scale
+    _quantize_moved(graph, source, span, f"{node.outputs[0].name}.input")
+    return span.scale
+
+
+def _quantize_moved(graph: ir.Graph, value: ir.Value, span: Range, prefix: str) -> None:
+    """Quantize what a value is put together from, on the value's own grid: the engine then moves bytes, not floats.
+
+    A value that an operator only moves has the same code before and after.
+    """
+    mover = value.producer()
+    if mover is None or mover.op_type not in _MOVERS or len(value.uses()) > 1:
+        return
+    for place, part in enumerate(mover.inputs[: 1 if mover.op_type == "Resize" else None]):
+        assert part is not None
+        before = _round_trip(graph, part, span, f"{prefix}.{place}")
+        graph.insert_before(mover, before)
+        mover.replace_input_with(place, before[-1].outputs[0])
 
 
 def _round_trip(graph: ir.Graph, value: ir.Value, span: Range, prefix: str) -> list[ir.Node]:

@@ -1,0 +1,92 @@
+"""Computes large group norms, and the SiLU after them, a few groups at a time.
+
+Groups know nothing of each other, so the numbers stay the same. But a slice and all that is made of it stay in the
+CPU's cache, and a decoder's peak memory is no longer several copies of its largest tensor.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnxscript.rewriter.pattern import MatchResult, RewriteRuleClassBase
+
+SLICE_BYTES = 8 * 2**20
+"""Most that a slice takes in float32, if its groups allow it."""
+
+
+class SlicedNorm(RewriteRuleClassBase):  # type: ignore[misc]
+    """GroupNorm with SiLU, as it is traced -> the same of slices of channels, put together again."""
+
+    def pattern(self, op: Any, x: Any, flat: Any, ones: Any, zeros: Any, weight: Any, bias: Any, axes: Any) -> Any:
+        """See `RewriteRuleClassBase`."""
+        rows = op.Reshape(x, flat)
+        normed = op.Reshape(op.InstanceNormalization(rows, ones, zeros, _outputs=["norm"]), op.Shape(x))
+        scaled = op.Add(op.Mul(normed, op.Unsqueeze(weight, axes)), op.Unsqueeze(bias, axes))
+        return op.Mul(scaled, op.Sigmoid(scaled))
+
+    def check(self, context: Any, x: ir.Value, **values: Any) -> MatchResult:
+        """See `RewriteRuleClassBase`."""
+        result = MatchResult()
+        if any(values[name].const_value is None for name in ("ones", "zeros", "weight", "bias")):
+            return result.fail("weights are no constants")
+        if x.shape is None or len(x.shape) != 4 or not all(isinstance(side, int) for side in x.shape[1:]):
+            return result.fail("it is no picture of known size")
+        if _slices(x, values["ones"]) == 1:
+            return result.fail("it is small")
+        return result
+
+    def rewrite(
+        self,
+        op: Any,
+        x: ir.Value,
+        ones: ir.Value,
+        zeros: ir.Value,
+        weight: ir.Value,
+        bias: ir.Value,
+        norm: ir.Value,
+        **_: Any,
+    ) -> Any:
+        """See `RewriteRuleClassBase`."""
+        assert x.shape is not None
+        channels, height, width = (int(side) for side in x.shape[1:])
+        (groups,) = _values(ones).shape
+        count = _slices(x, ones)
+        node = norm.producer()
+        assert node is not None
+        epsilon = node.attributes["epsilon"].as_float()
+
+        parts = []
+        for index in range(count):
+
+            def constant(name: str, values: Any, prefix: str = f"{weight.name}.{index}") -> Any:
+                name = f"{prefix}.{name}"
+                return op.initializer(ir.tensor(np.ascontiguousarray(values), name=name), name=name)
+
+            here = [part * index // count for part in (channels, groups)]
+            after = [part * (index + 1) // count for part in (channels, groups)]
+            of_channels, of_groups = (slice(a, b) for a, b in zip(here, after, strict=True))
+            edges = (("first", here[0]), ("last", after[0]), ("axis", 1))
+            part = op.Slice(x, *(constant(name, np.array([value])) for name, value in edges))
+            rows = op.Reshape(part, constant("rows", np.array([0, groups // count, -1])))
+            unit = [constant(name, _values(v)[of_groups]) for name, v in (("ones", ones), ("zeros", zeros))]
+            normed = op.InstanceNormalization(rows, *unit, epsilon=epsilon)
+            picture = op.Reshape(normed, constant("shape", np.array([0, channels // count, height, width])))
+            own = [constant(n, _values(v)[of_channels, None, None]) for n, v in (("weight", weight), ("bias", bias))]
+            scaled = op.Add(op.Mul(picture, own[0]), own[1])
+            parts.append(op.Mul(scaled, op.Sigmoid(scaled)))
+        return op.Concat(*parts, axis=1)
+
+
+def _slices(x: ir.Value, ones: ir.Value) -> int:
+    """Return the least number of slices of whole groups that are small enough, or as many as there are groups."""
+    assert x.shape is not None
+    size = 4 * math.prod(int(side) for side in x.shape[1:])
+    (groups,) = _values(ones).shape
+    divisors = [count for count in range(1, groups + 1) if groups % count == 0]
+    return next((count for count in divisors if size <= count * SLICE_BYTES), groups)
+
+
+def _values(value: ir.Value) -> np.ndarray[Any, np.dtype[np.float32]]:
+    assert value.const_value is not None
+    return value.const_value.numpy()
