@@ -89,4 +89,5 @@ def _slices(x: ir.Value, ones: ir.Value) -> int:
 
 def _values(value: ir.Value) -> np.ndarray[Any, np.dtype[np.float32]]:
     assert value.const_value is not None
-    return value.const_value.numpy()
+    values: np.ndarray[Any, np.dtype[np.float32]] = value.const_value.numpy()
+    return values

@@ -7,7 +7,7 @@ What the engine makes of each form (ONNX Runtime 1.32; `benchmarks.precision_aud
 - DynamicQuantizeMatMul takes one activation scale per tensor. Rows that are divided by their largest value before it,
   and multiplied by it after, have one each; a Div and a Mul cost a tenth of the product.
 - Signed weights take VNNI 0.4 times as long as unsigned ones and give the same sums. On x86 CPUs without it the engine
-  saturates the sums of unsigned x signed products silently, unless a session asks it not to, as this project's do;
+  saturates the sums of unsigned x signed products silently, unless a session asks it not to, as ours do there;
   unsigned x unsigned is exact everywhere without being asked for.
 - DequantizeLinear before a Conv stays and runs at each call; with QuantizeLinear and DequantizeLinear around, the
   engine fuses a QLinearConv. Zero points are always written: without them a session option of the engine that turns

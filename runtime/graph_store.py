@@ -3,12 +3,12 @@
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
-from amused_edge.runtime.errors import GraphError
-from amused_edge.runtime.memory import give_back
+from amused_edge.runtime.errors import AmusedEdgeError, GraphError
+from amused_edge.runtime.memory import give_back, keep_no_large_blocks
 
 Load = Callable[[Bundle, str, EngineOptions], Graph]
 """Loads the graph of a role; whoever measures may put graphs of its own in place of the engine's."""
@@ -33,6 +33,8 @@ class GraphStore:
         self._lock = threading.RLock()  # a generator that nobody holds may be ended, and leave, at any allocation
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._closed = False
+        if not engine.keep_graphs:
+            keep_no_large_blocks()
 
     def keep(self, role: str) -> Graph:
         """Return the graph of a role, which stays until the store is closed."""
@@ -48,6 +50,22 @@ class GraphStore:
             yield graph
         finally:
             self._release(role)
+
+    def load_ahead(self, *roles: str) -> None:
+        """Begin to load graphs that will soon be used, in a thread; where graphs are not kept, do nothing.
+
+        What goes wrong there shows when they are used.
+        """
+        with self._lock:
+            missing = [role for role in roles if role not in self._graphs]
+        if self._engine.keep_graphs and missing:
+            threading.Thread(target=self._load_each, args=(missing,), name="load graphs", daemon=True).start()
+
+    def _load_each(self, roles: list[str]) -> None:
+        with suppress(AmusedEdgeError):
+            for role in roles:
+                with self.use(role):
+                    pass
 
     def close(self) -> None:
         """Drop all graphs; no more are to be had."""

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+_X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
+_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _CHANGING = ("cpu MHz", "bogomips", "BogoMIPS", "processor", "core id", "apicid", "initial apicid", "physical id")
 
 
@@ -18,6 +20,16 @@ def cpu_facts() -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@cache
+def adds_signed_products_exactly() -> bool:
+    """Say whether sums of unsigned x signed 8-bit products cannot saturate: on all CPUs but x86 ones without VNNI, and
+    where the system does not tell.
+    """
+    if platform.machine().lower() not in _X86:
+        return True
+    return not _VNNI.isdisjoint(cpu_facts().get("flags", "").split())
 
 
 @cache

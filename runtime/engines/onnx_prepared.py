@@ -1,12 +1,13 @@
 """What ONNX Runtime makes of a graph when it loads it, written down: later sessions map it into memory as it is.
 
 A session optimises its graph and repacks the weights of products for the CPU's kernels, in memory of its own, each
-time. An optimised model with its packed weights beside it needs neither.
+time. An optimised model with its packed weights beside it needs neither; only integer convolutions pack theirs anew.
 """
 
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import onnxruntime as ort
@@ -22,11 +23,14 @@ CPU = "CPUExecutionProvider"
 _FORMAT = 1
 """Raised when entries of an earlier amused-edge must not be read."""
 
+_HOLDS_SLICES = "GatherSliceToSplitFusion"
+"""An optimiser that would hold all slices of a tensor at once."""
+
 _MODEL, _DATA = "model.onnx", "model.onnx.data"
 
 
 def prepared_session(
-    bundle: Bundle, role: str, model: Path, fresh: ort.SessionOptions, mapped: ort.SessionOptions, limit: int
+    bundle: Bundle, role: str, model: Path, limit: int, make_options: Callable[[], ort.SessionOptions]
 ) -> ort.InferenceSession | None:
     """Return a session of a role's prepared graph, which is prepared first if it was not yet.
 
@@ -34,10 +38,10 @@ def prepared_session(
     ----------
     model
         The role's `.onnx` file.
-    fresh, mapped
-        Options of the session that prepares, and of the one that is returned; both are changed.
     limit
         Of the store, in bytes.
+    make_options
+        Makes the options of a session.
 
     Returns
     -------
@@ -45,9 +49,12 @@ def prepared_session(
     """
     store = PreparedStore(limit)
     key = _key(bundle, role)
-    found = store.find(key) or store.add(key, _label(bundle, role), lambda folder: _prepare(model, folder, fresh))
+    found = store.find(key) or store.add(
+        key, _label(bundle, role), lambda folder: _prepare(model, folder, make_options())
+    )
     if found is None:
         return None
+    mapped = make_options()
     mapped.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
         return ort.InferenceSession(str(found / _MODEL), mapped, providers=[CPU])
@@ -62,7 +69,7 @@ def _prepare(model: Path, folder: Path, options: ort.SessionOptions) -> None:
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _DATA)
     options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
-    ort.InferenceSession(str(model), options, providers=[CPU])
+    ort.InferenceSession(str(model), options, providers=[CPU], disabled_optimizers=[_HOLDS_SLICES])
 
 
 def _key(bundle: Bundle, role: str) -> str:

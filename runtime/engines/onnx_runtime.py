@@ -1,5 +1,6 @@
 """ONNX Runtime: loads `.onnx` files with their weights beside them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from amused_edge.runtime.engines.onnx_external_data import external_data
 from amused_edge.runtime.engines.onnx_prepared import CPU, prepared_session
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line
+from amused_edge.runtime.machine import adds_signed_products_exactly
+
+_LARGE_TENSORS = ("image_decoder", "image_encoder")
+"""Roles whose peak memory is that of their tensors, not of their weights."""
 
 
 class OnnxRuntimeGraph:
@@ -31,10 +36,10 @@ class OnnxRuntimeGraph:
         self._session: ort.InferenceSession | None = None
         try:
             if options.cache_bytes and providers == [CPU]:
-                fresh, mapped = session_options(options), session_options(options)
-                self._session = prepared_session(bundle, role, model, fresh, mapped, options.cache_bytes)
+                make_options = partial(_session_options, options, role)
+                self._session = prepared_session(bundle, role, model, options.cache_bytes, make_options)
             if self._session is None:
-                self._session = ort.InferenceSession(str(model), session_options(options), providers=providers)
+                self._session = ort.InferenceSession(str(model), _session_options(options, role), providers=providers)
         except Exception as error:  # the binding's exceptions have no public base
             raise GraphError(
                 f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; verify the bundle with "
@@ -79,9 +84,17 @@ def session_options(options: EngineOptions) -> ort.SessionOptions:
     session.enable_cpu_mem_arena = options.memory_arena
     session.enable_mem_pattern = options.memory_pattern
     session.add_session_config_entry("session.intra_op.allow_spinning", str(int(options.spinning)))
-    # Without it x86 CPUs without VNNI saturate sums of products with signed weights; elsewhere it changes nothing.
-    session.add_session_config_entry("session.x64quantprecision", "1")
+    if not adds_signed_products_exactly():  # then signed weights become unsigned ones, which add up exactly but slowly
+        session.add_session_config_entry("session.x64quantprecision", "1")
     session.log_severity_level = 3
+    return session
+
+
+def _session_options(options: EngineOptions, role: str) -> ort.SessionOptions:
+    """Add what the graph of a role needs, where memory is little."""
+    session = session_options(options)
+    if not options.keep_graphs and role in _LARGE_TENSORS:
+        session.enable_mem_reuse = False  # tensors that take over memory of others keep it longer than they need it
     return session
 
 

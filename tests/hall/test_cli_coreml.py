@@ -107,6 +107,8 @@ def test_values_that_core_ml_has_not(cli: Cli, demo_checkpoint: Path, options: l
 
 def test_wrong_usage_of_export(cli: Cli, demo_checkpoint: Path) -> None:
     usage(cli("export", demo_checkpoint, "out", "--target", "tflite"), "tflite", "onnx", "coreml")
+    coreml = ("export", demo_checkpoint, "out", "--target", "coreml")
+    usage(cli(*coreml, "--optimize", "cpu"), "--optimize goes with --target onnx")
     usage(cli("export", demo_checkpoint, "out", "--target", "coreml", "--ios", "new"), "--ios")
     assert list(Path().iterdir()) == []
 

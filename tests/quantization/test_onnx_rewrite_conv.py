@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from onnx import helper
 
 from amused_edge.quantization.onnx_rewrite import rewrite_weight
 from amused_edge.quantization.ranges import Range
@@ -226,3 +227,60 @@ def test_a_bias_that_is_computed_is_added_all_the_same() -> None:
     span = spanning(exact)
     rewrite_weight(model.graph, weights_of(model)["w"], STATIC, ranges={"x": INPUT, "h": span})
     check_on_grid(run(model, x=x, x_bias=half_bias)[0], exact, span)
+
+
+# --- Values that are only moved have the same code before and after.
+
+
+def test_what_a_concat_puts_together_is_quantized_before() -> None:
+    """On the grid of the whole, so that the result is bit for bit that of quantizing after."""
+    weight = kernel(6, 4, 3, 3) / 10
+    nodes = [
+        node("Concat", ["a", "b"], "x", axis=1),
+        node("Conv", ["x", "w"], "h", pads=[1, 1, 1, 1]),
+        node("Identity", ["h"], "y"),
+    ]
+    halves = {"a": ("batch", 1, 8, 10), "b": ("batch", 3, 8, 10)}
+    x, rounded_x = picture(3, 4, 8, 10)
+    exact = convolve(rounded_x, rounded_kernel(weight), padding=1)
+    model = build(nodes, halves, ["y"], w=weight)
+    rewrite_weight(model.graph, weights_of(model)["w"], STATIC, ranges={"x": INPUT, "h": spanning(exact)})
+    concat = next(one for one in model.graph if one.op_type == "Concat")
+    assert all(value is not None and value.producer().op_type == "DequantizeLinear" for value in concat.inputs)  # type: ignore[union-attr]
+    actual = run(model, a=x[:, :1].copy(), b=x[:, 1:].copy())[0]
+    check_on_grid(actual, exact, spanning(exact))
+    whole = build(nodes[1:], {"x": BATCH}, ["y"], w=weight)
+    rewrite_weight(whole.graph, weights_of(whole)["w"], STATIC, ranges={"x": INPUT, "h": spanning(exact)})
+    assert np.array_equal(run(whole, x=x)[0], actual)
+
+
+def test_what_a_resize_repeats_is_quantized_before() -> None:
+    weight, scales = kernel(6, 4, 3, 3) / 10, np.array([1, 1, 2, 2], np.float32)
+    nodes = [
+        node("Resize", ["a", "", "s"], "x", mode="nearest", coordinate_transformation_mode="asymmetric"),
+        node("Conv", ["x", "w"], "h", pads=[1, 1, 1, 1]),
+        node("Identity", ["h"], "y"),
+    ]
+    nodes[0].attribute.append(helper.make_attribute("nearest_mode", "floor"))
+    a, rounded_a = picture(3, 4, 4, 5)
+    exact = convolve(rounded_a.repeat(2, axis=2).repeat(2, axis=3), rounded_kernel(weight), padding=1)
+    model = build(nodes, {"a": ("batch", 4, 4, 5)}, ["y"], w=weight, s=scales)
+    rewrite_weight(model.graph, weights_of(model)["w"], STATIC, ranges={"x": INPUT, "h": spanning(exact)})
+    resize = next(one for one in model.graph if one.op_type == "Resize")
+    producers = [value.producer() for value in resize.inputs if value is not None and value.producer() is not None]
+    assert [one.op_type for one in producers if one is not None] == ["DequantizeLinear"]
+    check_on_grid(run(model, a=a)[0], exact, spanning(exact))
+
+
+def test_what_others_read_too_stays_as_it_is() -> None:
+    weight = kernel(6, 4, 3, 3) / 10
+    nodes = [
+        node("Concat", ["a", "a"], "x", axis=1),
+        node("Conv", ["x", "w"], "h", pads=[1, 1, 1, 1]),
+        node("Identity", ["h"], "y"),
+        node("Identity", ["x"], "z"),
+    ]
+    model = build(nodes, {"a": ("batch", 2, 8, 10)}, ["y", "z"], w=weight)
+    rewrite_weight(model.graph, weights_of(model)["w"], STATIC, ranges={"x": INPUT, "h": INPUT})
+    a, _ = picture(1, 2, 8, 10)
+    assert np.array_equal(run(model, a=a)[1], np.concatenate([a, a], axis=1))
