@@ -12,7 +12,7 @@ SHEET_PROMPTS := --prompt "a 3d render of a fox on a blue background" --prompt "
 	--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
 	--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 
-.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full bench-growth test lint types check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -107,24 +107,43 @@ bench-peers: peers $(LPIPS) $(BUNDLE)/manifest.json build/demo-w8/manifest.json 
 	$(PEERS_COMMAND) quality bench-peers-quality demo-fp32 demo-w8 demo-w8a8 --checkpoint ../demo/checkpoint \
 		--peers peers/demo --optimum-python peers/optimum/bin/python --judge ../demo/judge --lpips lpips.onnx --count 24
 
-# Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. About two hours.
+# Beside the peers: time and memory at the size of amused-256, with random weights, build/bench-full. About an hour.
 FULL := build/full/amused-256
-FULL_BUNDLES := $(FULL)-fp32 $(RECIPES:%=$(FULL)-%)
+FULL_RECIPES :=
+FULL_BUNDLES := $(FULL)-fp32 $(FULL)-w8a8 $(FULL)-cpu $(FULL)-cpu-w8a8 $(FULL_RECIPES:%=$(FULL)-%)
+QUANTIZE_FULL := --calibration-prompts 1 --fidelity-prompts 1
 build/full/checkpoint/model_index.json: | install
 	$(BIN)/python -m amused_edge.export.standin amused-256 build/full/checkpoint
 
 $(FULL)-fp32/manifest.json: build/full/checkpoint/model_index.json
 	$(BIN)/amused-edge export build/full/checkpoint $(FULL)-fp32 --name amused-256-random
 
+$(FULL)-cpu/manifest.json: build/full/checkpoint/model_index.json
+	$(BIN)/amused-edge export build/full/checkpoint $(FULL)-cpu --name amused-256-random --optimize cpu
+
+$(FULL)-cpu-w8a8/manifest.json: $(FULL)-cpu/manifest.json
+	$(BIN)/amused-edge quantize $(FULL)-cpu $(FULL)-cpu-w8a8 --recipe w8a8 $(QUANTIZE_FULL)
+
 $(FULL)-%/manifest.json: $(FULL)-fp32/manifest.json
-	$(BIN)/amused-edge quantize $(FULL)-fp32 $(FULL)-$* --recipe $* --calibration-prompts 1 --fidelity-prompts 1
+	$(BIN)/amused-edge quantize $(FULL)-fp32 $(FULL)-$* --recipe $* $(QUANTIZE_FULL)
 
 bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
-		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 1
+		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 3
+
+# The fastest of ours with more pictures, threads and steps, and at 512 pixels: build/bench-growth, build/bench-512. Half an hour.
+FULL_512 := build/full/amused-512
+$(FULL_512)-cpu-w8a8/manifest.json: | install
+	$(BIN)/python -m amused_edge.export.standin amused-512 build/full/checkpoint-512
+	$(BIN)/amused-edge export build/full/checkpoint-512 $(FULL_512)-cpu --name amused-512-random --optimize cpu
+	$(BIN)/amused-edge quantize $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --recipe w8a8 $(QUANTIZE_FULL)
+
+bench-growth: install $(FULL)-cpu-w8a8/manifest.json $(FULL_512)-cpu-w8a8/manifest.json
+	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --steps 12,4,24 --threads 2,1 --batch 1,2,4 --rounds 1 --out build/bench-growth
+	$(BIN)/amused-edge bench latency $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --threads 2 --rounds 1 --out build/bench-512
 
 # Copies what the benchmarks found into docs/benchmarks.
-PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full
+PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full bench-growth bench-512
 publish:
 	for page in $(PAGES); do test -f build/$$page/results.json || continue; rm -rf docs/benchmarks/$$page && \
 		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 -type f -not -name records.jsonl \
@@ -152,8 +171,18 @@ wheel-check: install $(BUNDLE)/manifest.json
 	cd build && bare/bin/python ../tests/wheel_smoke.py $(abspath $(BUNDLE))
 
 # Runs the demo bundles on the oldest ONNX Runtime that each manifest names.
-compat: install $(BUNDLE)/manifest.json $(RECIPES:%=build/demo-%/manifest.json)
-	for bundle in $(BUNDLE) $(RECIPES:%=build/demo-%); do \
+CPU_BUNDLE := build/demo-cpu
+$(CPU_BUNDLE)/manifest.json: $(EXPORT_SOURCES) | install
+	rm -rf $(CPU_BUNDLE)
+	$(BIN)/amused-edge export demo/checkpoint $(CPU_BUNDLE) --name amused-edge-demo --optimize cpu
+
+$(CPU_BUNDLE)-w8a8/manifest.json: $(CPU_BUNDLE)/manifest.json $(QUANTIZE_SOURCES) | install
+	rm -rf $(CPU_BUNDLE)-w8a8 $(CPU_BUNDLE)-w8a8.account.json $(CPU_BUNDLE)-w8a8.account.md
+	$(BIN)/amused-edge quantize $(CPU_BUNDLE) $(CPU_BUNDLE)-w8a8 --recipe w8a8 --prompts demo/prompts.txt
+
+COMPATIBLE := $(BUNDLE) $(RECIPES:%=build/demo-%) $(CPU_BUNDLE) $(CPU_BUNDLE)-w8a8
+compat: install $(COMPATIBLE:%=%/manifest.json)
+	for bundle in $(COMPATIBLE); do \
 		oldest=$$($(BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["engine"]["oldest_tried"])' \
 			$$bundle/manifest.json) && echo "$$bundle on onnxruntime $$oldest" && \
 		rm -rf build/compat build/lib && $(PYTHON) -m venv build/compat && \

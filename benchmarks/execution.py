@@ -13,7 +13,13 @@ import numpy as np
 import onnxruntime as ort
 
 from amused_edge.benchmarks.audit import Audit, Operator
-from amused_edge.benchmarks.precision_audit import INTEGER_PRODUCTS, PRODUCTS, int8_block_products, save_optimised
+from amused_edge.benchmarks.precision_audit import (
+    INTEGER_PRODUCTS,
+    PRODUCTS,
+    convolution_kernels,
+    int8_block_products,
+    save_optimised,
+)
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
@@ -37,10 +43,18 @@ def audit_bundle(bundle: Bundle, feeds: Mapping[str, Feeds], engine: EngineOptio
     return {role: audit_model(files[role], feeds[role], engine) for role in feeds}
 
 
-def audit_model(model: Path, feeds: Feeds, engine: EngineOptions, calls: int = CALLS) -> Audit:
-    """Profile an `.onnx` file on the CPU engine, `calls` times after one that does not count."""
+def audit_model(
+    model: Path, feeds: Feeds, engine: EngineOptions, calls: int = CALLS, options: ort.SessionOptions | None = None
+) -> Audit:
+    """Profile an `.onnx` file on the CPU engine, `calls` times after one that does not count.
+
+    Parameters
+    ----------
+    options
+        Of the session; those of a bundle with these engine options where None.
+    """
     with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
-        options = session_options(engine)
+        options = session_options(engine) if options is None else options
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         optimised = save_optimised(options, Path(folder))
@@ -48,8 +62,8 @@ def audit_model(model: Path, feeds: Feeds, engine: EngineOptions, calls: int = C
         for _ in range(1 + calls):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text())
-        int8_blocks = int8_block_products(optimised)
-    return _account(_node_times(events, 1 + calls), int8_blocks, calls)
+        int8_blocks, kernels = int8_block_products(optimised), convolution_kernels(optimised)
+    return _account(_node_times(events, 1 + calls), int8_blocks, kernels, calls)
 
 
 def _node_times(events: Iterable[Any], runs: int) -> dict[str, list[Any]]:
@@ -62,7 +76,9 @@ def _node_times(events: Iterable[Any], runs: int) -> dict[str, list[Any]]:
     return {name: seen[len(seen) // runs :] for name, seen in nodes.items()}
 
 
-def _account(nodes: Mapping[str, list[Any]], int8_blocks: frozenset[str], calls: int) -> Audit:
+def _account(
+    nodes: Mapping[str, list[Any]], int8_blocks: frozenset[str], kernels: Mapping[str, tuple[int, ...]], calls: int
+) -> Audit:
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     operations: dict[tuple[str, str], float] = defaultdict(float)
     counts: dict[tuple[str, str], int] = defaultdict(int)
@@ -70,7 +86,7 @@ def _account(nodes: Mapping[str, list[Any]], int8_blocks: frozenset[str], calls:
         arguments = events[0]["args"]
         kind = arguments["op_name"], _precision(name, arguments, int8_blocks)
         counts[kind] += 1
-        operations[kind] += _operations(arguments) if kind[0] in PRODUCTS else 0
+        operations[kind] += _operations(arguments, kernels.get(name)) if kind[0] in PRODUCTS else 0
         seconds[kind] += 1e-6 * sum(event["dur"] for event in events) / calls
     operators = [
         Operator(*kind, counts[kind], time, kind[0] in PRODUCTS, operations[kind]) for kind, time in seconds.items()
@@ -92,15 +108,19 @@ def _precision(name: str, arguments: Mapping[str, Any], int8_blocks: frozenset[s
     return "int8" if {"int8", "uint8"} & {*taken, *given} else "other"
 
 
-def _operations(arguments: Mapping[str, Any]) -> float:
-    """Return the multiplications and additions of a product, from the shapes that it was seen to take and give."""
-    given, (result, *_) = _shapes(arguments["input_type_shape"]), _shapes(arguments["output_type_shape"])
-    if arguments["op_name"] == "MultiHeadAttention":  # q k^T and the product with v, rows (B, N, H*d)
-        return 4.0 * math.prod(result) * given[1][-2]
-    if "Conv" in arguments["op_name"]:
-        kernel = given[3] if arguments["op_name"] == "QLinearConv" else given[1]
-        return 2.0 * math.prod(result) * math.prod(kernel[1:])
-    return 2.0 * math.prod(result) * given[0][-1]
+def _operations(arguments: Mapping[str, Any], kernel: tuple[int, ...] | None) -> float:
+    """Return the multiplications and additions of a product, from the shapes that it was seen to take and give; not a
+    number where they do not tell. Weights that the engine repacked are not among what was seen.
+    """
+    operator = arguments["op_name"]
+    taken, (result, *_) = _shapes(arguments["input_type_shape"]), _shapes(arguments["output_type_shape"])
+    if operator == "MultiHeadAttention":  # q k^T and the product with v, rows (B, N, H*d)
+        return 4.0 * math.prod(result) * taken[1][-2]
+    if "Conv" in operator:
+        if kernel is None:
+            return math.nan
+        return 2.0 * math.prod(taken[0] if operator == "ConvTranspose" else result) * math.prod(kernel[1:])
+    return math.nan if operator == "Attention" else 2.0 * math.prod(result) * taken[0][-1]
 
 
 def _shapes(tensors: Iterable[Mapping[str, list[int]]]) -> list[list[int]]:

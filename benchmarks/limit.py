@@ -56,7 +56,8 @@ class Peaks:
 
 def least_seconds(audit: Audit, peaks: Mapping[str, float]) -> float | None:
     """Return how long a call of a graph would take if its products ran at these peaks (precision -> operations a
-    second) and all else took no time; None where a product ran in a precision without a peak.
+    second) and all else took no time; None where a product ran in a precision without a peak, or has an unknown number
+    of operations.
     """
     seconds = 0.0
     for operator in audit.operators:
@@ -64,7 +65,7 @@ def least_seconds(audit: Audit, peaks: Mapping[str, float]) -> float | None:
             if operator.precision not in peaks:
                 return None
             seconds += operator.operations / peaks[operator.precision]
-    return seconds or None
+    return seconds if seconds > 0 else None  # nor where it is not a number
 
 
 def _bind(model: ir.Model, options: ort.SessionOptions) -> tuple[ort.InferenceSession, ort.IOBinding]:

@@ -77,6 +77,17 @@ def int8_block_products(model: Path) -> frozenset[str]:
     return frozenset(node.name or "" for node in products) - others
 
 
+def convolution_kernels(model: Path) -> dict[str, tuple[int, ...]]:
+    """Return node name -> shape (out, in of a group, h, w) of the kernels of a model's convolutions."""
+    found = {}
+    for node in ir.load(model).graph:
+        if "Conv" in node.op_type and node.op_type in PRODUCTS:
+            kernel = node.inputs[3 if node.op_type == "QLinearConv" else 1]
+            if node.name and kernel is not None and kernel.const_value is not None:
+                found[node.name] = tuple(int(side) for side in kernel.const_value.shape)
+    return found
+
+
 def _is_int8_block_product(node: ir.Node) -> bool:
     level = node.attributes.get("accuracy_level")
     return node.op_type == "MatMulNBits" and level is not None and level.as_int() == _INT8_LEVEL

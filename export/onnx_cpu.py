@@ -41,8 +41,9 @@ class _RMSNorm(RewriteRuleClassBase):  # type: ignore[misc]
         result = MatchResult()
         if any(value.const_value is None for value in (axes, eps, weight)):
             return result.fail("axes, epsilon or weight are no constants")
+        if x.shape is None or weight.shape is None or list(weight.shape) != [x.shape[-1]]:
+            return result.fail("the weight is not one of each channel")
         assert axes.const_value is not None
-        assert x.shape is not None
         if axes.const_value.numpy().tolist() not in ([-1], [len(x.shape) - 1]):
             return result.fail("the mean is not of the last axis")
         return result
@@ -62,6 +63,13 @@ class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
         heads = op.Transpose(op.MatMul(weights, value), perm=_SPLIT_HEADS)
         return op.Reshape(heads, merged)
 
+    def check(self, context: Any, heads: ir.Value, **_: Any) -> MatchResult:
+        """See `RewriteRuleClassBase`."""
+        result = MatchResult()
+        if heads.shape is None or len(heads.shape) != 4 or not isinstance(heads.shape[2], int):
+            return result.fail("the number of heads is not known")
+        return result
+
     def _node(self, op: Any, query: ir.Value, key: ir.Value, value: ir.Value, heads: ir.Value, scale: float) -> Any:
         assert heads.shape is not None
         return op.MultiHeadAttention(query, key, value, num_heads=int(heads.shape[2]), scale=scale, _domain=CONTRIB)
@@ -79,9 +87,9 @@ class _SelfAttention(_Attention):
         values = op.Transpose(op.Reshape(value, key_shape), perm=_SPLIT_HEADS)
         return self._attended(op, scaled, transposed_key, values, merged)
 
-    def check(self, context: Any, scale: ir.Value, **_: Any) -> MatchResult:
+    def check(self, context: Any, heads: ir.Value, *, scale: ir.Value, **_: Any) -> MatchResult:
         """See `RewriteRuleClassBase`."""
-        result = MatchResult()
+        result = super().check(context, heads)
         if scale.const_value is None or scale.const_value.size != 1:
             return result.fail("the scale is no constant number")
         return result

@@ -1,7 +1,7 @@
 """Computes large group norms, and the SiLU after them, a few groups at a time.
 
-Groups know nothing of each other, so the numbers stay the same. But a slice and all that is made of it stay in the
-CPU's cache, and a decoder's peak memory is no longer several copies of its largest tensor.
+Groups know nothing of each other, so the numbers stay the same, but a decoder's peak memory is no longer several copies
+of its largest tensor.
 """
 
 import math
@@ -59,20 +59,22 @@ class SlicedNorm(RewriteRuleClassBase):  # type: ignore[misc]
         parts = []
         for index in range(count):
 
-            def constant(name: str, values: Any, prefix: str = f"{weight.name}.{index}") -> Any:
-                name = f"{prefix}.{name}"
+            def constant(name: str, values: Any, suffix: str = f"slice.{index}") -> Any:
+                name = f"{name}.{suffix}"
                 return op.initializer(ir.tensor(np.ascontiguousarray(values), name=name), name=name)
 
             here = [part * index // count for part in (channels, groups)]
             after = [part * (index + 1) // count for part in (channels, groups)]
             of_channels, of_groups = (slice(a, b) for a, b in zip(here, after, strict=True))
             edges = (("first", here[0]), ("last", after[0]), ("axis", 1))
-            part = op.Slice(x, *(constant(name, np.array([value])) for name, value in edges))
-            rows = op.Reshape(part, constant("rows", np.array([0, groups // count, -1])))
-            unit = [constant(name, _values(v)[of_groups]) for name, v in (("ones", ones), ("zeros", zeros))]
+            part = op.Slice(x, *(constant(f"{weight.name}.{name}", np.array([value])) for name, value in edges))
+            rows = op.Reshape(part, constant(f"{weight.name}.rows", np.array([0, groups // count, -1])))
+            units = (("ones", ones), ("zeros", zeros))
+            unit = [constant(f"{weight.name}.{name}", _values(v)[of_groups]) for name, v in units]
             normed = op.InstanceNormalization(rows, *unit, epsilon=epsilon)
-            picture = op.Reshape(normed, constant("shape", np.array([0, channels // count, height, width])))
-            own = [constant(n, _values(v)[of_channels, None, None]) for n, v in (("weight", weight), ("bias", bias))]
+            shape = np.array([0, channels // count, height, width])
+            picture = op.Reshape(normed, constant(f"{weight.name}.shape", shape))
+            own = [constant(str(v.name), _values(v)[of_channels, None, None]) for v in (weight, bias)]
             scaled = op.Add(op.Mul(picture, own[0]), own[1])
             parts.append(op.Mul(scaled, op.Sigmoid(scaled)))
         return op.Concat(*parts, axis=1)

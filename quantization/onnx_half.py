@@ -14,7 +14,7 @@ from amused_edge.quantization.onnx_rewrite import to_half
 _ISLANDS = frozenset(
     {
         *("Pow", "Sqrt", "Reciprocal", "ReduceMean", "ReduceSum", "ReduceL2", "Exp", "Log", "Sin", "Cos"),
-        *("LayerNormalization", "InstanceNormalization", "GroupNormalization"),
+        *("LayerNormalization", "SimplifiedLayerNormalization", "InstanceNormalization", "GroupNormalization"),
     }
 )
 _FOLLOWERS = frozenset(

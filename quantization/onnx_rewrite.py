@@ -39,7 +39,7 @@ from amused_edge.runtime.graph_entry import TensorFormat
 CONTRIB = "com.microsoft"
 _FLOAT_LEVEL, _INT8_LEVEL = 1, 4
 _MOVERS = ("Concat", "Resize")
-"""Operators whose results are values of their inputs (a Resize, where it takes the nearest)."""
+"""Operators whose results are values of their inputs; a Resize only where it takes the nearest."""
 
 _BIAS_STEPS = 2.0**30
 """Most steps that a bias may take: it is added to sums in 32 bits."""
@@ -192,7 +192,7 @@ def _convolution(
         for node, scale in zip(weight.nodes, input_scales, strict=True):
             smallest = np.maximum(smallest, np.abs(_bias(node, len(values))) / (scale * _BIAS_STEPS))
     rounded = channels(values, axis=0, smallest=smallest)
-    stored, zeros = _codes(rounded, signed)
+    stored, zeros = _codes(rounded, signed and ranges is not None)
     codes = _add(graph, f"{weight.name}.codes", stored)
     scales = _add(graph, f"{weight.name}.scales", rounded.scales)
     zero_points = _add(graph, f"{weight.name}.zero_points", zeros)
@@ -271,7 +271,10 @@ def _quantize_moved(graph: ir.Graph, value: ir.Value, span: Range, prefix: str) 
     A value that an operator only moves has the same code before and after.
     """
     mover = value.producer()
-    if mover is None or mover.op_type not in _MOVERS or len(value.uses()) > 1:
+    if mover is None or mover.op_type not in _MOVERS or len(value.uses()) > 1 or value.is_graph_output():
+        return
+    mode = mover.attributes.get("mode")
+    if mover.op_type == "Resize" and mode is not None and mode.as_string() != "nearest":
         return
     for place, part in enumerate(mover.inputs[: 1 if mover.op_type == "Resize" else None]):
         assert part is not None

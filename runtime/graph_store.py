@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
-from amused_edge.runtime.errors import AmusedEdgeError, GraphError
+from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.memory import give_back, keep_no_large_blocks
 
 Load = Callable[[Bundle, str, EngineOptions], Graph]
@@ -32,6 +32,7 @@ class GraphStore:
         self._users: Counter[str] = Counter()
         self._lock = threading.RLock()  # a generator that nobody holds may be ended, and leave, at any allocation
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._ahead: threading.Thread | None = None
         self._closed = False
         if not engine.keep_graphs:
             keep_no_large_blocks()
@@ -58,11 +59,14 @@ class GraphStore:
         """
         with self._lock:
             missing = [role for role in roles if role not in self._graphs]
-        if self._engine.keep_graphs and missing:
-            threading.Thread(target=self._load_each, args=(missing,), name="load graphs", daemon=True).start()
+            loading = self._ahead is not None and self._ahead.is_alive()
+            if not self._engine.keep_graphs or not missing or loading or self._closed:
+                return
+            self._ahead = threading.Thread(target=self._load_each, args=(missing,), name="load graphs", daemon=True)
+            self._ahead.start()
 
     def _load_each(self, roles: list[str]) -> None:
-        with suppress(AmusedEdgeError):
+        with suppress(Exception):
             for role in roles:
                 with self.use(role):
                     pass
@@ -72,6 +76,9 @@ class GraphStore:
         with self._lock:
             self._closed = True
             graphs, self._graphs = self._graphs, {}
+            ahead = self._ahead
+        if ahead is not None and ahead is not threading.current_thread():
+            ahead.join()
         for graph in graphs.values():
             graph.close()
         del graphs

@@ -9,7 +9,13 @@ from pathlib import Path
 _CPUINFO = Path("/proc/cpuinfo")
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-_CHANGING = ("cpu MHz", "bogomips", "BogoMIPS", "processor", "core id", "apicid", "initial apicid", "physical id")
+_KIND = frozenset(
+    {
+        *("vendor_id", "model name", "cpu family", "model", "stepping", "flags"),
+        *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features"),
+    }
+)
+"""What /proc/cpuinfo says of a CPU's kind, on x86 and on ARM."""
 
 
 def cpu_facts() -> dict[str, str]:
@@ -24,8 +30,8 @@ def cpu_facts() -> dict[str, str]:
 
 @cache
 def adds_signed_products_exactly() -> bool:
-    """Say whether sums of unsigned x signed 8-bit products cannot saturate: on all CPUs but x86 ones without VNNI, and
-    where the system does not tell.
+    """Say whether sums of unsigned x signed 8-bit products are known not to saturate: on every CPU that is no x86, and
+    on x86 ones with VNNI, which only Linux tells.
     """
     if platform.machine().lower() not in _X86:
         return True
@@ -34,8 +40,8 @@ def adds_signed_products_exactly() -> bool:
 
 @cache
 def cpu_fingerprint() -> str:
-    """Return a hash in hex that is another where the CPU's kind or its instruction sets are."""
-    facts = {name: value for name, value in cpu_facts().items() if name not in _CHANGING}
+    """Return a hash in hex that is another where the CPU's kind is and, on Linux, its instruction sets."""
+    facts = {name: value for name, value in cpu_facts().items() if name in _KIND}
     described = [platform.system(), platform.machine(), platform.processor(), *sorted(facts.items())]
     if platform.system() == "Darwin":
         described.append(_sysctl("machdep.cpu.brand_string"))

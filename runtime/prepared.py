@@ -8,8 +8,10 @@ import json
 import logging
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 _NOTE = "entry.json"
 """Written last; its time stamp is that of the last use."""
+
+_ABANDONED = 24 * 3600.0
+"""Seconds after which nobody writes an entry any more."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,11 @@ class PreparedStore:
         if folder is None or not (folder / key).exists():
             return None
         note = folder / key / _NOTE
-        try:
+        with suppress(OSError, ValueError, KeyError, TypeError):
             if json.loads(note.read_text(encoding="utf-8"))["files"] == _state(folder / key):
-                os.utime(note)
+                with suppress(OSError):  # a cache that may only be read
+                    os.utime(note)
                 return folder / key
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
         logger.warning("%s is damaged; it is made again", folder / key)
         self.discard(key)
         return None
@@ -98,20 +102,20 @@ class PreparedStore:
             _remove(folder / key)
 
     def _prune(self, newest: str) -> None:
-        """Remove what was unused for longest until the limit is kept; never the newest."""
+        """Remove what was unused for longest until the limit is kept, never the newest; and what was never finished."""
+        _remove_abandoned()
         kept = sorted(prepared_entries(), key=lambda entry: (entry.path.name == newest, entry.used))
         total = sum(entry.bytes for entry in kept)
         while total > self._limit and len(kept) > 1:
             oldest = kept.pop(0)
-            _remove(oldest.path)
-            total -= oldest.bytes
+            total -= oldest.bytes if _remove(oldest.path) else 0
 
 
 def prepared_entries() -> list[Prepared]:
     """Return all entries, those last that were used last."""
     folder = _folder()
     found = []
-    for path in [] if folder is None or not folder.exists() else folder.iterdir():
+    for path in [] if folder is None else folder.glob("[!.]*"):
         try:
             label = str(json.loads((path / _NOTE).read_text(encoding="utf-8"))["label"])
             size = sum(file.stat().st_size for file in path.iterdir())
@@ -121,11 +125,19 @@ def prepared_entries() -> list[Prepared]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def clear_prepared() -> None:
-    """Remove all entries, and what broken processes left of some."""
+def clear_prepared() -> list[Prepared]:
+    """Remove all entries that can be, and what killed processes left; return those that went."""
+    _remove_abandoned()
+    return [entry for entry in prepared_entries() if _remove(entry.path)]
+
+
+def _remove_abandoned() -> None:
+    """Remove what processes that were killed left half written or half removed."""
     folder = _folder()
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+    for path in [] if folder is None else folder.glob(".*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _folder() -> Path | None:
@@ -158,13 +170,14 @@ def _put(partial: Path, path: Path) -> None:
             raise
 
 
-def _remove(path: Path) -> None:
-    """Take an entry away at once, then delete it: nobody finds half of one."""
+def _remove(path: Path) -> bool:
+    """Take an entry away at once, then delete it: nobody finds half of one. Returns whether it went."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.rename(aside)
     except OSError as error:
         if path.exists():
             logger.warning("cannot remove %s: %s", path, error)
-        return
+        return False
     shutil.rmtree(aside, ignore_errors=True)
+    return True

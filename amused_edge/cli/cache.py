@@ -14,11 +14,9 @@ def cache(clear: bool) -> None:
     """
     from amused_edge.runtime.prepared import clear_prepared, prepared_entries
 
-    entries = prepared_entries()
+    entries = clear_prepared() if clear else prepared_entries()
     for entry in entries:
         used = datetime.fromtimestamp(entry.used).astimezone()
         click.echo(f"{entry.bytes / 1e6:>9.1f} MB  used {used:%Y-%m-%d %H:%M}  {entry.label!r}")
     total = sum(entry.bytes for entry in entries)
     click.echo(f"{total / 1e6:>9.1f} MB  {len(entries)} graphs{' removed' if clear else ''}")
-    if clear:
-        clear_prepared()

@@ -44,4 +44,5 @@ class OnnxSubject(OneGraphSubject):
         """Profile a graph."""
         from amused_edge.benchmarks.execution import audit_model
 
-        return audit_model(self.folder / f"{name}.onnx", feeds, EngineOptions(threads=self.threads))
+        engine = EngineOptions(threads=self.threads)
+        return audit_model(self.folder / f"{name}.onnx", feeds, engine, options=self._options())

@@ -45,13 +45,17 @@ def prepared_session(
 
     Returns
     -------
-    None where nothing can be kept. Raises what ONNX Runtime raises where it cannot load `model`.
+    None where nothing can be kept, for whatever reason; the log says why.
     """
     store = PreparedStore(limit)
     key = _key(bundle, role)
-    found = store.find(key) or store.add(
-        key, _label(bundle, role), lambda folder: _prepare(model, folder, make_options())
-    )
+    try:
+        found = store.find(key) or store.add(
+            key, _label(bundle, role), lambda folder: _prepare(model, folder, make_options())
+        )
+    except Exception as error:  # the binding's exceptions have no public base; a full disk is one of them
+        logger.warning("cannot prepare %s of %s: %s", role, bundle.path, error)
+        return None
     if found is None:
         return None
     mapped = make_options()

@@ -36,10 +36,10 @@ class OnnxRuntimeGraph:
         self._session: ort.InferenceSession | None = None
         try:
             if options.cache_bytes and providers == [CPU]:
-                make_options = partial(_session_options, options, role)
+                make_options = partial(role_options, options, role)
                 self._session = prepared_session(bundle, role, model, options.cache_bytes, make_options)
             if self._session is None:
-                self._session = ort.InferenceSession(str(model), _session_options(options, role), providers=providers)
+                self._session = ort.InferenceSession(str(model), role_options(options, role), providers=providers)
         except Exception as error:  # the binding's exceptions have no public base
             raise GraphError(
                 f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; verify the bundle with "
@@ -90,7 +90,7 @@ def session_options(options: EngineOptions) -> ort.SessionOptions:
     return session
 
 
-def _session_options(options: EngineOptions, role: str) -> ort.SessionOptions:
+def role_options(options: EngineOptions, role: str) -> ort.SessionOptions:
     """Add what the graph of a role needs, where memory is little."""
     session = session_options(options)
     if not options.keep_graphs and role in _LARGE_TENSORS:

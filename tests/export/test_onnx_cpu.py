@@ -33,13 +33,16 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 class Attend(nn.Module):
-    """Attention that a rule must not take for one of heads: the mean is of another axis, the scale is no constant."""
+    """What rules must not take for more than it is: the scale is no constant, one mean is of another axis, and one norm
+    has a number for a weight.
+    """
 
     def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         heads = x.reshape(x.shape[0], x.shape[1], 2, 4).transpose(1, 2)
         attended = torch.softmax((heads * scale[0]) @ heads.transpose(2, 3), dim=-1) @ heads
         y = attended.transpose(1, 2).reshape(x.shape)
-        return y / torch.sqrt(y.pow(2).mean(1, keepdim=True) + 1e-6) * 3.0
+        y = y / torch.sqrt(y.pow(2).mean(1, keepdim=True) + 1e-6) * 3.0
+        return y / torch.sqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6) * 3.0
 
 
 def operators(path: Path) -> Counter[str]:
@@ -68,9 +71,11 @@ def test_a_denoiser_computes_the_same(case: str, make_checkpoint: Callable[..., 
     blocks = 2 * uvit.num_res_blocks
     assert found["MultiHeadAttention"] == 2 * uvit.num_hidden_layers + 2 * blocks
     assert found["Softmax"] == 0
-    norms = found["SimplifiedLayerNormalization"]
-    assert norms >= 2 * uvit.num_hidden_layers + 2 * blocks  # those without a weight of their own stay
-    assert found["ReduceMean"] + norms == found["Pow"] + norms  # each square belongs to a mean or to a GRN's sum
+    own = blocks + 3 + len({"downsample", "upsample"} & CASES[case].keys())  # before MLPs and around the layers
+    always = 2 * uvit.num_hidden_layers + 2 * blocks  # of the attentions
+    plain = 0 if uvit.ln_elementwise_affine else own
+    assert found["SimplifiedLayerNormalization"] == always + own - plain
+    assert found["Pow"] == blocks + plain  # those of GRNs, and norms without a weight, which stay
     for batch in (1, 3):
         feeds = {name: value[:1].expand(batch, *value.shape[1:]).clone() for name, value in example.items()}
         feeds["tokens"] = torch.randint(0, uvit.codebook_size, feeds["tokens"].shape)

@@ -123,3 +123,62 @@ def test_what_is_used_least_recently_is_forgotten() -> None:
     nothing = Remembered[int](0)
     nothing.put("a", 1)
     assert nothing.get("a") is None
+
+
+# --- Loading ahead.
+
+
+def ended(store: GraphStore) -> None:
+    """Wait until the store's thread is done."""
+    for thread in threading.enumerate():
+        if thread.name == "load graphs":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def test_graphs_that_are_loaded_ahead_are_there_when_they_are_used() -> None:
+    load = Loader()
+    store = GraphStore(BUNDLE, EngineOptions(), load)
+    store.load_ahead("conditioner", "denoiser")
+    with store.use("denoiser") as used:
+        pass
+    ended(store)
+    assert len(load.graphs) == 2
+    assert used in load.graphs
+    store.load_ahead("conditioner", "denoiser")
+    assert len(load.graphs) == 2
+
+
+def test_what_fails_ahead_shows_when_it_is_used() -> None:
+    load = Loader()
+    store = GraphStore(BUNDLE, EngineOptions(), load)
+    load.fails = 2
+    store.load_ahead("denoiser")
+    ended(store)
+    with pytest.raises(GraphError, match="cannot load denoiser"), store.use("denoiser"):
+        pass
+    with store.use("denoiser"):
+        assert len(load.graphs) == 1
+
+
+def test_closing_waits_for_what_is_loaded_ahead_and_drops_it() -> None:
+    load = Loader()
+    store = GraphStore(BUNDLE, EngineOptions(), load)
+    load.gate.clear()
+    store.load_ahead("conditioner", "denoiser")
+    assert load.entered.wait(30)
+    closing = threading.Thread(target=store.close)
+    closing.start()
+    load.gate.set()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert all(graph.closed for graph in load.graphs)
+    assert len(load.graphs) <= 1  # the second was not begun
+    store.load_ahead("denoiser")
+    assert len(load.graphs) <= 1
+
+
+def test_with_little_memory_nothing_is_loaded_ahead() -> None:
+    load = Loader()
+    GraphStore(BUNDLE, EngineOptions.low_memory(), load).load_ahead("denoiser")
+    assert not load.entered.is_set()

@@ -13,7 +13,7 @@ import pytest
 
 from amused_edge.runtime import EngineOptions, GenerationOptions, machine, prepared
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.engines import load_graph, onnx_prepared
+from amused_edge.runtime.engines import load_graph, onnx_prepared, onnx_runtime
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.pictures import ImageArray
@@ -30,8 +30,8 @@ def maker(size: int = 10, content: bytes = b"x") -> Callable[[Path], None]:
     return make
 
 
-def refuse(folder: Path) -> None:
-    raise AssertionError(f"{folder} was made again")
+def refuse(*_: object) -> None:
+    raise AssertionError("it was made again")
 
 
 # --- The store.
@@ -75,24 +75,40 @@ def test_a_damaged_entry_is_not_found_and_goes(damage: str, caplog: pytest.LogCa
 
 
 def test_those_unused_for_longest_go_first() -> None:
-    store = PreparedStore(1000)
     for index, key in enumerate("abc"):
-        folder = store.add(key, key, maker(200))
+        folder = PreparedStore(10**6).add(key, key, maker(200))
         assert folder is not None
         os.utime(folder / "entry.json", (index, index))
+    sizes = {entry.bytes for entry in prepared_entries()}
+    (size,) = sizes
+    store = PreparedStore(3 * size + 1)
     assert store.find("a") is not None  # now the one used last
     assert store.add("d", "d", maker(200)) is not None
-    assert [entry.path.name for entry in prepared_entries()] == ["a", "d"] or sum(
-        entry.bytes for entry in prepared_entries()
-    ) <= 1000
-    assert store.find("a") is not None
-    assert store.find("b") is None
+    assert [entry.path.name for entry in prepared_entries()] == ["c", "a", "d"]
+    assert PreparedStore(size).add("e", "e", maker(200)) is not None
+    assert [entry.path.name for entry in prepared_entries()] == ["e"]
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later() -> None:
+    store = PreparedStore(10**6)
+    folder = store.add("a", "first", maker())
+    assert folder is not None
+    old, new = folder.parent / ".b.0", folder.parent / ".c.0"
+    for path in (old, new):
+        path.mkdir()
+        (path / "half").touch()
+    os.utime(old, (1, 1))
+    store.add("d", "second", maker())
+    assert not old.exists()
+    assert new.exists()
+    assert len(prepared_entries()) == 2
 
 
 def test_what_exceeds_the_limit_alone_is_not_kept() -> None:
     store = PreparedStore(100)
-    assert store.add("a", "small", maker(10)) is None or store.find("a") is not None
+    assert store.add("a", "small", maker(100)) is not None
     assert store.add("b", "large", maker(101)) is None
+    assert store.find("a") is not None
     assert store.find("b") is None
     assert all(entry.path.name != "b" for entry in prepared_entries())
 
@@ -265,3 +281,45 @@ def _asks_for_exact_sums(options: ort.SessionOptions) -> bool:
         return bool(options.get_session_config_entry("session.x64quantprecision") == "1")
     except RuntimeError:
         return False
+
+
+def test_what_cannot_be_prepared_is_loaded_from_the_bundle(
+    demo_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """ONNX Runtime says of a full disk what it says of all else: an exception of its own."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no space left")
+
+    expected = pictures(demo_bundle, EngineOptions())
+    monkeypatch.setattr(onnx_prepared, "_prepare", fail)
+    assert np.array_equal(pictures(demo_bundle, CACHED), expected)
+    assert "cannot prepare denoiser" in caplog.text
+    assert "no space left" in caplog.text
+    assert prepared_entries() == []
+
+
+def test_a_cache_that_may_only_be_read_is_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError("read only")
+
+    folder = PreparedStore(1000).add("a", "first", maker())
+    monkeypatch.setattr(os, "utime", refused)
+    assert PreparedStore(1000).find("a") == folder
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("engine", "role", "reuse"),
+    [
+        (EngineOptions(), "image_decoder", True),
+        (EngineOptions.low_memory(), "denoiser", True),
+        (EngineOptions.low_memory(), "image_decoder", False),
+    ],
+)
+def test_only_large_tensors_keep_to_themselves_and_only_with_little_memory(
+    engine: EngineOptions, role: str, reuse: bool
+) -> None:
+    assert onnx_runtime.role_options(engine, role).enable_mem_reuse is reuse

@@ -51,9 +51,32 @@ def test_attention_is_two_products(tmp_path: Path, keys_have_heads: bool) -> Non
 
 def test_a_convolution(tmp_path: Path) -> None:
     x = np.ones((1, 8, 6, 5), np.float32)
-    convolution = node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])
+    convolution = node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1], name="convolution")
     found = audit(tmp_path / "m.onnx", [convolution], {"w": np.ones((16, 8, 3, 3), np.float32)}, x)
     assert operations(found) == {"Conv": 2 * 16 * 6 * 5 * 8 * 9}
+
+
+def test_an_integer_convolution_whose_kernel_the_engine_repacked(tmp_path: Path) -> None:
+    x = np.ones((1, 8, 6, 5), np.float32)
+    scale, zero = np.float32(0.1), np.uint8(0)
+    constants = {"s": scale, "z": zero, "k": np.ones((16, 8, 3, 3), np.int8), "n": np.int8(0)}
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        node("DequantizeLinear", ["k", "s", "n"], ["w"]),
+        node("Conv", ["d", "w"], ["c"], pads=[1, 1, 1, 1], name="convolution"),
+        node("QuantizeLinear", ["c", "s", "z"], ["p"]),
+        node("DequantizeLinear", ["p", "s", "z"], ["y"]),
+    ]
+    found = audit(tmp_path / "m.onnx", nodes, constants, x)
+    assert operations(found) == {"QLinearConv": 2 * 16 * 6 * 5 * 8 * 9}
+
+
+def test_a_transposed_convolution(tmp_path: Path) -> None:
+    x = np.ones((1, 8, 6, 5), np.float32)
+    convolution = node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], name="convolution")
+    found = audit(tmp_path / "m.onnx", [convolution], {"w": np.ones((8, 16, 2, 2), np.float32)}, x)
+    assert operations(found) == {"ConvTranspose": 2 * 8 * 6 * 5 * 16 * 4}
 
 
 def test_the_limit_is_the_sum_over_precisions() -> None:
@@ -67,6 +90,7 @@ def test_the_limit_is_the_sum_over_precisions() -> None:
     assert least_seconds(found, {"int8": 300.0, "float32": 50.0}) == 600 / 300 + 100 / 50
     assert least_seconds(found, {"int8": 300.0}) is None
     assert least_seconds(Audit(()), {"int8": 1.0}) is None
+    assert least_seconds(Audit((Operator("A", "int8", 1, 9.0, True, math.nan),)), {"int8": 1.0}) is None
 
 
 def test_peaks_are_measured() -> None:
