@@ -117,6 +117,8 @@ def _operations(arguments: Mapping[str, Any], kernel: tuple[int, ...] | None) ->
     if operator == "MultiHeadAttention":  # q k^T and the product with v, rows (B, N, H*d)
         return 4.0 * math.prod(result) * taken[1][-2]
     if "Conv" in operator:
+        if kernel is None and operator in ("Conv", "FusedConv"):  # no constant, so it was seen
+            kernel = next((tuple(shape) for shape in taken[1:2] if len(shape) == len(result)), None)
         if kernel is None:
             return math.nan
         return 2.0 * math.prod(taken[0] if operator == "ConvTranspose" else result) * math.prod(kernel[1:])

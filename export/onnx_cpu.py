@@ -87,9 +87,9 @@ class _SelfAttention(_Attention):
         values = op.Transpose(op.Reshape(value, key_shape), perm=_SPLIT_HEADS)
         return self._attended(op, scaled, transposed_key, values, merged)
 
-    def check(self, context: Any, heads: ir.Value, *, scale: ir.Value, **_: Any) -> MatchResult:
+    def check(self, context: Any, heads: ir.Value, **values: Any) -> MatchResult:
         """See `RewriteRuleClassBase`."""
-        result = super().check(context, heads)
+        result, scale = super().check(context, heads), values["scale"]
         if scale.const_value is None or scale.const_value.size != 1:
             return result.fail("the scale is no constant number")
         return result

@@ -56,6 +56,13 @@ def test_a_convolution(tmp_path: Path) -> None:
     assert operations(found) == {"Conv": 2 * 16 * 6 * 5 * 8 * 9}
 
 
+def test_a_convolution_whose_kernel_is_dequantized_at_each_call(tmp_path: Path) -> None:
+    x = np.ones((1, 8, 6, 5), np.float32)
+    constants = {"k": np.ones((16, 8, 3, 3), np.uint8), "s": np.float32(0.1), "n": np.uint8(0)}
+    nodes = [node("DequantizeLinear", ["k", "s", "n"], ["w"]), node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])]
+    assert operations(audit(tmp_path / "m.onnx", nodes, constants, x)) == {"Conv": 2 * 16 * 6 * 5 * 8 * 9}
+
+
 def test_an_integer_convolution_whose_kernel_the_engine_repacked(tmp_path: Path) -> None:
     x = np.ones((1, 8, 6, 5), np.float32)
     scale, zero = np.float32(0.1), np.uint8(0)
