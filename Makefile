@@ -131,7 +131,7 @@ bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
 		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 3
 
-# The fastest of ours with more pictures, threads and steps, and at 512 pixels: build/bench-growth, build/bench-512. Half an hour.
+# The fastest of ours with more steps, threads and pictures, and at 512 pixels: build/bench-growth-*. An hour.
 FULL_512 := build/full/amused-512
 $(FULL_512)-cpu-w8a8/manifest.json: | install
 	$(BIN)/python -m amused_edge.export.standin amused-512 build/full/checkpoint-512
@@ -139,11 +139,12 @@ $(FULL_512)-cpu-w8a8/manifest.json: | install
 	$(BIN)/amused-edge quantize $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --recipe w8a8 $(QUANTIZE_FULL)
 
 bench-growth: install $(FULL)-cpu-w8a8/manifest.json $(FULL_512)-cpu-w8a8/manifest.json
-	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --steps 12,4,24 --threads 2,1 --batch 1,2,4 --rounds 1 --out build/bench-growth
-	$(BIN)/amused-edge bench latency $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --threads 2 --rounds 1 --out build/bench-512
+	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --steps 12,4,24 --threads 2,1 --rounds 2 --calls 3 --out build/bench-growth-steps
+	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --threads 2 --batch 1,2,4 --rounds 2 --calls 3 --out build/bench-growth-pictures
+	$(BIN)/amused-edge bench latency $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --threads 2 --rounds 2 --calls 3 --out build/bench-growth-512
 
 # Copies what the benchmarks found into docs/benchmarks.
-PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full bench-growth bench-512
+PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full bench-growth-steps bench-growth-pictures bench-growth-512
 publish:
 	for page in $(PAGES); do test -f build/$$page/results.json || continue; rm -rf docs/benchmarks/$$page && \
 		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 -type f -not -name records.jsonl \
