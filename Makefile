@@ -133,9 +133,13 @@ bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 
 # The fastest of ours with more steps, threads and pictures, and at 512 pixels: build/bench-growth-*. An hour.
 FULL_512 := build/full/amused-512
-$(FULL_512)-cpu-w8a8/manifest.json: | install
+build/full/checkpoint-512/model_index.json: | install
 	$(BIN)/python -m amused_edge.export.standin amused-512 build/full/checkpoint-512
+
+$(FULL_512)-cpu/manifest.json: build/full/checkpoint-512/model_index.json
 	$(BIN)/amused-edge export build/full/checkpoint-512 $(FULL_512)-cpu --name amused-512-random --optimize cpu
+
+$(FULL_512)-cpu-w8a8/manifest.json: $(FULL_512)-cpu/manifest.json
 	$(BIN)/amused-edge quantize $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --recipe w8a8 $(QUANTIZE_FULL)
 
 bench-growth: install $(FULL)-cpu-w8a8/manifest.json $(FULL_512)-cpu-w8a8/manifest.json

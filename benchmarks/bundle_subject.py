@@ -112,7 +112,7 @@ class BundleSubject:
         from amused_edge.benchmarks.limit import Peaks
         from amused_edge.runtime.engines.onnx_runtime import session_options
 
-        return Peaks([session_options(self.engine), session_options(self.engine)])
+        return Peaks(session_options(self.engine))
 
     def _draw_one(self, source: "LogitSource", settings: SamplerSettings, seed: int, picture: int) -> ImageArray:
         return self.decode(draw_tokens(source, self.geometry, settings, seed=seed, picture=picture))

@@ -18,9 +18,9 @@ from amused_edge.benchmarks.precision_audit import (
     PRODUCTS,
     convolution_kernels,
     int8_block_products,
-    save_optimised,
 )
 from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.engines.onnx_prepared import save_optimised
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
 

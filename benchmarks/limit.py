@@ -4,7 +4,7 @@ reaches on this machine at the same time. It knows nothing of memory, norms and 
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,16 +29,13 @@ class Peaks:
 
     Parameters
     ----------
-    sessions
-        Options of two sessions.
+    options
+        Of both sessions.
     """
 
-    def __init__(self, sessions: Sequence[ort.SessionOptions]) -> None:
+    def __init__(self, options: ort.SessionOptions) -> None:
         models = {"int8": _int8_product(), "float32": _float_product()}
-        self._bound = {
-            precision: _bind(model, options)
-            for (precision, model), options in zip(models.items(), sessions, strict=True)
-        }
+        self._bound = {precision: _bind(model, options) for precision, model in models.items()}
 
     def measure(self) -> dict[str, list[float]]:
         """Return precision -> operations a second of each of some calls."""

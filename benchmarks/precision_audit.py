@@ -8,6 +8,8 @@ from pathlib import Path
 import onnx_ir as ir
 import onnxruntime as ort
 
+from amused_edge.runtime.engines.onnx_prepared import save_optimised
+
 INTEGER_PRODUCTS = frozenset(
     {
         *("DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulInteger", "QLinearMatMul", "QGemm", "QAttention"),
@@ -56,15 +58,6 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
         optimised = save_optimised(options, Path(folder))
         ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without))
         return ir.load(optimised)
-
-
-def save_optimised(options: ort.SessionOptions, folder: Path) -> Path:
-    """Have the session of these options write its optimised model, weights beside it; returns the `.onnx` file."""
-    optimised = folder / "optimised.onnx"
-    options.optimized_model_filepath = str(optimised)
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "optimised.data")
-    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
-    return optimised
 
 
 def int8_block_products(model: Path) -> frozenset[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.plan import GraphPlan
-from amused_edge.quantization.recipes import Recipe, Rule
+from amused_edge.quantization.recipes import PER_CHANNEL, Recipe, Rule
 from amused_edge.quantization.sensitivity import DamageMeter, Row, Rules, stored_bytes
 
 _MEGABYTE = 1_000_000
@@ -19,7 +19,7 @@ def gentler(rule: Rule) -> Rule | None:
         return replace(rule, bits=8, block=64, rounding="nearest")
     if rule.activations == "static":
         return replace(rule, activations="float")
-    if rule.activations in ("dynamic", "rowwise"):
+    if rule.activations in PER_CHANNEL:
         return replace(rule, activations="blockwise", block=32, symmetric=True)
     if rule.block is not None and (rule.block > 32 or rule.activations == "blockwise"):
         return replace(rule, activations="float", block=min(rule.block, 32), symmetric=False, rounding="nearest")

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx_weights import Weight
 from amused_edge.quantization.ranges import Range
-from amused_edge.quantization.recipes import Rule
+from amused_edge.quantization.recipes import PER_CHANNEL, Rule
 from amused_edge.quantization.rounding import (
     ZERO_POINT,
     Blocks,
@@ -79,7 +79,7 @@ def rewrite_weight(
         return _rows(graph, weight, values)
     if weight.operator == "conv":
         return _convolution(graph, weight, values, ranges if rule.activations == "static" else None, signed)
-    if rule.activations in ("dynamic", "rowwise"):
+    if rule.activations in PER_CHANNEL:
         return _dynamic_matmul(graph, weight, values, signed, rowwise=rule.activations == "rowwise")
     assert rule.block is not None
     if rule.rounding == "feedback" and hessian is not None:

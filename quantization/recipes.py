@@ -30,6 +30,9 @@ _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
 }
 """How activations are treated -> bits and operators for which that exists."""
 
+PER_CHANNEL: tuple[Activations, ...] = ("dynamic", "rowwise")
+"""Activations that go with one scale per output channel, and no block."""
+
 _SMALLEST_BLOCK = 16
 
 
@@ -95,7 +98,7 @@ class Rule:
             power = type(self.block) is int and self.block >= _SMALLEST_BLOCK and self.block & (self.block - 1) == 0
             if not power:
                 raise RecipeError(f"{where}: block is {self.block!r}; give a power of two from {_SMALLEST_BLOCK} on")
-            if self.bits > 8 or self.activations in ("dynamic", "rowwise", "static"):
+            if self.bits > 8 or self.activations in (*PER_CHANNEL, "static"):
                 raise RecipeError(f"{where}: {self.bits} bits with {self.activations!r} activations take no block")
         if self.rounding == "feedback" and self.block is None:
             raise RecipeError(f"{where}: rounding 'feedback' is for blocks; give a block")
@@ -124,12 +127,7 @@ class Rule:
             message = f"{self.activations!r} activations"
         elif self.bits == 4 and operator != "matmul":
             message = "4 bits"
-        elif (
-            operator == "matmul"
-            and self.bits < 16
-            and self.block is None
-            and self.activations not in ("dynamic", "rowwise")
-        ):
+        elif operator == "matmul" and self.bits < 16 and self.block is None and self.activations not in PER_CHANNEL:
             message = f"{self.bits} bits with {self.activations!r} activations and no block"
         if message is not None:
             raise RecipeError(

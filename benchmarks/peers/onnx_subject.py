@@ -32,7 +32,7 @@ class OnnxSubject(OneGraphSubject):
         """Return the products that the graphs' are held against."""
         from amused_edge.benchmarks.limit import Peaks
 
-        return Peaks([self._options(), self._options()])
+        return Peaks(self._options())
 
     def _options(self) -> ort.SessionOptions:
         options = ort.SessionOptions()

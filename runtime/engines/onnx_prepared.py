@@ -68,10 +68,17 @@ def prepared_session(
         return None
 
 
-def _prepare(model: Path, folder: Path, options: ort.SessionOptions) -> None:
-    options.optimized_model_filepath = str(folder / _MODEL)
+def save_optimised(options: ort.SessionOptions, folder: Path) -> Path:
+    """Have the session of these options write its optimised model, weights beside it; returns the `.onnx` file."""
+    model = folder / _MODEL
+    options.optimized_model_filepath = str(model)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _DATA)
     options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
+    return model
+
+
+def _prepare(model: Path, folder: Path, options: ort.SessionOptions) -> None:
+    save_optimised(options, folder)
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
     ort.InferenceSession(str(model), options, providers=[CPU], disabled_optimizers=[_HOLDS_SLICES])
 
