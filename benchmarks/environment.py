@@ -5,7 +5,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from amused_edge.runtime.machine import cpu_facts
+from amused_edge.runtime.machine import VNNI, cpu_facts
 
 _PACKAGES = (
     *("amused-edge", "numpy", "onnxruntime", "tokenizers", "coremltools"),
@@ -13,8 +13,8 @@ _PACKAGES = (
 )
 _FLAGS = frozenset(
     {
-        *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-        *("avx_vnni", "amx_int8", "amx_bf16", "amx_fp16"),
+        *VNNI,
+        *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16"),
         *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
     }
 )
@@ -49,7 +49,7 @@ class Environment:
 
     def line(self) -> str:
         """Return one sentence for a page."""
-        integer = "with" if {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"} & set(self.flags) else "without"
+        integer = "with" if (VNNI | {"asimddp"}) & set(self.flags) else "without"
         known = f" ({', '.join(self.flags)}; {integer} 8-bit dot products)" if self.flags else ""
         memory = "" if self.memory is None else f", {self.memory / 2**30:.0f} GiB"
         packages = ", ".join(f"{name} {number}" for name, number in self.packages.items())

@@ -119,8 +119,7 @@ class Drawing:
         self, task: Task, settings: SamplerSettings, cancellation: Cancellation | None = None
     ) -> Conditioning:
         """Return the conditioning of [negative prompt, prompt] with guidance, else of the prompt alone."""
-        if self._bundle.manifest.target == "onnx":  # coremltools cannot load in two threads
-            self._graphs.load_ahead("conditioner", "denoiser")
+        self._graphs.load_ahead("conditioner", "denoiser")
         values = task.micro_conditioning or self._bundle.manifest.micro_conditioning
         prompts = [task.negative_prompts[0], task.prompts[0]] if settings.guided else [task.prompts[0]]
         return stack(self._condition(prompts, micro_conditions(self._geometry, values), cancellation))

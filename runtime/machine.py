@@ -8,7 +8,9 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
-_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""x86's instruction sets of 8-bit dot products, as Linux names them."""
+
 _KIND = frozenset(
     {
         *("vendor_id", "model name", "cpu family", "model", "stepping", "flags"),
@@ -35,7 +37,7 @@ def adds_signed_products_exactly() -> bool:
     """
     if platform.machine().lower() not in _X86:
         return True
-    return not _VNNI.isdisjoint(cpu_facts().get("flags", "").split())
+    return not VNNI.isdisjoint(cpu_facts().get("flags", "").split())
 
 
 @cache

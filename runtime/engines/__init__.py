@@ -1,6 +1,7 @@
 """Engines run graphs. Each has a module of its own that alone imports the engine's library."""
 
 import sys
+import threading
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Graph, call
@@ -9,6 +10,9 @@ from amused_edge.runtime.engines.static_batch import OneByOne, has_static_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
 
 __all__ = ["CACHE_BYTES", "EngineOptions", "Graph", "call", "load_graph"]
+
+_COREMLTOOLS = threading.Lock()
+"""coremltools reads programs with state that all threads share."""
 
 
 def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
@@ -34,7 +38,8 @@ def _load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
 
         return OnnxRuntimeGraph(bundle, role, options)
     if target == "coreml":
-        return _load_coreml(bundle, role, options)
+        with _COREMLTOOLS:
+            return _load_coreml(bundle, role, options)
     raise BundleError(
         f"bundle {bundle.path} has the target {target!r}, which this amused-edge cannot run; upgrade amused-edge"
     )

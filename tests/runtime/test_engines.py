@@ -3,6 +3,8 @@
 import shutil
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,14 @@ def test_several_rows_are_each_computed_alone(coreml_bundle: Path) -> None:
     graph = load(coreml_bundle, HALF)
     rows = [graph({"x": X[i : i + 1]})["y"] for i in range(3)]
     assert np.array_equal(graph({"x": X})["y"], np.concatenate(rows))
+
+
+def test_threads_may_load_programs_at_the_same_time(coreml_bundle: Path, request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-6)
+    with ThreadPoolExecutor(4) as pool:
+        for graph in pool.map(partial(load, coreml_bundle, HALF), ["denoiser", "image_decoder"] * 32):
+            assert graph
 
 
 def test_pictures_go_in_and_come_out_as_pixels(coreml_bundle: Path) -> None:
