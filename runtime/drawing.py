@@ -195,7 +195,9 @@ def guided_logits(
     if guidance_scale <= 1.0:
         conditioning = {name: value[-1:] for name, value in conditioning.items()}
     branches = 2 if guidance_scale > 1.0 else 1
-    logits = call(denoiser, {"tokens": np.stack([tokens] * branches), **conditioning}, cancellation)["logits"][:, rows]
+    logits = call(denoiser, {"tokens": np.stack([tokens] * branches), **conditioning}, cancellation)["logits"]
+    if len(rows) < tokens.size:
+        logits = logits[:, rows]
     if branches == 2:
         return sampler.guide(logits[0], logits[1], guidance_scale)
     alone: FloatArray = logits[0]

@@ -108,10 +108,15 @@ class _Noise:
     picture: int
     step: int
 
-    def tokens(self, rows: IntArray, positions: int, codes: int) -> FloatArray:
-        """(M, V): row i of the full (N, V) table for each masked position i, so noise belongs to a position."""
-        table = self._draw(positions * codes, Purpose.TOKENS).reshape(positions, codes)
-        return table if len(rows) == positions else table[rows]
+    def tokens(self, rows: IntArray, codes: int) -> FloatArray:
+        """(M, V): row i of the full (N, V) table for each masked position i, so noise belongs to a position.
+
+        Only those rows are made, neighbours together.
+        """
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+        parts = [self._draw(len(run) * codes, Purpose.TOKENS, first=int(run[0]) * codes) for run in runs]
+        table = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return table.reshape(len(rows), codes)
 
     def confidence(self, positions: int) -> FloatArray:
         return self._draw(positions, Purpose.CONFIDENCE)
@@ -121,8 +126,8 @@ class _Noise:
         (u,) = uniforms(1, seed=self.seed, picture=self.picture, step=0, purpose=Purpose.ORDER)
         return int(np.float64(u) * positions)
 
-    def _draw(self, count: int, purpose: Purpose) -> FloatArray:
-        return uniforms(count, seed=self.seed, picture=self.picture, step=self.step, purpose=purpose)
+    def _draw(self, count: int, purpose: Purpose, first: int = 0) -> FloatArray:
+        return uniforms(count, seed=self.seed, picture=self.picture, step=self.step, purpose=purpose, first=first)
 
 
 @dataclass(frozen=True)
@@ -165,7 +170,7 @@ def _step(
     log_probability = np.empty(0, np.float32)
     if len(rows):
         logits = denoise(grid, rows)
-        drawn = sampler.draw_tokens(logits, noise.tokens(rows, grid.size, logits.shape[1]))
+        drawn = sampler.draw_tokens(logits, noise.tokens(rows, logits.shape[1]))
         log_probability = sampler.log_probabilities(logits, drawn)
         if not np.isfinite(log_probability).all():
             raise GenerationError(

@@ -14,6 +14,7 @@ _MANTISSA_BITS = 23
 one would round to 1."""
 
 _UNIFORMS_PER_WORD = 2
+_UNIFORMS_PER_BLOCK = 4 * _UNIFORMS_PER_WORD
 
 
 class Purpose(IntEnum):
@@ -25,13 +26,15 @@ class Purpose(IntEnum):
     ORDER = 3
 
 
-def uniforms(count: int, *, seed: int, picture: int, step: int, purpose: Purpose) -> NDArray[np.float32]:
+def uniforms(
+    count: int, *, seed: int, picture: int, step: int, purpose: Purpose, first: int = 0
+) -> NDArray[np.float32]:
     """Return `count` uniforms of one stream, each an odd multiple of 2^-24 strictly between 0 and 1.
 
     Parameters
     ----------
-    count
-        How many numbers; the stream always starts at its first.
+    first
+        The place in the stream, from 0, of the first one to return; those before it cost nothing.
     seed, picture, step
         Whole numbers in [0, 2^64).
 
@@ -45,13 +48,15 @@ def uniforms(count: int, *, seed: int, picture: int, step: int, purpose: Purpose
     Each 64-bit word gives two uniforms, the low half first: `((half >> 9) + 0.5) * 2^-23`. Source of the generator:
     Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
     """
+    block, skipped = divmod(first, _UNIFORMS_PER_BLOCK)
     generator = np.random.Philox(
-        counter=np.array([0, picture, step, purpose], dtype=np.uint64),
+        counter=np.array([block, picture, step, purpose], dtype=np.uint64),
         key=np.array([seed, 0], dtype=np.uint64),
     )
-    words = generator.random_raw(-(-count // _UNIFORMS_PER_WORD))
-    halves = np.asarray(words, dtype="<u8").view("<u4")[:count]
-    values = (halves >> np.uint32(32 - _MANTISSA_BITS)).astype(np.float32)
+    words = generator.random_raw(-(-(skipped + count) // _UNIFORMS_PER_WORD))
+    halves = np.asarray(words, dtype="<u8").view("<u4")[skipped : skipped + count]
+    halves >>= np.uint32(32 - _MANTISSA_BITS)
+    values = halves.astype(np.float32)
     values += np.float32(0.5)
     values *= np.float32(2.0**-_MANTISSA_BITS)
     return values

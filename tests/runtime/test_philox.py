@@ -132,6 +132,13 @@ def test_a_shorter_draw_is_a_prefix_of_a_longer_one(count: int) -> None:
     assert np.array_equal(uniforms(count, **draw), uniforms(64, **draw)[:count])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("first", [0, 1, 7, 8, 9, 21])
+@pytest.mark.parametrize("count", [0, 1, 8, 30])
+def test_a_draw_may_begin_anywhere(first: int, count: int) -> None:
+    values = uniforms(count, seed=5, picture=1, step=2, purpose=Purpose.TOKENS, first=first)
+    assert numerators(values) == [specified(first + i, 5, 1, 2, Purpose.TOKENS) for i in range(count)]
+
+
 @pytest.mark.parametrize("change", [{"seed": 8}, {"picture": 2}, {"step": 3}, {"purpose": Purpose.CONFIDENCE}])
 def test_each_part_of_the_address_gives_another_stream(change: dict[str, int]) -> None:
     address = {"seed": 7, "picture": 1, "step": 2, "purpose": Purpose.TOKENS}
