@@ -122,7 +122,10 @@ def _operations(arguments: Mapping[str, Any], kernel: tuple[int, ...] | None) ->
         if kernel is None:
             return math.nan
         return 2.0 * math.prod(taken[0] if operator == "ConvTranspose" else result) * math.prod(kernel[1:])
-    return math.nan if operator == "Attention" else 2.0 * math.prod(result) * taken[0][-1]
+    if operator == "Attention":
+        return math.nan
+    rows = result[-2] if len(taken[0]) > 1 else 1
+    return 2.0 * math.prod(result) * math.prod(taken[0][-2:]) / rows  # (M, K), or (K, M) where it is transposed
 
 
 def _shapes(tensors: Iterable[Mapping[str, list[int]]]) -> list[list[int]]:

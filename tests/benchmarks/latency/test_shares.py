@@ -27,6 +27,15 @@ def test_a_matrix_product(tmp_path: Path) -> None:
     assert operations(found) == {"MatMul": 2 * len(X) * INPUTS * OUTPUTS}
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_product_whose_input_may_be_transposed(tmp_path: Path, transposed: bool) -> None:
+    x = np.ascontiguousarray(X.T) if transposed else X
+    product = node("Gemm", ["x", "w"], ["y"], transA=int(transposed))
+    assert operations(audit(tmp_path / "m.onnx", [product], {"w": WEIGHT}, x)) == {
+        "Gemm": 2 * len(X) * INPUTS * OUTPUTS
+    }
+
+
 def test_an_integer_product_and_what_is_none(tmp_path: Path) -> None:
     nodes = [
         node("DynamicQuantizeMatMul", ["x", "w", "s", "z"], ["p"], domain="com.microsoft"),
