@@ -12,7 +12,7 @@ SHEET_PROMPTS := --prompt "a 3d render of a fox on a blue background" --prompt "
 	--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
 	--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 
-.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full bench-growth test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full bench-full-512 bench-growth test lint types check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -129,9 +129,9 @@ $(FULL)-%/manifest.json: $(FULL)-fp32/manifest.json
 
 bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
-		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 3
+		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 4 --calls 3
 
-# The fastest of ours with more steps, threads and pictures, and at 512 pixels: build/bench-growth-*. An hour.
+# The same at 512 pixels, build/bench-full-512. About 40 minutes.
 FULL_512 := build/full/amused-512
 build/full/checkpoint-512/model_index.json: | install
 	$(BIN)/python -m amused_edge.export.standin amused-512 build/full/checkpoint-512
@@ -142,13 +142,18 @@ $(FULL_512)-cpu/manifest.json: build/full/checkpoint-512/model_index.json
 $(FULL_512)-cpu-w8a8/manifest.json: $(FULL_512)-cpu/manifest.json
 	$(BIN)/amused-edge quantize $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --recipe w8a8 $(QUANTIZE_FULL)
 
-bench-growth: install $(FULL)-cpu-w8a8/manifest.json $(FULL_512)-cpu-w8a8/manifest.json
+bench-full-512: peers $(FULL_512)-cpu/manifest.json $(FULL_512)-cpu-w8a8/manifest.json
+	$(PEERS_COMMAND) latency bench-full-512 $(FULL_512:build/%=%)-cpu $(FULL_512:build/%=%)-cpu-w8a8 \
+		--checkpoint full/checkpoint-512 --peers peers/full-512 --optimum-python peers/optimum/bin/python \
+		--without diffusers-fp32-compiled,diffusers-bf16 --threads 2 --rounds 2 --calls 2
+
+# The fastest of ours with more steps, threads and pictures: build/bench-growth-steps and -pictures. Half an hour.
+bench-growth: install $(FULL)-cpu-w8a8/manifest.json
 	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --steps 12,4,24 --threads 2,1 --rounds 2 --calls 3 --out build/bench-growth-steps
-	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --threads 2 --batch 1,2,4 --rounds 2 --calls 3 --out build/bench-growth-pictures
-	$(BIN)/amused-edge bench latency $(FULL_512)-cpu $(FULL_512)-cpu-w8a8 --threads 2 --rounds 2 --calls 3 --out build/bench-growth-512
+	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --threads 2 --batch 1,2,4 --rounds 3 --calls 3 --out build/bench-growth-pictures
 
 # Copies what the benchmarks found into docs/benchmarks.
-PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full bench-growth-steps bench-growth-pictures bench-growth-512
+PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full bench-full-512 bench-growth-steps bench-growth-pictures
 publish:
 	for page in $(PAGES); do test -f build/$$page/results.json || continue; rm -rf docs/benchmarks/$$page && \
 		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 -type f -not -name records.jsonl \
