@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.onnx_prepared import save_optimised
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.engines.parallel_rows import threads_of_a_row
+from amused_edge.runtime.engines.static_batch import has_static_batch, split
+from amused_edge.runtime.machine import physical_cores
 
 Feeds = Mapping[str, np.ndarray[Any, Any]]
 
@@ -37,10 +41,23 @@ def audit_bundle(bundle: Bundle, feeds: Mapping[str, Feeds], engine: EngineOptio
     Parameters
     ----------
     feeds
-        Role -> its inputs; these roles are profiled.
+        Role -> its inputs; these roles are profiled. Of a graph of batch 1 the first row is, on the threads that it has
+        where all rows are asked for: operations count for all rows, time for as many as follow each other.
     """
-    files = {role: bundle.file(bundle.graph(role).files[0]) for role in feeds}
-    return {role: audit_model(files[role], feeds[role], engine) for role in feeds}
+    found = {}
+    for role, inputs in feeds.items():
+        entry = bundle.graph(role)
+        model = bundle.file(entry.files[0])
+        if not has_static_batch(entry):
+            found[role] = audit_model(model, inputs, engine)
+            continue
+        rows, threads = split(role, inputs), engine.threads or physical_cores()
+        one = audit_model(model, rows[0], replace(engine, threads=threads_of_a_row(len(rows), threads)))
+        turns = math.ceil(len(rows) / min(len(rows), threads))
+        found[role] = Audit(
+            tuple(replace(o, operations=o.operations * len(rows), seconds=o.seconds * turns) for o in one.operators)
+        )
+    return found
 
 
 def audit_model(

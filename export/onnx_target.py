@@ -19,6 +19,11 @@ from amused_edge.runtime.manifest import OPTIMIZATIONS, EngineInfo, Optimization
 OLDEST_ENGINE_TRIED = "1.19.2"
 """`make compat` runs bundles on this release of ONNX Runtime."""
 
+_ONE_ROW = frozenset({"denoiser"})
+"""Roles that graphs made for CPUs compute a row at a time: the runtime calls them on as many cores as there are rows,
+and the numbers of a row do not depend on what shares its batch.
+"""
+
 
 class OnnxTarget(Target):
     """See `Target`.
@@ -53,7 +58,14 @@ class OnnxTarget(Target):
     def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
         """See `Target`."""
         file = f"{spec.role}.onnx"
-        model = to_onnx.export_onnx(module, inputs, spec.outputs, writer.path / file, optimize=self.optimize)
+        model = to_onnx.export_onnx(
+            module,
+            inputs,
+            spec.outputs,
+            writer.path / file,
+            optimize=self.optimize,
+            one_row=self.optimize == "cpu" and spec.role in _ONE_ROW,
+        )
         return GraphEntry(
             files=(writer.entry(file), writer.entry(f"{file}.data")),
             inputs=to_onnx.tensor_specs(list(model.graph.inputs)),

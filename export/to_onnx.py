@@ -29,24 +29,28 @@ def export_onnx(
     path: Path,
     *,
     optimize: Optimization = "portable",
+    one_row: bool = False,
 ) -> ir.Model:
     """Write `path` (the graph) and `path` + ".data" (the weights).
 
     Parameters
     ----------
     example
-        Inputs by name; the first axis of each becomes dynamic.
+        Inputs by name; the first axis of each becomes dynamic, except with `one_row`.
     outputs
         Names of what the module returns.
     optimize
         "portable": operators of the ONNX standard; "cpu": those of ONNX Runtime that are fastest on CPUs.
+    one_row
+        Write a graph of batch 1, with the first row of `example` as its example.
 
     Returns
     -------
     The model as written; its initializers still refer to the module's tensors.
     """
-    batch = torch.export.Dim(BATCH)
-    dynamic = {name: {0: batch} for name in example}
+    if one_row:
+        example = {name: value[:1] for name, value in example.items()}
+    dynamic = None if one_row else {name: {0: torch.export.Dim(BATCH)} for name in example}
     with warnings.catch_warnings(), _Quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -15,6 +15,7 @@ from amused_edge.quantization.recipes import Calibration
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
 from amused_edge.runtime.engines.graph import Arrays
+from amused_edge.runtime.engines.static_batch import of_any_batch
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.tasks import TextToImage
@@ -73,7 +74,7 @@ def observe(
         if role not in graphs:
             return load_graph(bundle, role, options)
         watchers[role] = _WatchedGraph(bundle, role, *graphs[role])
-        return watchers[role]
+        return of_any_batch(role, bundle.graph(role), watchers[role])
 
     with AmusedPipeline(bundle, EngineOptions(remembered_prompts=0), load=load) as pipeline:
         for role in graphs:

@@ -16,6 +16,7 @@ from amused_edge.quantization.recipes import Rule
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
 from amused_edge.runtime.engines.graph import Arrays
+from amused_edge.runtime.engines.static_batch import of_any_batch
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
@@ -91,7 +92,7 @@ class DamageMeter:
     def _changed(self, role: str, rules: Rules) -> Graph:
         plan = changed_plan(self._bundle, role, {name: rule for (r, name), rule in rules.items() if r == role})
         apply(plan, self._observations.get(role))
-        return MemoryGraph(self._bundle, role, plan.model)
+        return of_any_batch(role, self._bundle.graph(role), MemoryGraph(self._bundle, role, plan.model))
 
     def _mean_kl(self, changed: dict[str, Graph]) -> float:
         def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:

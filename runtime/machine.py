@@ -1,12 +1,14 @@
 """The CPU that this process runs on, as its system describes it."""
 
 import hashlib
+import os
 import platform
 import subprocess
 from functools import cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+_TOPOLOGY = Path("/sys/devices/system/cpu")
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """x86's instruction sets of 8-bit dot products, as Linux names them."""
@@ -38,6 +40,18 @@ def adds_signed_products_exactly() -> bool:
     if platform.machine().lower() not in _X86:
         return True
     return not VNNI.isdisjoint(cpu_facts().get("flags", "").split())
+
+
+@cache
+def physical_cores() -> int:
+    """Return how many cores this process may run on, hyperthreads not counted, where Linux tells; else how many
+    processors there are.
+    """
+    try:
+        processors = os.sched_getaffinity(0)
+        return len({(_TOPOLOGY / f"cpu{n}" / "topology" / "thread_siblings_list").read_text() for n in processors})
+    except (AttributeError, OSError):
+        return os.cpu_count() or 1
 
 
 @cache

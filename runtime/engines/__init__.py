@@ -2,17 +2,23 @@
 
 import sys
 import threading
+from dataclasses import replace
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Graph, call
 from amused_edge.runtime.engines.options import CACHE_BYTES, EngineOptions
-from amused_edge.runtime.engines.static_batch import OneByOne, has_static_batch
+from amused_edge.runtime.engines.parallel_rows import ParallelRows
+from amused_edge.runtime.engines.static_batch import has_static_batch, of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
+from amused_edge.runtime.machine import physical_cores
 
 __all__ = ["CACHE_BYTES", "EngineOptions", "Graph", "call", "load_graph"]
 
 _COREMLTOOLS = threading.Lock()
 """coremltools reads programs with state that all threads share."""
+
+_ON_CPU = (None, ("CPUExecutionProvider",))
+"""Providers of ONNX Runtime whose threads are the CPU's."""
 
 
 def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
@@ -25,8 +31,11 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     GraphError
         The engine is not to be had here, or cannot load the graph.
     """
-    graph = _load(bundle, role, options)
-    return OneByOne(role, graph) if has_static_batch(bundle.graph(role)) else graph
+    entry, threads = bundle.graph(role), options.threads or physical_cores()
+    if has_static_batch(entry) and bundle.manifest.target == "onnx" and options.providers in _ON_CPU and threads > 1:
+        rows = bundle.manifest.sampler.branches
+        return ParallelRows(role, lambda each: _load(bundle, role, replace(options, threads=each)), threads, rows)
+    return of_any_batch(role, entry, _load(bundle, role, options))
 
 
 def _load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:

@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from amused_edge.benchmarks.audit import Audit, Operator, promised_precision
 from amused_edge.benchmarks.bundle_subject import BundleSubject, bundle_specs
-from amused_edge.benchmarks.execution import audit_model
+from amused_edge.benchmarks.execution import audit_bundle, audit_model
 from amused_edge.benchmarks.report.cells import ran_in
 from amused_edge.benchmarks.report.document import Flag
 from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.graph_entry import FileEntry, GraphEntry, TensorSpec
 from amused_edge.runtime.options import SamplerSettings
 from tests.conftest import read_json
 
@@ -47,6 +48,21 @@ def audit(
     return audit_model(file, {"x": x}, EngineOptions(threads=1))
 
 
+class OneGraph:
+    """What an audit asks of a bundle, whose denoiser is a file made by `audit`."""
+
+    def __init__(self, file: Path, shape: tuple[int | str, ...]) -> None:
+        self._file = file
+        files = (FileEntry(file.name, 1, ""),)
+        self._entry = GraphEntry(files, (TensorSpec("x", "float32", shape),), (), "float32", "float32")
+
+    def graph(self, _: str) -> GraphEntry:
+        return self._entry
+
+    def file(self, _: FileEntry) -> Path:
+        return self._file
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "model.onnx"
@@ -57,6 +73,20 @@ def kinds(found: Audit) -> dict[str, str]:
 
 
 # --- Graphs.
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_that_a_graph_takes_one_by_one_count_together(threads: int, file: Path) -> None:
+    """As many operations as one graph of any batch has for all."""
+    nodes, weights = [node("MatMul", ["x", "w"], ["y"])], {"w": WEIGHT}
+    audit(file, nodes, weights, X[None])
+    rows = np.stack([X, X, X])
+    bundle: Any = OneGraph(file, (1, *X.shape))
+    found = audit_bundle(bundle, {"denoiser": {"x": rows}}, EngineOptions(threads=threads))["denoiser"]
+    (product,) = found.operators
+    assert product.operations == 2 * rows.size * OUTPUTS
+    whole = audit(file, nodes, weights, rows)
+    assert product.operations == whole.operators[0].operations
 
 
 def test_a_float_matmul(file: Path) -> None:

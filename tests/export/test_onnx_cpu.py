@@ -22,6 +22,7 @@ from amused_edge.export.to_onnx import export_onnx
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.quantize import quantize_bundle
 from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.engines import EngineOptions, load_graph
 from amused_edge.runtime.manifest import Geometry
 
 DENOISER = next(spec for spec in GRAPHS if spec.role == "denoiser")
@@ -58,15 +59,18 @@ def run(path: Path, feeds: dict[str, torch.Tensor]) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_denoiser_computes_the_same(case: str, make_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
-    """Odd grids, any batch, beside the module in float64; no attention and no RMS norm is left as it was."""
+@pytest.mark.parametrize("one_row", [False, True])
+def test_a_denoiser_computes_the_same(
+    case: str, one_row: bool, make_checkpoint: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Odd grids, any batch or one, beside the module in float64; no attention and no RMS norm is left as it was."""
     checkpoint = open_checkpoint(make_checkpoint(uvit=CASES[case]))
     uvit = checkpoint.uvit
     side = 3 * uvit.grid_multiple
     geometry = Geometry(16, 16, side, side + 2, uvit.codebook_size, checkpoint.mask_token_id, checkpoint.text_length)
     module, file = DENOISER.build(checkpoint).eval(), tmp_path / "denoiser.onnx"
     example = DENOISER.example(checkpoint, geometry, 2)
-    export_onnx(module, example, DENOISER.outputs, file, optimize="cpu")
+    export_onnx(module, example, DENOISER.outputs, file, optimize="cpu", one_row=one_row)
     found = operators(file)
     blocks = 2 * uvit.num_res_blocks
     assert found["MultiHeadAttention"] == 2 * uvit.num_hidden_layers + 2 * blocks
@@ -76,7 +80,7 @@ def test_a_denoiser_computes_the_same(case: str, make_checkpoint: Callable[..., 
     plain = 0 if uvit.ln_elementwise_affine else own
     assert found["SimplifiedLayerNormalization"] == always + own - plain
     assert found["Pow"] == blocks + plain  # those of GRNs, and norms without a weight, which stay
-    for batch in (1, 3):
+    for batch in (1,) if one_row else (1, 3):
         feeds = {name: value[:1].expand(batch, *value.shape[1:]).clone() for name, value in example.items()}
         feeds["tokens"] = torch.randint(0, uvit.codebook_size, feeds["tokens"].shape)
         with torch.no_grad():
@@ -112,6 +116,34 @@ def test_the_choice_is_recorded_and_parity_was_checked(cpu_bundle: Bundle) -> No
     assert cpu_bundle.manifest.parity is not None
     assert cpu_bundle.manifest.parity.logits.mean_kl < 1e-8
     assert operators(cpu_bundle.path / "denoiser.onnx")["MultiHeadAttention"] > 0
+
+
+def test_its_denoiser_takes_one_row_and_says_so(cpu_bundle: Bundle) -> None:
+    entry = cpu_bundle.graph("denoiser")
+    assert {spec.shape[0] for spec in (*entry.inputs, *entry.outputs)} == {1}
+    given = ir.load(cpu_bundle.path / "denoiser.onnx").graph.inputs
+    assert [list(spec.shape) for spec in entry.inputs] == [list(value.shape or ()) for value in given]
+    assert all(spec.shape[0] == "batch" for spec in cpu_bundle.graph("conditioner").inputs)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_row_has_the_numbers_that_it_has_alone(cpu_bundle: Bundle, tmp_path: Path, threads: int) -> None:
+    """Also where activations have a scale per tensor."""
+    options = QuantizeOptions(("a fox",), calibration_prompts=1, fidelity_prompts=1)
+    made = quantize_bundle(cpu_bundle.path, tmp_path / "made", "w8a8", options)
+    rng = np.random.Generator(np.random.Philox(0))
+    inputs = {}
+    for spec in made.graph("denoiser").inputs:
+        shape = (2, *(int(side) for side in spec.shape[1:]))
+        tokens = spec.name == "tokens"
+        inputs[spec.name] = rng.integers(0, 8, shape) if tokens else rng.standard_normal(shape, np.float32)
+    inputs["layer_modulation"][1] *= 100  # a pair would share its scales
+    graph = load_graph(made, "denoiser", EngineOptions(threads=threads))
+    together = graph(inputs)["logits"]
+    for row in range(2):
+        alone = graph({name: value[row : row + 1] for name, value in inputs.items()})["logits"]
+        np.testing.assert_allclose(together[row : row + 1], alone, rtol=1e-5, atol=1e-5)
+    graph.close()
 
 
 @pytest.mark.parametrize(("recipe", "kl"), [("fp16", 1e-3), ("w8", 1e-2), ("w8a8", 0.2), ("w4", 0.2)])

@@ -1,0 +1,225 @@
+"""Rows of a batch at the same time: order, threads, what is loaded when, and what goes wrong."""
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from amused_edge.runtime import engines, machine
+from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.cancellation import Cancellation
+from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.engines.onnx_runtime import OnnxRuntimeGraph
+from amused_edge.runtime.engines.parallel_rows import ParallelRows, threads_of_a_row
+from amused_edge.runtime.engines.static_batch import OneByOne
+from amused_edge.runtime.errors import GenerationCancelledError, GraphError
+
+EditManifest = Callable[[Path, Callable[[dict[str, Any]], None]], None]
+Compute = Callable[[NDArray[Any]], NDArray[Any]]
+
+TIMEOUT = 60
+
+
+def double(x: NDArray[Any]) -> NDArray[Any]:
+    return 2 * x
+
+
+class Loader:
+    """Loads graphs y = compute(x) of batch 1; tells with how many threads, and which are open."""
+
+    def __init__(self, compute: Compute = double) -> None:
+        self.compute = compute
+        self.loaded: list[int] = []
+        self.open: list[int] = []
+
+    def __call__(self, threads: int) -> "Loaded":
+        self.loaded.append(threads)
+        self.open.append(threads)
+        return Loaded(self, threads)
+
+
+class Loaded:
+    def __init__(self, loader: Loader, threads: int) -> None:
+        self._loader, self._threads = loader, threads
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        assert inputs["x"].shape == (1, 2)
+        return {"y": self._loader.compute(inputs["x"])}
+
+    def close(self) -> None:
+        self._loader.open.remove(self._threads)
+
+
+X = np.arange(10.0).reshape(5, 2)
+
+
+def test_two_rows_run_at_the_same_time() -> None:
+    """Each waits for the other."""
+    both = threading.Barrier(2, timeout=TIMEOUT)
+
+    def met(x: NDArray[Any]) -> NDArray[Any]:
+        both.wait()
+        return 2 * x
+
+    assert np.array_equal(ParallelRows("denoiser", Loader(met), 2, 2)({"x": X[:2]})["y"], 2 * X[:2])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+@pytest.mark.parametrize("threads", [2, 4])
+def test_rows_come_back_in_order(rows: int, threads: int) -> None:
+    assert np.array_equal(ParallelRows("denoiser", Loader(), threads, 2)({"x": X[:rows]})["y"], 2 * X[:rows])
+
+
+@pytest.mark.parametrize(
+    ("rows", "threads", "each"),
+    [(1, 2, 2), (2, 2, 1), (5, 2, 1), (1, 4, 4), (2, 4, 3), (4, 4, 1), (2, 1, 1), (1, 1, 1)],
+)
+def test_threads_are_callers_and_what_these_share(rows: int, threads: int, each: int) -> None:
+    assert threads_of_a_row(rows, threads) == each
+
+
+def test_another_number_of_rows_at_a_time_takes_the_place_of_the_first() -> None:
+    loader = Loader()
+    graph = ParallelRows("denoiser", loader, 2, 2)
+    assert loader.loaded == [1]
+    for rows in (2, 3, 2, 1, 1, 2):
+        graph({"x": X[:rows]})
+        assert len(loader.open) == 1
+    assert loader.loaded == [1, 2, 1]
+    graph.close()
+    graph.close()
+    assert loader.open == []
+    with pytest.raises(GraphError, match=r"^denoiser was closed; make a new pipeline$"):
+        graph({"x": X[:1]})
+
+
+def test_callers_that_ask_for_different_numbers_do_not_close_each_others_graphs() -> None:
+    inside, leave = threading.Semaphore(0), threading.Event()
+
+    def slow(x: NDArray[Any]) -> NDArray[Any]:
+        inside.release()
+        assert leave.wait(TIMEOUT)
+        return 2 * x
+
+    loader = Loader(slow)
+    graph = ParallelRows("denoiser", loader, 2, 2)
+    found: dict[int, NDArray[Any]] = {}
+    callers = [
+        threading.Thread(target=lambda rows=rows: found.update({rows: graph({"x": X[:rows]})["y"]})) for rows in (1, 2)
+    ]
+    for caller in callers:
+        caller.start()
+    for _ in range(3):
+        assert inside.acquire(timeout=TIMEOUT)
+    assert sorted(loader.open) == [1, 2]
+    leave.set()
+    for caller in callers:
+        caller.join(TIMEOUT)
+    assert len(loader.open) == 1
+    assert np.array_equal(found[1], 2 * X[:1])
+    assert np.array_equal(found[2], 2 * X[:2])
+
+
+def test_what_one_row_raises_comes_when_the_others_are_done() -> None:
+    done = []
+
+    def first_fails(x: NDArray[Any]) -> NDArray[Any]:
+        if x[0, 0] == 0:
+            raise GraphError("the first failed")
+        done.append(x)
+        return x
+
+    with pytest.raises(GraphError, match="the first failed"):
+        ParallelRows("denoiser", Loader(first_fails), 2, 2)({"x": X})
+    assert len(done) == 4
+
+
+def test_rows_that_do_not_match_are_refused() -> None:
+    with pytest.raises(GraphError, match="denoiser takes inputs with the same number of rows, one or more; it got"):
+        ParallelRows("denoiser", Loader(), 2, 2)({"x": X, "z": X[:2]})
+
+
+def test_cancelling_reaches_all_rows() -> None:
+    cancellation, both = Cancellation(), threading.Barrier(2, timeout=TIMEOUT)
+
+    def cancel(x: NDArray[Any]) -> NDArray[Any]:
+        both.wait()
+        cancellation.cancel()
+        return x
+
+    with pytest.raises(GenerationCancelledError):
+        ParallelRows("denoiser", Loader(cancel), 2, 2).run({"x": X[:2]}, cancellation)
+
+
+# --- Which graphs are run so.
+
+
+@pytest.fixture
+def one_row_bundle(small_bundle: Path, edit_manifest: EditManifest) -> Bundle:
+    """The small bundle with a denoiser y = 2 x that takes one row (1, 2) at a time."""
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", sides[:1], sides[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    content = model.SerializeToString()
+    (small_bundle / "denoiser.onnx").write_bytes(content)
+
+    def change(manifest: dict[str, Any]) -> None:
+        entry = manifest["graphs"]["denoiser"]
+        entry["files"] = [{"path": "denoiser.onnx", "bytes": len(content), "sha256": ""}]
+        for spec in (*entry["inputs"], *entry["outputs"]):
+            spec["shape"] = [1, 2]
+
+    edit_manifest(small_bundle, change)
+    return Bundle.open(small_bundle)
+
+
+def test_several_threads_run_rows_at_the_same_time(one_row_bundle: Bundle) -> None:
+    graph = load_graph(one_row_bundle, "denoiser", EngineOptions(threads=2))
+    assert isinstance(graph, ParallelRows)
+    assert np.array_equal(graph({"x": X.astype(np.float32)})["y"], 2 * X)
+
+
+def test_one_thread_runs_them_one_by_one(one_row_bundle: Bundle) -> None:
+    graph = load_graph(one_row_bundle, "denoiser", EngineOptions(threads=1))
+    assert isinstance(graph, OneByOne)
+    assert np.array_equal(graph({"x": X.astype(np.float32)})["y"], 2 * X)
+
+
+def test_so_does_a_provider_whose_threads_are_not_the_cpus(
+    one_row_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "_load", lambda *_: Loader()(0))
+    options = EngineOptions(threads=2, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
+    assert isinstance(load_graph(one_row_bundle, "denoiser", options), OneByOne)
+
+
+def test_a_graph_of_any_batch_is_left_alone(small_bundle: Path) -> None:
+    graph = load_graph(Bundle.open(small_bundle), "denoiser", EngineOptions(threads=2))
+    assert isinstance(graph, OnnxRuntimeGraph)
+
+
+# --- How many threads there are where nobody says.
+
+
+def test_hyperthreads_of_a_core_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for processor, siblings in enumerate(["0,2", "1,3", "0,2", "1,3"]):
+        topology = tmp_path / f"cpu{processor}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(siblings + "\n")
+    monkeypatch.setattr(machine, "_TOPOLOGY", tmp_path)
+    for allowed, expected in [({0, 1, 2, 3}, 2), ({0, 2}, 1), ({1}, 1), ({0, 3}, 2)]:
+        monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _, allowed=allowed: allowed, raising=False)
+        assert machine.physical_cores.__wrapped__() == expected
+
+
+def test_elsewhere_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 6)
+    assert machine.physical_cores.__wrapped__() == 6
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
+    assert machine.physical_cores.__wrapped__() == 1
