@@ -1,7 +1,8 @@
 """What ONNX Runtime makes of a graph when it loads it, written down: later sessions map it into memory as it is.
 
 A session optimises its graph and repacks the weights of products for the CPU's kernels, in memory of its own, each
-time. An optimised model with its packed weights beside it needs neither; only integer convolutions pack theirs anew.
+time. An optimised model with its packed weights beside it is not optimised again, and those weights stay in the file;
+the engine still packs each as it loads, before it takes the file's. Integer convolutions keep what they pack.
 """
 
 import hashlib
