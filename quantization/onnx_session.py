@@ -52,7 +52,8 @@ def _open(model: ir.Model, folder: Path, inner: list[str]) -> ort.InferenceSessi
     try:
         proto = ir.to_proto(model).SerializeToString()
     finally:
-        del model.graph.outputs[count:]
+        while len(model.graph.outputs) > count:
+            model.graph.outputs.pop()  # a slice that is deleted leaves its values marked as outputs
     options = session_options(EngineOptions())
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     return ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])

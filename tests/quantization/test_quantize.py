@@ -137,6 +137,17 @@ def test_static_convolutions_are_integer_products(quantized_demo: Quantized) -> 
     assert "20 QLinearConv in uint8" in bundle.graph("image_decoder").executed_precision
 
 
+def test_what_a_decoder_repeats_is_8_bits_wide(quantized_demo: Quantized) -> None:
+    """Calibration reads the same graph before, and must leave no trace in it."""
+    graph = ir.load(quantized_demo("w8a8") / "image_decoder.onnx").graph
+    repeated = [node.inputs[0] for node in graph if node.op_type == "Resize"]
+    assert len(repeated) == 2
+    for value in repeated:
+        producer = value and value.producer()
+        assert producer is not None
+        assert producer.op_type == "DequantizeLinear"
+
+
 @pytest.mark.parametrize("role", ["text_encoder", "conditioner", "denoiser"])
 def test_sizes(demo_bundle: Path, quantized_demo: Quantized, role: str) -> None:
     """The demo's conv stages are a larger part than a full-size model's, and biases weigh more."""
