@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-INTERVAL = 0.05
+INTERVAL = 0.01
 """Seconds between two looks: a look costs the machine, too."""
 
 

@@ -8,6 +8,7 @@ from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.latency.results import FIRST, LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
 from amused_edge.benchmarks.latency.shares import Share
 from amused_edge.benchmarks.limit import INPUTS, OUTPUTS, ROWS
+from amused_edge.benchmarks.memory import INTERVAL
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
 from amused_edge.benchmarks.statistics import ENOUGH, certainty
@@ -197,7 +198,7 @@ def _memory(result: LatencyResult) -> Table:
     rows = [[f.label, _engine(f.threads), str(f.batch), *_memory_cells(f)] for f in result.footprints]
     note = (
         "Of each figure the largest, so that parts may add up to more. Peaks of the parts are seen from outside, every "
-        "50 ms; the total is the system's high-water mark where it has one."
+        f"{1000 * INTERVAL:.0f} ms; the total is the system's high-water mark where it has one."
     )
     return Table(header, rows, note=note)
 
