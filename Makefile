@@ -129,7 +129,7 @@ $(FULL)-%/manifest.json: $(FULL)-fp32/manifest.json
 
 bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 	$(PEERS_COMMAND) latency bench-full $(FULL_BUNDLES:build/%=%) --checkpoint full/checkpoint \
-		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 4 --calls 3
+		--peers peers/full --optimum-python peers/optimum/bin/python --threads 2 --rounds 3 --calls 3
 
 # The same at 512 pixels, build/bench-full-512. About 40 minutes.
 FULL_512 := build/full/amused-512

@@ -82,7 +82,7 @@ class Drawing:
     def steps(
         self, states: Sequence[PictureState], conditionings: Sequence[Conditioning], cancellation: Cancellation | None
     ) -> Iterator[Step]:
-        """Run pictures side by side; each makes denoiser calls of its own (a guidance pair is one call).
+        """Run pictures side by side; each makes calls of the denoiser of its own (one for a guidance pair).
 
         Their seed and settings are the first one's. A picture that is finished stays as it is.
         """

@@ -44,14 +44,15 @@ def adds_signed_products_exactly() -> bool:
 
 @cache
 def physical_cores() -> int:
-    """Return how many cores this process may run on, hyperthreads not counted, where Linux tells; else how many
-    processors there are.
-    """
+    """Return how many cores this process may run on, hyperthreads not counted where Linux or macOS tells of them."""
+    if not hasattr(os, "sched_getaffinity"):
+        cores = _sysctl("hw.physicalcpu") if platform.system() == "Darwin" else ""
+        return int(cores) if cores.strip().isdigit() else os.cpu_count() or 1
+    processors = os.sched_getaffinity(0)
     try:
-        processors = os.sched_getaffinity(0)
         return len({(_TOPOLOGY / f"cpu{n}" / "topology" / "thread_siblings_list").read_text() for n in processors})
-    except (AttributeError, OSError):
-        return os.cpu_count() or 1
+    except OSError:
+        return len(processors)
 
 
 @cache

@@ -46,7 +46,11 @@ def main() -> None:
     shorter = {settings.guided: replace(settings, steps=WARM_UP_STEPS) for settings in reversed(all_settings)}
     first = [_time(partial(subject.draw, prompt, settings, seed, 1)) for settings in shorter.values()]
     tell("warm", seconds=first[0])
+    branches = list(shorter.values())[-1].branches
     for settings in all_settings:
+        if settings.branches != branches:  # for which an engine may have to load a graph anew
+            branches = settings.branches
+            subject.draw(prompt, replace(settings, steps=WARM_UP_STEPS), seed, 1)
         draw = partial(subject.draw, prompt, settings, seed, batch)
         seconds = [_time(draw) for _ in range(job["pictures"])]
         tell("picture", steps=settings.steps, guidance_scale=settings.guidance_scale, seconds=seconds)

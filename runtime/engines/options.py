@@ -22,7 +22,8 @@ class EngineOptions:
     Attributes
     ----------
     threads
-        Threads within one operator; None leaves it to the engine (one per physical core).
+        Threads within one operator; None is one per physical core. A graph that takes one row at a time has rows run
+        at the same time, on this many threads in all.
     providers
         ONNX Runtime execution providers, first choice first; None is the CPU.
     memory_arena

@@ -1,13 +1,12 @@
 """Runs the rows of a batch at the same time, each on a core of its own: the two branches of guidance.
 
-Threads that share an operator wait for each other at its end, and each reads what the other wrote; on cores without a
-common cache that costs more than the work. Rows share nothing but weights.
+Threads that share an operator wait for each other at its end, and each reads what the other wrote, which without a
+common cache takes a third of a call. Rows share nothing but weights.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,8 +22,8 @@ class ParallelRows:
     """A graph of batch 1, called for as many rows at a time as there are threads; the outputs are put together again.
 
     An engine's threads are chosen when it loads a graph, so another number of rows at a time may need the graph to be
-    loaded anew: from two threads, one for each of two rows, to two for one row. It is not held twice, except while
-    several callers ask for different numbers at once.
+    loaded anew: from two threads, one for each of two rows, to two for one row. It is held twice only once several
+    callers have asked for different numbers at the same time.
 
     Parameters
     ----------
@@ -40,7 +39,6 @@ class ParallelRows:
         self._role = role
         self._load = load
         self._threads = threads
-        self._callers = ThreadPoolExecutor(threads, thread_name_prefix=role)
         self._graphs: dict[int, Graph] = {}
         self._users: Counter[int] = Counter()
         self._lock = threading.RLock()  # whoever is in it may, at any allocation, end a generator that closes graphs
@@ -59,11 +57,7 @@ class ParallelRows:
     def _run(self, inputs: Arrays, cancellation: Cancellation | None) -> dict[str, NDArray[Any]]:
         rows = split(self._role, inputs)
         with self._use(len(rows)) as graph:
-            if len(rows) == 1:
-                return call(graph, rows[0], cancellation)
-            calls = [self._callers.submit(call, graph, row, cancellation) for row in rows]
-            wait(calls)
-        return joined([each.result() for each in calls])
+            return joined(_at_the_same_time(lambda row: call(graph, row, cancellation), rows, self._threads))
 
     def close(self) -> None:
         """Close the graph."""
@@ -78,24 +72,24 @@ class ParallelRows:
         """Give the graph with the threads that a row has where so many are asked for."""
         threads = threads_of_a_row(rows, self._threads)
         with self._lock:
-            if self._closed:
-                raise GraphError(f"{self._role} was closed; make a new pipeline")
-            if threads not in self._graphs:
-                self._drop_unused()
-                self._graphs[threads] = self._load(threads)
-            graph = self._graphs[threads]
+            self._check_open()
+            graph = self._graphs.get(threads)
+            if graph is None:
+                for other in [other for other in self._graphs if not self._users[other]]:
+                    self._graphs.pop(other).close()
+                graph = self._load(threads)
+                self._check_open()
+                self._graphs[threads] = graph
             self._users[threads] += 1
         try:
             yield graph
         finally:
             with self._lock:
                 self._users[threads] -= 1
-                if len(self._graphs) > 1:
-                    self._drop_unused()
 
-    def _drop_unused(self) -> None:
-        for threads in [threads for threads in self._graphs if not self._users[threads]]:
-            self._graphs.pop(threads).close()
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GraphError(f"{self._role} was closed; make a new pipeline")
 
 
 def threads_of_a_row(rows: int, threads: int) -> int:
@@ -103,3 +97,36 @@ def threads_of_a_row(rows: int, threads: int) -> int:
     and those that the callers share.
     """
     return threads - min(rows, threads) + 1
+
+
+def _at_the_same_time(
+    work: Callable[[Arrays], dict[str, NDArray[Any]]], rows: list[Arrays], threads: int
+) -> list[dict[str, NDArray[Any]]]:
+    """Return the work's results for all rows, done in this thread and in others; they have ended when it returns.
+
+    A thread stops at its first error, and the first row's that has one is raised.
+    """
+    results: list[dict[str, NDArray[Any]] | None] = [None] * len(rows)
+    errors: dict[int, BaseException] = {}
+    count = min(len(rows), threads)
+
+    def some(first: int) -> None:
+        for place in range(first, len(rows), count):
+            try:
+                results[place] = work(rows[place])
+            except BaseException as error:
+                errors[place] = error
+                return
+
+    others = [threading.Thread(target=some, args=(first,), name="row") for first in range(1, count)]
+    try:
+        for other in others:
+            other.start()
+        some(0)
+    finally:
+        for other in others:
+            if other.ident is not None:
+                other.join()
+    if errors:
+        raise errors[min(errors)]
+    return [result for result in results if result is not None]

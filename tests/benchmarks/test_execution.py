@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from amused_edge.benchmarks import execution
 from amused_edge.benchmarks.audit import Audit, Operator, promised_precision
 from amused_edge.benchmarks.bundle_subject import BundleSubject, bundle_specs
 from amused_edge.benchmarks.execution import audit_bundle, audit_model
@@ -73,6 +74,25 @@ def kinds(found: Audit) -> dict[str, str]:
 
 
 # --- Graphs.
+
+
+@pytest.mark.parametrize(("threads", "of_a_row", "turns"), [(1, 1, 3), (2, 1, 2), (3, 1, 1), (4, 2, 1)])
+def test_rows_run_in_turns_on_the_threads_that_there_are(
+    threads: int, of_a_row: int, turns: int, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def audited(_: Path, feeds: Any, engine: EngineOptions) -> Audit:
+        asked.append((feeds["x"].shape, engine.threads))
+        return Audit((Operator("MatMul", "float32", 1, 0.5, True, 10.0),))
+
+    monkeypatch.setattr(execution, "audit_model", audited)
+    bundle: Any = OneGraph(file, (1, *X.shape))
+    rows = {"denoiser": {"x": np.stack([X, X, X])}}
+    (product,) = audit_bundle(bundle, rows, EngineOptions(threads=threads))["denoiser"].operators
+    assert asked == [((1, *X.shape), of_a_row)]
+    assert product.seconds == turns * 0.5
+    assert product.operations == 30.0
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -48,11 +48,14 @@ class Loaded:
         self._loader, self._threads = loader, threads
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        if self._threads not in self._loader.open:
+            raise GraphError("denoiser was closed; make a new pipeline")
         assert inputs["x"].shape == (1, 2)
         return {"y": self._loader.compute(inputs["x"])}
 
     def close(self) -> None:
-        self._loader.open.remove(self._threads)
+        if self._threads in self._loader.open:
+            self._loader.open.remove(self._threads)
 
 
 X = np.arange(10.0).reshape(5, 2)
@@ -98,7 +101,8 @@ def test_another_number_of_rows_at_a_time_takes_the_place_of_the_first() -> None
         graph({"x": X[:1]})
 
 
-def test_callers_that_ask_for_different_numbers_do_not_close_each_others_graphs() -> None:
+def test_what_callers_asked_for_at_the_same_time_stays() -> None:
+    """Else each would load its own again after the other's every call."""
     inside, leave = threading.Semaphore(0), threading.Event()
 
     def slow(x: NDArray[Any]) -> NDArray[Any]:
@@ -116,27 +120,64 @@ def test_callers_that_ask_for_different_numbers_do_not_close_each_others_graphs(
         caller.start()
     for _ in range(3):
         assert inside.acquire(timeout=TIMEOUT)
-    assert sorted(loader.open) == [1, 2]
     leave.set()
     for caller in callers:
         caller.join(TIMEOUT)
-    assert len(loader.open) == 1
     assert np.array_equal(found[1], 2 * X[:1])
     assert np.array_equal(found[2], 2 * X[:2])
+    assert sorted(loader.open) == [1, 2]
+    loads = len(loader.loaded)
+    for rows in (1, 2, 1, 2):
+        graph({"x": X[:rows]})
+    assert len(loader.loaded) == loads
+    graph.close()
+    assert loader.open == []
 
 
-def test_what_one_row_raises_comes_when_the_others_are_done() -> None:
-    done = []
+@pytest.mark.parametrize("bad", range(3))
+def test_what_a_row_raises_comes_when_all_threads_have_ended(bad: int) -> None:
+    running = []
 
-    def first_fails(x: NDArray[Any]) -> NDArray[Any]:
-        if x[0, 0] == 0:
-            raise GraphError("the first failed")
-        done.append(x)
+    def fail(x: NDArray[Any]) -> NDArray[Any]:
+        running.append(threading.current_thread())
+        if np.array_equal(x[0], X[bad]):
+            raise GraphError(f"row {bad} failed")
         return x
 
-    with pytest.raises(GraphError, match="the first failed"):
-        ParallelRows("denoiser", Loader(first_fails), 2, 2)({"x": X})
-    assert len(done) == 4
+    with pytest.raises(GraphError, match=f"row {bad} failed"):
+        ParallelRows("denoiser", Loader(fail), 2, 2)({"x": X})
+    assert threading.current_thread() in running
+    assert not any(thread.is_alive() for thread in running if thread is not threading.current_thread())
+
+
+def test_a_load_that_fails_can_be_followed_by_another() -> None:
+    loader = Loader()
+
+    def load(threads: int) -> Loaded:
+        if threads == 2:
+            raise GraphError("no memory")
+        return loader(threads)
+
+    graph = ParallelRows("denoiser", load, 2, 2)
+    with pytest.raises(GraphError, match="no memory"):
+        graph({"x": X[:1]})
+    assert np.array_equal(graph({"x": X[:2]})["y"], 2 * X[:2])
+
+
+def test_closing_while_rows_run_ends_those_that_have_not_begun() -> None:
+    graphs: list[ParallelRows] = []
+    both = threading.Barrier(2, timeout=TIMEOUT)
+
+    def close(x: NDArray[Any]) -> NDArray[Any]:
+        both.wait()
+        graphs[0].close()
+        return x
+
+    loader = Loader(close)
+    graphs.append(ParallelRows("denoiser", loader, 2, 2))
+    with pytest.raises(GraphError, match="denoiser was closed"):
+        graphs[0]({"x": X})
+    assert loader.open == []
 
 
 def test_rows_that_do_not_match_are_refused() -> None:
@@ -145,15 +186,19 @@ def test_rows_that_do_not_match_are_refused() -> None:
 
 
 def test_cancelling_reaches_all_rows() -> None:
-    cancellation, both = Cancellation(), threading.Barrier(2, timeout=TIMEOUT)
+    """Two threads have begun two of five rows; none begins another."""
+    cancellation, both, begun = Cancellation(), threading.Barrier(2, timeout=TIMEOUT), []
 
     def cancel(x: NDArray[Any]) -> NDArray[Any]:
+        begun.append(x)
         both.wait()
         cancellation.cancel()
+        both.wait()
         return x
 
     with pytest.raises(GenerationCancelledError):
-        ParallelRows("denoiser", Loader(cancel), 2, 2).run({"x": X[:2]}, cancellation)
+        ParallelRows("denoiser", Loader(cancel), 2, 2).run({"x": X}, cancellation)
+    assert len(begun) == 2
 
 
 # --- Which graphs are run so.
@@ -217,9 +262,22 @@ def test_hyperthreads_of_a_core_count_once(tmp_path: Path, monkeypatch: pytest.M
         assert machine.physical_cores.__wrapped__() == expected
 
 
-def test_elsewhere_processors_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processors_that_linux_tells_nothing_of_count_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_TOPOLOGY", tmp_path)
+    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: 64)
+    assert machine.physical_cores.__wrapped__() == 2
+
+
+@pytest.mark.parametrize(
+    ("system", "told", "processors", "cores"),
+    [("Darwin", "4\n", 8, 4), ("Darwin", "", 8, 8), ("Windows", "4\n", 6, 6), ("Windows", "", None, 1)],
+)
+def test_macs_tell_of_their_cores_and_others_of_processors(
+    system: str, told: str, processors: int | None, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 6)
-    assert machine.physical_cores.__wrapped__() == 6
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: None)
-    assert machine.physical_cores.__wrapped__() == 1
+    monkeypatch.setattr(machine.platform, "system", lambda: system)
+    monkeypatch.setattr(machine, "_sysctl", lambda name: told if name == "hw.physicalcpu" else "")
+    monkeypatch.setattr(machine.os, "cpu_count", lambda: processors)
+    assert machine.physical_cores.__wrapped__() == cores

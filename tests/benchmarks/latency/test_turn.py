@@ -54,6 +54,21 @@ def test_a_warm_turn_draws_with_all_settings_and_calls_the_stages(fake: Fake, lo
     ]
 
 
+def test_no_picture_that_counts_follows_one_with_other_branches(fake: Fake, log: Path) -> None:
+    """An engine may load a graph anew between them."""
+    guided, unguided = SamplerSettings(steps=5), SamplerSettings(steps=5, guidance_scale=1.0)
+    settings = (guided, unguided, replace(guided, steps=6), replace(guided, steps=7))
+    warm_turn(fake(), replace(ONCE, settings=settings))
+    drawn = [line.split() for line in asked(log) if line.startswith("draw")]
+    pairs = [(int(line[line.index("steps") + 1]), line[line.index("guidance") + 1]) for line in drawn]
+    assert pairs == [
+        *[(2, "10"), (2, "1")],  # the first pictures
+        *[(2, "10"), (5, "10")],
+        *[(2, "1"), (5, "1")],
+        *[(2, "10"), (6, "10"), (7, "10")],
+    ]
+
+
 def test_a_cold_turn_only_loads(fake: Fake, log: Path) -> None:
     cold_turn(fake())
     assert asked(log) == ["start", "load"]
