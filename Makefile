@@ -147,7 +147,7 @@ bench-full-512: peers $(FULL_512)-cpu/manifest.json $(FULL_512)-cpu-w8a8/manifes
 		--checkpoint full/checkpoint-512 --peers peers/full-512 --optimum-python peers/optimum/bin/python \
 		--without diffusers-fp32-compiled,diffusers-bf16 --threads 2 --rounds 2 --calls 2
 
-# The fastest of ours with more steps, threads and pictures: build/bench-growth-steps and -pictures. Half an hour.
+# The fastest of ours with more steps, threads and pictures: build/bench-growth-steps and -pictures. A quarter of an hour.
 bench-growth: install $(FULL)-cpu-w8a8/manifest.json
 	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --steps 12,4,24 --threads 2,1 --rounds 2 --calls 3 --out build/bench-growth-steps
 	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --threads 2 --batch 1,2,4 --rounds 3 --calls 3 --out build/bench-growth-pictures

@@ -26,7 +26,6 @@ from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.engines.parallel_rows import threads_of_a_row
 from amused_edge.runtime.engines.static_batch import has_static_batch, split
-from amused_edge.runtime.machine import physical_cores
 
 Feeds = Mapping[str, np.ndarray[Any, Any]]
 
@@ -51,7 +50,7 @@ def audit_bundle(bundle: Bundle, feeds: Mapping[str, Feeds], engine: EngineOptio
         if not has_static_batch(entry):
             found[role] = audit_model(model, inputs, engine)
             continue
-        rows, threads = split(role, inputs), engine.threads or physical_cores()
+        rows, threads = split(role, inputs), engine.cpu_threads
         one = audit_model(model, rows[0], replace(engine, threads=threads_of_a_row(len(rows), threads)))
         turns = math.ceil(len(rows) / min(len(rows), threads))
         found[role] = Audit(

@@ -2,23 +2,17 @@
 
 import sys
 import threading
-from dataclasses import replace
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Graph, call
 from amused_edge.runtime.engines.options import CACHE_BYTES, EngineOptions
-from amused_edge.runtime.engines.parallel_rows import ParallelRows
-from amused_edge.runtime.engines.static_batch import has_static_batch, of_any_batch
+from amused_edge.runtime.engines.static_batch import of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
-from amused_edge.runtime.machine import physical_cores
 
 __all__ = ["CACHE_BYTES", "EngineOptions", "Graph", "call", "load_graph"]
 
 _COREMLTOOLS = threading.Lock()
 """coremltools reads programs with state that all threads share."""
-
-_ON_CPU = (None, ("CPUExecutionProvider",))
-"""Providers of ONNX Runtime whose threads are the CPU's."""
 
 
 def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
@@ -31,24 +25,16 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     GraphError
         The engine is not to be had here, or cannot load the graph.
     """
-    entry, threads = bundle.graph(role), options.threads or physical_cores()
-    if has_static_batch(entry) and bundle.manifest.target == "onnx" and options.providers in _ON_CPU and threads > 1:
-        rows = bundle.manifest.sampler.branches
-        return ParallelRows(role, lambda each: _load(bundle, role, replace(options, threads=each)), threads, rows)
-    return of_any_batch(role, entry, _load(bundle, role, options))
-
-
-def _load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     target = bundle.manifest.target
     if target == "onnx":
         if options.simulate is not None:
             raise OptionsError(f"{bundle.path} is for ONNX, whose engine runs here; simulate is for Core ML bundles")
-        from amused_edge.runtime.engines.onnx_runtime import OnnxRuntimeGraph
+        from amused_edge.runtime.engines.onnx_runtime import load_onnx
 
-        return OnnxRuntimeGraph(bundle, role, options)
+        return load_onnx(bundle, role, options)
     if target == "coreml":
         with _COREMLTOOLS:
-            return _load_coreml(bundle, role, options)
+            return of_any_batch(role, bundle.graph(role), _load_coreml(bundle, role, options))
     raise BundleError(
         f"bundle {bundle.path} has the target {target!r}, which this amused-edge cannot run; upgrade amused-edge"
     )

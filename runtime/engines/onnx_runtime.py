@@ -1,5 +1,6 @@
 """ONNX Runtime: loads `.onnx` files with their weights beside them."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,29 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.cancellation import Cancellation
-from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.engines.graph import Arrays, Graph, prepare_inputs
 from amused_edge.runtime.engines.onnx_external_data import external_data
 from amused_edge.runtime.engines.onnx_prepared import CPU, prepared_session
 from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.engines.parallel_rows import ParallelRows
+from amused_edge.runtime.engines.static_batch import has_static_batch, of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line
 from amused_edge.runtime.machine import adds_signed_products_exactly
 
 _LARGE_TENSORS = ("image_decoder", "image_encoder")
 """Roles whose peak memory is that of their tensors, not of their weights."""
+
+
+def load_onnx(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+    """Load the graph of a role for any batch; on CPUs, rows of one that takes one at a time run at the same time."""
+    entry, threads = bundle.graph(role), options.cpu_threads
+    if has_static_batch(entry) and options.providers in (None, (CPU,)) and threads > 1:
+
+        def load(each: int) -> Graph:
+            return OnnxRuntimeGraph(bundle, role, replace(options, threads=each))
+
+        return ParallelRows(role, load, threads, bundle.manifest.sampler.branches)
+    return of_any_batch(role, entry, OnnxRuntimeGraph(bundle, role, options))
 
 
 class OnnxRuntimeGraph:

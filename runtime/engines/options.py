@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.machine import physical_cores
 from amused_edge.runtime.options import whole_number
 
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
@@ -66,6 +67,11 @@ class EngineOptions:
         """
         small = {"memory_arena": False, "memory_pattern": False, "keep_graphs": False, "remembered_prompts": 0}
         return EngineOptions(**{**small, **others})
+
+    @property
+    def cpu_threads(self) -> int:
+        """Threads on the CPU, also where none were chosen."""
+        return self.threads or physical_cores()
 
     def __post_init__(self) -> None:
         if self.threads is not None:

@@ -137,18 +137,17 @@ def w8a8_bundle(cpu_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_a_row_has_the_numbers_that_it_has_alone(w8a8_bundle: Bundle, threads: int) -> None:
     """Also where activations have a scale per tensor."""
-    made = w8a8_bundle
     rng = np.random.Generator(np.random.Philox(0))
     inputs = {}
-    for spec in made.graph("denoiser").inputs:
+    for spec in w8a8_bundle.graph("denoiser").inputs:
         shape = (2, *(int(side) for side in spec.shape[1:]))
         tokens = spec.name == "tokens"
         inputs[spec.name] = rng.integers(0, 8, shape) if tokens else rng.standard_normal(shape, np.float32)
     inputs["layer_modulation"][1] *= 100  # a pair would share its scales
-    graph = load_graph(made, "denoiser", EngineOptions(threads=threads))
+    graph = load_graph(w8a8_bundle, "denoiser", EngineOptions(threads=threads))
     together = graph(inputs)["logits"]
     graph.close()
-    same = OnnxRuntimeGraph(made, "denoiser", EngineOptions(threads=threads_of_a_row(2, threads)))
+    same = OnnxRuntimeGraph(w8a8_bundle, "denoiser", EngineOptions(threads=threads_of_a_row(2, threads)))
     for row in range(2):
         alone = same({name: value[row : row + 1] for name, value in inputs.items()})["logits"]
         np.testing.assert_array_equal(together[row : row + 1], alone)
@@ -166,11 +165,10 @@ def test_every_recipe_works_on_it(cpu_bundle: Bundle, tmp_path: Path, recipe: st
 
 
 def test_codes_that_meet_8_bit_activations_are_signed(w8a8_bundle: Bundle) -> None:
-    made = w8a8_bundle
     for role in ("denoiser", "image_decoder"):
-        initializers = ir.load(made.path / f"{role}.onnx").graph.initializers
+        initializers = ir.load(w8a8_bundle.path / f"{role}.onnx").graph.initializers
         kinds: dict[str, set[ir.DataType | None]] = {}
-        for name, became in made.graph(role).tensors.items():
+        for name, became in w8a8_bundle.graph(role).tensors.items():
             if became.bits == 8:
                 kinds.setdefault("float" if became.activations == "float32" else "int", set()).add(
                     initializers[f"{name}.codes"].dtype

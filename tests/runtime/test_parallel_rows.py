@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from amused_edge.runtime import engines, machine
+from amused_edge.runtime import machine
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.cancellation import Cancellation
-from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.engines import EngineOptions, load_graph, onnx_runtime
 from amused_edge.runtime.engines.onnx_runtime import OnnxRuntimeGraph
 from amused_edge.runtime.engines.parallel_rows import ParallelRows, threads_of_a_row
 from amused_edge.runtime.engines.static_batch import OneByOne
@@ -238,7 +238,7 @@ def test_one_thread_runs_them_one_by_one(one_row_bundle: Bundle) -> None:
 def test_so_does_a_provider_whose_threads_are_not_the_cpus(
     one_row_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "_load", lambda *_: Loader()(0))
+    monkeypatch.setattr(onnx_runtime, "OnnxRuntimeGraph", lambda *_: Loader()(0))
     options = EngineOptions(threads=2, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
     assert isinstance(load_graph(one_row_bundle, "denoiser", options), OneByOne)
 
