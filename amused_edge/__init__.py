@@ -4,6 +4,7 @@ Names are imported when first used, so `import amused_edge` costs nothing.
 """
 
 from importlib import import_module
+from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ __all__ = [
     "Variation",
     "outpainting",
 ]
+
+# Libraries that report home unless told not to, as soon as they are loaded; every import of a room passes here first,
+# and child processes inherit it. Who set a variable before has decided otherwise.
+for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    environ.setdefault(_variable, "1")
 
 # In a source checkout the rooms stand beside the hall, so Python started in its root finds them too.
 _root = Path(__file__).resolve().parent.parent
