@@ -54,6 +54,7 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
         Names of optimisers to leave out.
     """
     options.log_severity_level = 3
+    options.intra_op_num_threads = 1  # nothing is run; left to choose, the engine starts threads and ties them down
     with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
         optimised = save_optimised(options, Path(folder))
         ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without))

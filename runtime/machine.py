@@ -4,11 +4,14 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 _X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """x86's instruction sets of 8-bit dot products, as Linux names them."""
@@ -42,9 +45,55 @@ def adds_signed_products_exactly() -> bool:
     return not VNNI.isdisjoint(cpu_facts().get("flags", "").split())
 
 
-@cache
-def physical_cores() -> int:
-    """Return how many cores this process may run on, hyperthreads not counted where Linux or macOS tells of them."""
+def usable_cores() -> int:
+    """Return how many cores this process may keep busy: those that its affinity leaves it, hyperthreads not counted
+    where Linux or macOS tells of them, but no more than its control groups (a container's limit) give it time for.
+    """
+    cores, quota = _allowed_cores(), cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def cpu_quota() -> float | None:
+    """Return the limit that control groups set, as so many processors' time; None where there is none or it is not
+    known.
+
+    Rounded down, it is a number of threads: with one more, all are stopped for the rest of a period once its time is
+    spent (https://docs.kernel.org/scheduler/sched-bwc.html).
+    """
+    return min((quota for quota in map(_quota, _cgroup_folders()) if quota is not None), default=None)
+
+
+def _cgroup_folders() -> Iterator[Path]:
+    """Yield the folders of this process' control groups that may limit its time, version 1 or 2, and those above.
+
+    In a container the path may be the host's, of which only the root is there.
+    """
+    try:
+        lines = _OWN_CGROUPS.read_text().split("\n")
+    except OSError:
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if path and (not controllers or "cpu" in controllers.split(",")):
+            root = _CGROUPS / "cpu" if controllers else _CGROUPS
+            inner = Path(path.lstrip("/"))
+            yield from (root / folder for folder in (inner, *inner.parents))
+
+
+def _quota(folder: Path) -> float | None:
+    """Return the limit of one control group, in processors."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        return int(quota) / int(period) if quota not in ("max", "-1") else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _allowed_cores() -> int:
     if not hasattr(os, "sched_getaffinity"):
         cores = _sysctl("hw.physicalcpu") if platform.system() == "Darwin" else ""
         return int(cores) if cores.strip().isdigit() else os.cpu_count() or 1
@@ -65,6 +114,7 @@ def cpu_fingerprint() -> str:
     return hashlib.sha256(repr(described).encode()).hexdigest()
 
 
+@cache
 def _sysctl(name: str) -> str:
     try:
         return subprocess.run(["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, check=True).stdout

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option("--preview-dir", type=click.Path(path_type=Path), help="Folder for the picture after each step.")
 @click.option("--heatmap", is_flag=True, help="Also write how sure the model was of each token: -heatmap.png.")
 @click.option("--reveal", is_flag=True, help="Also write the steps as an animated PNG: -reveal.png.")
-@click.option("--threads", type=int, help="Of the engine.  [default: one per core]")
+@click.option("--threads", type=int, help="Of the engine.  [default: one per usable core]")
 @click.option("--low-memory", is_flag=True, help="Load each graph just before use and drop it just after.")
 @click.option(
     "--cache", is_flag=True, help="Keep graphs as prepared for this CPU: later starts take less time and memory."

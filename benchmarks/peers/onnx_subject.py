@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class OnnxSubject(OneGraphSubject):
-    """`denoiser.onnx` and `image_decoder.onnx` of a folder, with ONNX Runtime's default settings."""
+    """`denoiser.onnx` and `image_decoder.onnx` of a folder, with ONNX Runtime's default settings but for the threads:
+    as many as bundles get.
+    """
 
     def open_graph(self, name: str) -> Run:
         """Load a graph."""
@@ -36,7 +38,7 @@ class OnnxSubject(OneGraphSubject):
 
     def _options(self) -> ort.SessionOptions:
         options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads or 0
+        options.intra_op_num_threads = EngineOptions(threads=self.threads).cpu_threads
         options.log_severity_level = 3
         return options
 

@@ -94,8 +94,8 @@ class OnnxRuntimeGraph:
 def session_options(options: EngineOptions) -> ort.SessionOptions:
     """Translate our options into ONNX Runtime's."""
     session = ort.SessionOptions()
-    if options.threads is not None:
-        session.intra_op_num_threads = options.threads
+    # Always: an engine that chooses for itself also ties each thread to a processor, allowed to this process or not.
+    session.intra_op_num_threads = options.cpu_threads
     session.enable_cpu_mem_arena = options.memory_arena
     session.enable_mem_pattern = options.memory_pattern
     session.add_session_config_entry("session.intra_op.allow_spinning", str(int(options.spinning)))

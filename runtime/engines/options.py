@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.machine import physical_cores
+from amused_edge.runtime.machine import usable_cores
 from amused_edge.runtime.options import whole_number
 
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
@@ -23,8 +23,9 @@ class EngineOptions:
     Attributes
     ----------
     threads
-        Threads within one operator; None is one per physical core. A graph that takes one row at a time has rows run
-        at the same time, on this many threads in all.
+        Threads within one operator; None is one per physical core that the process may use (affinity, and a
+        container's limit, counted). A graph that takes one row at a time has rows run at the same time, on this many
+        threads in all.
     providers
         ONNX Runtime execution providers, first choice first; None is the CPU.
     memory_arena
@@ -71,7 +72,7 @@ class EngineOptions:
     @property
     def cpu_threads(self) -> int:
         """Threads on the CPU, also where none were chosen."""
-        return self.threads or physical_cores()
+        return self.threads or usable_cores()
 
     def __post_init__(self) -> None:
         if self.threads is not None:

@@ -10,7 +10,6 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from amused_edge.runtime import machine
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.cancellation import Cancellation
 from amused_edge.runtime.engines import EngineOptions, load_graph, onnx_runtime
@@ -246,38 +245,3 @@ def test_so_does_a_provider_whose_threads_are_not_the_cpus(
 def test_a_graph_of_any_batch_is_left_alone(small_bundle: Path) -> None:
     graph = load_graph(Bundle.open(small_bundle), "denoiser", EngineOptions(threads=2))
     assert isinstance(graph, OnnxRuntimeGraph)
-
-
-# --- How many threads there are where nobody says.
-
-
-def test_hyperthreads_of_a_core_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for processor, siblings in enumerate(["0,2", "1,3", "0,2", "1,3"]):
-        topology = tmp_path / f"cpu{processor}" / "topology"
-        topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text(siblings + "\n")
-    monkeypatch.setattr(machine, "_TOPOLOGY", tmp_path)
-    for allowed, expected in [({0, 1, 2, 3}, 2), ({0, 2}, 1), ({1}, 1), ({0, 3}, 2)]:
-        monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _, allowed=allowed: allowed, raising=False)
-        assert machine.physical_cores.__wrapped__() == expected
-
-
-def test_processors_that_linux_tells_nothing_of_count_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_TOPOLOGY", tmp_path)
-    monkeypatch.setattr(machine.os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: 64)
-    assert machine.physical_cores.__wrapped__() == 2
-
-
-@pytest.mark.parametrize(
-    ("system", "told", "processors", "cores"),
-    [("Darwin", "4\n", 8, 4), ("Darwin", "", 8, 8), ("Windows", "4\n", 6, 6), ("Windows", "", None, 1)],
-)
-def test_macs_tell_of_their_cores_and_others_of_processors(
-    system: str, told: str, processors: int | None, cores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(machine.os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(machine.platform, "system", lambda: system)
-    monkeypatch.setattr(machine, "_sysctl", lambda name: told if name == "hw.physicalcpu" else "")
-    monkeypatch.setattr(machine.os, "cpu_count", lambda: processors)
-    assert machine.physical_cores.__wrapped__() == cores
