@@ -1,9 +1,12 @@
 """ONNX Runtime: loads `.onnx` files with their weights beside them."""
 
+import ctypes
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -23,6 +26,19 @@ _LARGE_TENSORS = ("image_decoder", "image_encoder")
 """Roles whose peak memory is that of their tensors, not of their weights."""
 
 
+_sessions: "WeakSet[ort.InferenceSession]" = WeakSet()
+
+
+def _outlive_the_process() -> None:
+    """Keep a forked process from ending the sessions that it inherited: they would wait for threads that it lacks."""
+    for session in _sessions:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_outlive_the_process)
+
+
 def load_onnx(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     """Load the graph of a role for any batch; on CPUs, rows of one that takes one at a time run at the same time."""
     entry, threads = bundle.graph(role), options.cpu_threads
@@ -40,6 +56,7 @@ class OnnxRuntimeGraph:
 
     def __init__(self, bundle: Bundle, role: str, options: EngineOptions) -> None:
         self._role = role
+        self._process = os.getpid()
         self._entry = bundle.graph(role)
         model = bundle.file(self._entry.files[0])
         _check_external_data(bundle, role, model)
@@ -60,6 +77,7 @@ class OnnxRuntimeGraph:
                 f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; verify the bundle with "
                 "`amused-edge inspect --verify`"
             ) from error
+        _sessions.add(self._session)
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
@@ -79,6 +97,11 @@ class OnnxRuntimeGraph:
         session = self._session
         if session is None:
             raise GraphError(f"{self._role} was closed; make a new pipeline")
+        if self._process != os.getpid():
+            raise GraphError(
+                f"{self._role} was loaded before this process was forked, and its threads stayed behind; make a "
+                "pipeline in each process"
+            )
         feeds = prepare_inputs(self._role, self._entry, inputs)
         names = [spec.name for spec in self._entry.outputs]
         try:

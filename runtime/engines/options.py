@@ -9,6 +9,9 @@ from amused_edge.runtime.options import whole_number
 
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
 
+_MOST_THREADS = 256
+"""More only wait for each other: with a thousand on two cores, a picture of the demo is not done in minutes."""
+
 CACHE_BYTES = 4 * 2**30
 """What a cache is allowed where nobody says: two full-size bundles in 8 bits."""
 
@@ -23,7 +26,7 @@ class EngineOptions:
     Attributes
     ----------
     threads
-        Threads within one operator; None is one per physical core that the process may use (affinity, and a
+        Threads within one operator, up to 256; None is one per physical core that the process may use (affinity, and a
         container's limit, counted). A graph that takes one row at a time has rows run at the same time, on this many
         threads in all.
     providers
@@ -76,11 +79,12 @@ class EngineOptions:
 
     def __post_init__(self) -> None:
         if self.threads is not None:
-            whole_number("threads", self.threads, minimum=1)
+            whole_number("threads", self.threads, minimum=1, maximum=_MOST_THREADS)
         whole_number("remembered_prompts", self.remembered_prompts, minimum=0)
         whole_number("cache_bytes", self.cache_bytes, minimum=0)
         if self.providers is not None:
-            if isinstance(self.providers, str) or not self.providers:
+            names = not isinstance(self.providers, str) and all(isinstance(name, str) for name in self.providers)
+            if not self.providers or not names:
                 raise OptionsError(f"providers is {self.providers!r}; give a list of names, or None for the CPU")
             object.__setattr__(self, "providers", tuple(self.providers))
         if self.compute_units not in COMPUTE_UNITS:

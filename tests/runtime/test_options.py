@@ -111,6 +111,7 @@ def test_options_cannot_be_changed_after_their_check() -> None:
         ("threads", 1.5, "threads is 1.5; it must be a whole number"),
         ("providers", (), "providers is (); give a list of names, or None for the CPU"),
         ("providers", "CPU", "providers is 'CPU'; give a list of names, or None for the CPU"),
+        ("providers", (("CPU", {}),), "providers is (('CPU', {}),); give a list of names, or None for the CPU"),
         ("compute_units", "gpu", "compute_units is 'gpu'; choose all, cpu_and_ne, cpu_and_gpu, cpu_only"),
         ("compute_units", None, "compute_units is None; choose all, cpu_and_ne, cpu_and_gpu, cpu_only"),
         ("simulate", "fp16", "simulate is 'fp16'; choose half, float, or None"),

@@ -11,6 +11,7 @@ import pytest
 from amused_edge.runtime import machine
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.errors import OptionsError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -113,6 +114,7 @@ from amused_edge.benchmarks.quality.onnx_model import open_session
 from amused_edge.quantization.onnx_session import MemoryGraph
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, load_graph
+from amused_edge.runtime.errors import OptionsError
 import onnx_ir, onnxruntime
 
 bundle = Bundle.open(sys.argv[1])
@@ -182,3 +184,10 @@ def test_options_of_sessions_are_made_where_this_is_known() -> None:
         "benchmarks/required_operators.py",  # gives them to the former
         "benchmarks/peers/onnx_subject.py",
     }
+
+
+@pytest.mark.parametrize("threads", [257, 10**11])
+def test_threads_without_number_are_refused(threads: int) -> None:
+    """Thousands kept a picture from being finished, and more were called a damaged bundle."""
+    with pytest.raises(OptionsError, match="it must be 256 or less"):
+        EngineOptions(threads=threads)

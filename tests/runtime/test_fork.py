@@ -1,0 +1,60 @@
+"""Processes that fork while a pipeline is open, as servers do that load first and fork then."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+FORKED = """
+import os, sys
+from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, GraphError
+
+few = GenerationOptions(steps=1)
+pipeline = AmusedPipeline.from_bundle(sys.argv[1], EngineOptions(threads=int(sys.argv[2])))
+before = pipeline.generate("a fox", few).images.tobytes()
+child = os.fork()
+if child == 0:
+{child}
+_, status = os.waitpid(child, 0)
+assert status == 0, status
+assert pipeline.generate("a fox", few).images.tobytes() == before
+pipeline.close()
+"""
+
+CHILDREN = {
+    "ends": "sys.exit(0)",
+    "closes": "pipeline.close(); sys.exit(0)",
+    "forgets": "del pipeline; sys.exit(0)",
+    "draws": """
+try:
+    pipeline.generate("a fox", few)
+except GraphError as error:
+    sys.exit(0 if "make a pipeline in each process" in str(error) else 3)
+sys.exit(4)
+""",
+    "makes its own": """
+with AmusedPipeline.from_bundle(sys.argv[1], EngineOptions(threads=int(sys.argv[2]))) as own:
+    sys.exit(0 if own.generate("a fox", few).images.tobytes() == before else 5)
+""",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("threads", [2, 4])
+@pytest.mark.parametrize("child", CHILDREN)
+def test_a_child_leaves_the_parents_sessions_alone(child: str, threads: int, demo_bundle: Path) -> None:
+    """With two threads the child waited for ever at its end, with four it crashed."""
+    code = FORKED.format(child=textwrap.indent(CHILDREN[child], "    "))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(demo_bundle), str(threads)], start_new_session=True, stderr=subprocess.PIPE
+    )
+    try:
+        _, errors = process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail("a forked process never ended")
+    assert process.returncode == 0, errors.decode()
