@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from amused_edge.export.modules.text_encoder import TextEncoder
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
 from amused_edge.export.safetensors_folder import SafetensorsFolder
 from amused_edge.export.tensors import Tensors, declared_shapes
+from amused_edge.export.weight_files import COMPONENTS, check_variant, without_variant
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import SamplerSettings
 
@@ -87,19 +89,25 @@ class Checkpoint:
 
     @cached_property
     def _transformer(self) -> SafetensorsFolder:
-        weights = SafetensorsFolder(self.folder / "transformer", "diffusion_pytorch_model", self.variant)
+        weights = SafetensorsFolder(self.folder / "transformer", "diffusers", self.variant)
         weights.check(uvit_shapes(self.uvit))
         return weights
 
     @cached_property
     def _vqvae(self) -> SafetensorsFolder:
-        weights = SafetensorsFolder(self.folder / "vqvae", "diffusion_pytorch_model", self.variant)
+        weights = SafetensorsFolder(self.folder / "vqvae", "diffusers", self.variant)
         weights.check(vqgan_shapes(self.vqgan))
         return weights
 
     @cached_property
     def _text_encoder(self) -> SafetensorsFolder:
-        weights = SafetensorsFolder(self.folder / "text_encoder", "model", self.variant)
+        named = self.text.get("transformers_weights")
+        if named not in (None, "model.safetensors"):
+            raise CheckpointError(
+                f"{self.folder / 'text_encoder' / 'config.json'}: transformers_weights is {named!r}; save the weights "
+                "as model.safetensors and remove the setting"
+            )
+        weights = SafetensorsFolder(self.folder / "text_encoder", "transformers", self.variant)
         weights.check(text_shapes(self.text), _STALE_BUFFERS)
         return weights
 
@@ -136,12 +144,13 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     source
         A folder in diffusers layout, or a hub id such as "amused/amused-256".
     variant
-        "fp16" for half-precision files; None takes the plain ones (in a folder, fp16 ones where there are no others).
+        "fp16" for half-precision files, and the plain ones of components that have no others; None takes the plain ones
+        (in a folder, fp16 ones where there are no others).
 
     Raises
     ------
     CheckpointError
-        It is no aMUSEd checkpoint, or its configs do not fit each other.
+        It is no aMUSEd checkpoint, its configs do not fit each other, or no component has the variant.
     """
     folder = Path(source)
     name = folder.resolve().name
@@ -163,6 +172,8 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
         variant=variant,
     )
     _check_fit(checkpoint)
+    if variant is not None:
+        check_variant(folder, variant)
     return checkpoint
 
 
@@ -188,17 +199,25 @@ def _tensors(weights: SafetensorsFolder, dtype: torch.dtype) -> Tensors:
 def _download(model_id: str, variant: str | None) -> Path:
     import huggingface_hub
 
-    weights = f"*/*.{variant}*.safetensors" if variant else "*/*.safetensors"
-    ignored = [] if variant else ["*.fp16*"]
     try:
-        return Path(
-            huggingface_hub.snapshot_download(model_id, allow_patterns=[*_WANTED, weights], ignore_patterns=ignored)
-        )
+        return _snapshot(huggingface_hub.snapshot_download, model_id, variant)
     except Exception as error:  # network, permissions, unknown id: the library has many
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(
             f"{model_id} is neither a folder nor could it be downloaded from the hub: {reason}"
         ) from error
+
+
+def _snapshot(download: Callable[..., str], model_id: str, variant: str | None) -> Path:
+    """Download the full weights, or those of a variant, and full ones only of components that have no others."""
+    if variant is None:
+        return Path(download(model_id, allow_patterns=[*_WANTED, "*/*.safetensors"], ignore_patterns=["*.fp16*"]))
+    folder = Path(download(model_id, allow_patterns=[*_WANTED, f"*/*.{variant}*.safetensors"]))
+    lacking = without_variant(folder, variant)
+    if 0 < len(lacking) < len(COMPONENTS):
+        rest = [f"{component}/*.safetensors" for component in lacking]
+        folder = Path(download(model_id, revision=folder.name, allow_patterns=rest))
+    return folder
 
 
 def _json(path: Path, hint: str = "download the checkpoint again") -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The weights of one component of a checkpoint: safetensors, in one file or in shards, read tensor by tensor."""
 
-import json
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from amused_edge.export.errors import CheckpointError
+from amused_edge.export.tensors import all_finite
+from amused_edge.export.weight_files import Library, find_weight_files
 
 
 class SafetensorsFolder:
@@ -14,13 +15,8 @@ class SafetensorsFolder:
 
     Parameters
     ----------
-    folder
-        Holds `STEM.safetensors`, or `STEM.safetensors.index.json` with its shards, or the same with `.fp16` before
-        `.safetensors`.
-    stem
-        "model" or "diffusion_pytorch_model".
-    variant
-        "fp16" for the half-precision files; None takes the plain files and falls back to fp16.
+    folder, library, variant
+        As of `find_weight_files`.
 
     Raises
     ------
@@ -28,11 +24,11 @@ class SafetensorsFolder:
         No safetensors, a damaged file, or a shard that leaves the folder.
     """
 
-    def __init__(self, folder: Path, stem: str, variant: str | None = None) -> None:
+    def __init__(self, folder: Path, library: Library, variant: str | None = None) -> None:
         self.folder = folder
         self._files: dict[str, Path] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
-        for file in _find(folder, stem, variant):
+        for file in find_weight_files(folder, library, variant).files:
             self._read_header(file)
 
     def _read_header(self, file: Path) -> None:
@@ -52,12 +48,17 @@ class SafetensorsFolder:
         return tensor.float() if tensor.is_floating_point() else tensor
 
     def check(self, expected: dict[str, tuple[int, ...]], ignored: frozenset[str] = frozenset()) -> None:
-        """Raise `CheckpointError` naming missing, extra and misshapen tensors, if there are any.
+        """Raise `CheckpointError` naming missing, extra and misshapen tensors, or a value that is not finite.
 
         Parameters
         ----------
         ignored
             Tensors that may be there and are of no use.
+
+        Notes
+        -----
+        Every value is read once: 600 million take some tenths of a second, and an export that reads them again soon
+        after finds them in memory.
         """
         missing = sorted(set(expected) - set(self.shapes))
         extra = sorted(set(self.shapes) - set(expected) - ignored)
@@ -73,44 +74,21 @@ class SafetensorsFolder:
         ]
         if problems:
             raise CheckpointError(f"the weights in {self.folder} do not fit its config.json; {'; '.join(problems)}")
+        for name in expected:
+            self._check_finite(name)
 
-
-def _find(folder: Path, stem: str, variant: str | None) -> list[Path]:
-    suffixes = [f".{variant}"] if variant else ["", ".fp16"]
-    for suffix in suffixes:
-        single = folder / f"{stem}{suffix}.safetensors"
-        if single.is_file():
-            return [single]
-        # diffusers and transformers have put the variant on either side of "index"
-        for index in (
-            folder / f"{stem}.safetensors.index{suffix}.json",
-            folder / f"{stem}{suffix}.safetensors.index.json",
-        ):
-            if index.is_file():
-                return _shards(index)
-    pickles = sorted(p.name for p in folder.glob("*.bin")) if folder.is_dir() else []
-    if pickles:
+    def _check_finite(self, name: str) -> None:
+        """A single NaN turns all that it reaches into NaN, which pixels and tokens do not show."""
+        tensor = self.read(name)
+        if not tensor.is_floating_point() or all_finite(tensor):
+            return
+        places = (~torch.isfinite(tensor)).nonzero()
+        place = places[0].tolist()
         raise CheckpointError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when loaded; save them as "
-            "safetensors first, in diffusers: "
-            "`AmusedPipeline.from_pretrained(PATH).save_pretrained(NEW, safe_serialization=True)`"
+            f"{self._files[name]}: {name}{place if place else ''} is {tensor[tuple(place)].item()}"
+            f"{f', as are others of its values ({len(places)} in all)' if len(places) > 1 else ''}; weights must be "
+            "finite: download the file again, or save one from before training diverged"
         )
-    wanted = f"{stem}{suffixes[0]}.safetensors"
-    raise CheckpointError(f"{folder} has no {wanted}; is this an aMUSEd checkpoint in diffusers layout?")
-
-
-def _shards(index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        files = [index.parent / name for name in names]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index} is not a safetensors index ({error}); download it again") from error
-    for name in names:
-        if Path(name).name != name:
-            raise CheckpointError(f"{index} names the shard {name!r}, which may lie outside its folder")
-        if not (index.parent / name).is_file():
-            raise CheckpointError(f"{index} names the shard {name}, which is missing; download it again")
-    return files
 
 
 def _some(names: list[str], limit: int = 5) -> str:

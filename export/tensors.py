@@ -47,3 +47,8 @@ def declared_shapes(build: Callable[[Tensors], object]) -> dict[str, tuple[int, 
     with torch.device("meta"):
         build(Tensors(record))
     return shapes
+
+
+def all_finite(values: torch.Tensor) -> bool:
+    """Say whether floats hold neither NaN nor infinity: in one pass without memory, as the extremes keep a NaN."""
+    return bool(torch.isfinite(torch.stack(torch.aminmax(values.detach()))).all())

@@ -9,7 +9,6 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 
 from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
@@ -100,10 +99,6 @@ def test_half_precision_is_read_as_float32(make_checkpoint: Make) -> None:
     for name, tensor in weights(open_checkpoint(folder)).items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, expected[name].half().float())
-
-
-def test_a_missing_variant_is_named(make_checkpoint: Make) -> None:
-    refused(make_checkpoint(), r"transformer has no diffusion_pytorch_model\.fp16\.safetensors", variant="fp16")
 
 
 @pytest.mark.parametrize("component", PARTS)
@@ -360,47 +355,6 @@ def test_license_comes_from_the_model_card(card: str | None, expected: str, make
     if card is not None:
         (folder / "README.md").write_text(card)
     assert open_checkpoint(folder).license == expected
-
-
-REPOSITORY = [
-    "README.md",
-    "model_index.json",
-    "scheduler/scheduler_config.json",
-    "tokenizer/vocab.json",
-    "tokenizer/merges.txt",
-    *(f"{component}/config.json" for component in PARTS),
-]
-PLAIN = [f"{component}/{stem}.safetensors" for component, stem in PARTS.items()]
-HALF = [f"{component}/{stem}.fp16.safetensors" for component, stem in PARTS.items()]
-UNWANTED = [
-    "vqvae/diffusion_pytorch_model.bin",
-    "text_encoder/pytorch_model.bin",
-    "text_encoder/pytorch_model.fp16.bin",
-    "training/optimizer.pt",
-    "assets/picture.png",
-    "transformer/evil.py",
-    "evil.py",
-]
-
-
-@pytest.mark.parametrize("variant", [None, "fp16"])
-def test_a_hub_id_is_downloaded_without_pickles(variant: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls, downloaded = [], set()
-
-    def download(repo_id: str, *, allow_patterns: list[str], ignore_patterns: list[str]) -> str:
-        calls.append(repo_id)
-        files = filter_repo_objects(
-            [*REPOSITORY, *PLAIN, *HALF, *UNWANTED], allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
-        )
-        downloaded.update(files)
-        return str(DEMO_CHECKPOINT)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    checkpoint = open_checkpoint("amused/amused-256", variant=variant)
-    assert calls == ["amused/amused-256"]
-    assert downloaded == {*REPOSITORY, *(HALF if variant else PLAIN)}
-    assert checkpoint.source == "amused/amused-256"
-    assert checkpoint.folder == DEMO_CHECKPOINT
 
 
 def test_a_folder_is_not_looked_for_on_the_hub(
