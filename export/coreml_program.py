@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
+from amused_edge.export.tensors import all_finite
 
 aten = torch.ops.aten
 HALF = torch.float16
@@ -55,8 +57,14 @@ def _input(name: str, value: torch.Tensor, half: bool) -> torch.Tensor:
 def _to_half(module: nn.Module) -> nn.Module:
     """Return a copy whose parameters are halves; buffers stay, and are cast where they are used."""
     module = copy.deepcopy(module)
-    for parameter in module.parameters():
-        parameter.data = parameter.data.to(HALF)
+    for name, parameter in module.named_parameters():
+        halves = parameter.data.to(HALF)
+        if not all_finite(halves):  # a row that no check looks up would stay infinite in the package
+            raise ExportError(
+                f"{name} has values beyond the range of halves (the largest is {parameter.data.abs().max():g}, theirs "
+                f"{torch.finfo(HALF).max:g}); choose --precision float32"
+            )
+        parameter.data = halves
     return module
 
 

@@ -20,7 +20,7 @@ class CoreMLTarget(Target):
 
     name = "coreml"
     tools = ("coremltools",)
-    engine = EngineOptions(simulate="half")
+    engine = EngineOptions(simulate="half", check_floats=True)
     evaluator = EVALUATOR
     golden = GOLDEN_TOLERANCE
 

@@ -41,7 +41,7 @@ class OnnxTarget(Target):
 
     name = "onnx"
     tools = ("onnx", "onnxscript", "onnx-ir", "onnxruntime")
-    engine = EngineOptions()
+    engine = EngineOptions(check_floats=True)
     evaluator = None
     tolerances = Tolerances()
     golden = Tolerance()

@@ -15,10 +15,11 @@ from torch import nn
 from amused_edge.benchmarks.fidelity import relative_error
 from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, PictureMeter, follow, logit_source
 from amused_edge.export.checkpoint import Checkpoint
-from amused_edge.export.errors import ParityError
+from amused_edge.export.errors import CheckpointError, ParityError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules import conditioner
-from amused_edge.export.modules.vqgan import ImageEncoder
+from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
+from amused_edge.export.tensors import all_finite
 from amused_edge.runtime import golden, sampler
 from amused_edge.runtime.engines import Graph
 from amused_edge.runtime.golden import GOLDEN_PROMPT, Golden, Tolerance
@@ -44,6 +45,8 @@ TIE_TOLERANCE = 1e-4
 
 KL_TOLERANCE = 1e-4
 """Largest mean KL of guided logits on masked rows over a generation, in nats."""
+
+_DIVERGED = "some of its weights are too large: check its training, or how it was converted"
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,15 @@ def check_role(
 
     Raises
     ------
+    CheckpointError
+        The module itself computes NaN or infinity.
     ParityError
         An error is above its tolerance.
     """
     with torch.no_grad():
         result = module(**inputs)
     expected = result if isinstance(result, tuple) else (result,)
+    _check_module(spec.role, module, inputs, expected)
     actual = graph({name: value.numpy() for name, value in inputs.items()})
     errors = {}
     for name, reference in zip(spec.outputs, expected, strict=True):
@@ -168,6 +174,21 @@ def _error(reference: NDArray[Any], actual: NDArray[Any], tolerances: Tolerances
     if np.issubdtype(reference.dtype, np.integer):
         return float(np.mean(reference != actual)), max(CODE_TOLERANCE, NEAR_TIES / reference.size)
     return relative_error(reference, actual), tolerances.floats
+
+
+def _check_module(role: str, module: nn.Module, inputs: Inputs, outputs: tuple[torch.Tensor, ...]) -> None:
+    """What the checkpoint itself computes must be finite: whole numbers made of NaN compare as equal.
+
+    Its own weights are finite, as they were read; what is folded from them, and what comes of them, may be too large.
+    """
+    for name, value in module.named_parameters():
+        if not all_finite(value):
+            raise CheckpointError(f"{role}: {name} has values beyond the range of float32; {_DIVERGED}")
+    if isinstance(module, ImageDecoder | ImageEncoder):
+        with torch.no_grad():
+            outputs = (module.floats(**inputs),)
+    if not all(all_finite(value) for value in outputs):
+        raise CheckpointError(f"{role}: the checkpoint's own network computes NaN or infinity; {_DIVERGED}")
 
 
 def _check_near_ties(module: ImageEncoder, inputs: Inputs, actual: NDArray[Any]) -> None:

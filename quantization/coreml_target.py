@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from amused_edge.quantization.coreml_apply import compress
 from amused_edge.quantization.coreml_weights import Weight, find_weights
 from amused_edge.quantization.errors import QuantizationError, RecipeError
@@ -38,7 +40,7 @@ class CoreMLTarget(Target):
     """See `Target`."""
 
     tools = ("coremltools",)
-    engine = EngineOptions(simulate="half")
+    engine = EngineOptions(simulate="half", check_floats=True)
     evaluator = EVALUATOR
 
     def __init__(self, parent: Bundle, recipe: Recipe) -> None:
@@ -48,11 +50,7 @@ class CoreMLTarget(Target):
         self._plans = _plans(parent, recipe)
 
     def prepare(self, stages: Stages) -> None:
-        """See `Target`."""
-        for role, plan in self._plans.items():
-            for name, weight in plan.weights.items():
-                if plan.rules[name].bits < 32:
-                    check_finite(weight.value, f"{role}/{name}: it")
+        """See `Target`. Nothing: recipes for Core ML go by the weights alone."""
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `Target`."""
@@ -79,16 +77,22 @@ class CoreMLTarget(Target):
 
 def _plans(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
     """Resolve a recipe for a bundle; raises `RecipeError` if a rule matches nothing or cannot be carried out."""
-    found = {
-        role: find_weights(read_program(package(bundle, role)), entry.derived_tensors)
-        for role, entry in bundle.manifest.graphs.items()
-    }
+    found = {role: _weights(bundle, role) for role in bundle.manifest.graphs}
     recipe.check_matches((role, w.names, w.operator) for role, weights in found.items() for w in weights.values())
     plans = {}
     for role, weights in found.items():
         rules = {name: recipe.rule(role, weight.names, weight.operator) for name, weight in weights.items()}
         plans[role] = GraphPlan(weights, {n: _fitting(rule, weights[n], role, bundle) for n, rule in rules.items()})
     return plans
+
+
+def _weights(bundle: Bundle, role: str) -> dict[str, Weight]:
+    """Read a graph's weights; raises `QuantizationError` if one, or another constant of the graph, is not finite."""
+    program = read_program(package(bundle, role))
+    for name, constant in program.constants.items():
+        if np.issubdtype(constant.value.dtype, np.floating):
+            check_finite(constant.value, f"{role}/{name}")
+    return find_weights(program, bundle.graph(role).derived_tensors)
 
 
 def _fitting(rule: Rule, weight: Weight, role: str, bundle: Bundle) -> Rule:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import onnx_ir as ir
 
 from amused_edge.benchmarks.precision_audit import executed_products
 from amused_edge.quantization.calibration import Observations, observe
+from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx_apply import apply, what_to_watch
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.plan import GraphPlan, check_finite, make_plan
@@ -16,6 +18,7 @@ from amused_edge.quantization.target import Target, describe_bits
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.errors import first_line
 from amused_edge.runtime.golden import Tolerance
 from amused_edge.runtime.graph_entry import GraphEntry, TensorFormat
 from amused_edge.runtime.manifest import EngineInfo, Manifest
@@ -29,7 +32,7 @@ class OnnxTarget(Target):
     """See `Target`."""
 
     tools = ("onnx-ir", "onnxruntime")
-    engine = EngineOptions()
+    engine = EngineOptions(check_floats=True)
     evaluator = None
 
     def __init__(self, parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> None:
@@ -51,7 +54,7 @@ class OnnxTarget(Target):
         formats = apply(plan, self._observations.pop(role, None), signed=signed)
         name = f"{role}.onnx"
         ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
-        products = executed_products(writer.path / name)
+        products = _products(role, writer.path / name)
         entry = self._parent.graph(role)
         return replace(
             entry,
@@ -93,6 +96,18 @@ def calibrate(
         options.prompt_list,
         on_picture=lambda i, n: report(f"calibrating: picture {i + 1} of {n}"),
     )
+
+
+def _products(role: str, model: Path) -> dict[str, int]:
+    try:
+        return executed_products(model)
+    except OSError:  # a full disk, say
+        raise
+    except Exception as error:  # the binding's exceptions have no public base
+        raise QuantizationError(
+            f"onnxruntime {version('onnxruntime')} cannot load the new {role} ({first_line(error)}); choose a recipe "
+            "with other activations for it, 'float' rather than 'half'"
+        ) from error
 
 
 def _formats(manifest: Manifest) -> list[TensorFormat]:

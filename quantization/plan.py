@@ -74,11 +74,13 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
 
 
 def check_finite(plans: dict[str, GraphPlan]) -> None:
-    """Raise `QuantizationError` if a weight that is to change has a value that is not finite."""
+    """Raise `QuantizationError` if a value that a graph stores is not finite, also of what stays as it is: pixels and
+    tokens do not show NaN, and parent and child would be equal.
+    """
     for role, plan in plans.items():
-        for name, rule in plan.rules.items():
-            tensor = plan.weights[name].value.const_value
-            if rule.bits < 32 and tensor is not None:
+        for name, value in plan.model.graph.initializers.items():
+            tensor = value.const_value
+            if tensor is not None and tensor.dtype.is_floating_point():
                 rounding.check_finite(tensor.numpy(), f"{role}/{name}")
 
 

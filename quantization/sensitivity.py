@@ -62,7 +62,7 @@ class DamageMeter:
     def __init__(self, bundle: Bundle, prompts: tuple[str, ...], observations: dict[str, Observations]) -> None:
         self._bundle = bundle
         self._observations = observations
-        self._parent = AmusedPipeline(bundle, EngineOptions())
+        self._parent = AmusedPipeline(bundle, EngineOptions(check_floats=True))
         self._settings = self._parent.settings(GenerationOptions())
         self._states: list[tuple[str, State]] = []
         self._grids: list[IntArray] = []

@@ -98,7 +98,7 @@ def _verify(bundle: "Bundle", simulate: Any) -> bool:
 
     verification.verify(bundle)
     click.echo("hashes      all right")
-    with AmusedPipeline(bundle, EngineOptions(simulate=simulate)) as pipeline:
+    with AmusedPipeline(bundle, EngineOptions(simulate=simulate, check_floats=True)) as pipeline:
         report = golden.compare(pipeline)
     click.echo(
         f"golden      ids {'equal' if report.same_ids else 'differ'}, logits within {report.logit_error:.1e}, "

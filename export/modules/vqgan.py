@@ -44,8 +44,12 @@ class ImageDecoder(nn.Module, DerivedTensors):
 
     def pixels(self, tokens: torch.Tensor) -> torch.Tensor:
         """(B, h, w) -> (B, 3, H, W) in [0, 1]."""
+        return self.floats(tokens).clamp(0, 1)
+
+    def floats(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, h, w) -> (B, 3, H, W), not clipped: what pixels hide where it is not finite."""
         latents = F.embedding(tokens, self.code_table).permute(0, 3, 1, 2)
-        return self.decoder(latents).clamp(0, 1)  # type: ignore[no-any-return]
+        return self.decoder(latents)  # type: ignore[no-any-return]
 
 
 class ImageEncoder(nn.Module):
@@ -75,6 +79,10 @@ class ImageEncoder(nn.Module):
         codes: torch.Tensor = self.quantize.embedding.weight.T  # type: ignore[assignment]
         return torch.cdist(self._latents(self._scaled(image)).double(), codes.double())
 
+    def floats(self, image: torch.Tensor) -> torch.Tensor:
+        """(B, H, W, 3) -> (B, h, w, codes): what tokens hide where it is not finite."""
+        return self.quantize.scores(self._latents(self._scaled(image)))
+
     def _scaled(self, image: torch.Tensor) -> torch.Tensor:
         scaled = image.to(self.quant_conv.weight.dtype) / 255
         return scaled.permute(0, 3, 1, 2)
@@ -100,8 +108,12 @@ class CodeSearch(nn.Module):
         self.embedding.weight = parameter(codebook.T)  # (E, codes)
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return self.scores(latents).argmin(-1)
+
+    def scores(self, latents: torch.Tensor) -> torch.Tensor:
+        """(B, h, w, E) -> (B, h, w, codes), the least for the nearest code."""
         codes: torch.Tensor = self.embedding.weight  # type: ignore[assignment]
-        return (codes.pow(2).sum(0) - 2 * (latents @ codes)).argmin(-1)
+        return codes.pow(2).sum(0) - 2 * (latents @ codes)
 
 
 class Conv(nn.Module):

@@ -63,3 +63,17 @@ def prepare_inputs(role: str, entry: GraphEntry, inputs: Arrays) -> dict[str, ND
             raise GraphError(f"{role}: {spec.name} is {array.dtype}, the graph takes {spec.dtype}")
         prepared[spec.name] = np.ascontiguousarray(array, dtype=spec.dtype)
     return prepared
+
+
+def hides_floats(entry: GraphEntry) -> bool:
+    """Say whether a graph returns whole numbers only."""
+    return all(np.issubdtype(np.dtype(spec.dtype), np.integer) for spec in entry.outputs)
+
+
+def check_finite(what: str, values: NDArray[Any]) -> None:
+    """Raise `GraphError`, which says what computed them, if floats that become whole numbers are not finite."""
+    if not np.isfinite(values).all():
+        raise GraphError(
+            f"{what}: values that become whole numbers are not finite (NaN or infinity); the weights are damaged, or "
+            "their precision is too small"
+        )

@@ -48,10 +48,10 @@ def _references(message: memoryview, kind: str, depth: int = 0) -> Iterator[Exte
     if depth > _MAX_DEPTH:
         raise ValueError("its graphs are nested too deeply")
     entries: dict[str, str] = {}
-    for number, value in _fields(message):
+    for number, value in fields(message):
         child = _CHILDREN[kind].get(number)
         if child == "entry":
-            pair = {n: bytes(v).decode("utf-8", "replace") for n, v in _fields(value)}
+            pair = {n: bytes(v).decode("utf-8", "replace") for n, v in fields(value)}
             entries[pair.get(1, "")] = pair.get(2, "")
         elif child is not None:
             yield from _references(value, child, depth + 1)
@@ -60,7 +60,7 @@ def _references(message: memoryview, kind: str, depth: int = 0) -> Iterator[Exte
         yield ExternalData(entries.get("location", ""), offset, length)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield (field number, content) of the length-delimited fields of a message."""
     position, end = 0, len(message)
     while position < end:

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import shutil
+import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,9 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.cancellation import Cancellation
-from amused_edge.runtime.engines.graph import Arrays, Graph, prepare_inputs
+from amused_edge.runtime.engines.graph import Arrays, Graph, check_finite, hides_floats, prepare_inputs
 from amused_edge.runtime.engines.onnx_external_data import external_data
+from amused_edge.runtime.engines.onnx_floats import with_hidden_floats
 from amused_edge.runtime.engines.onnx_prepared import CPU, prepared_session
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.engines.parallel_rows import ParallelRows
@@ -66,8 +69,11 @@ class OnnxRuntimeGraph:
         if unknown:
             raise OptionsError(f"provider {unknown[0]!r} is not in this onnxruntime; it has: {', '.join(available)}")
         self._session: ort.InferenceSession | None = None
+        self._hidden: list[str] = []
         try:
-            if options.cache_bytes and providers == [CPU]:
+            if options.check_floats and hides_floats(self._entry):
+                self._session, self._hidden = _open_with_floats(bundle, role, options, providers)
+            elif options.cache_bytes and providers == [CPU]:
                 make_options = partial(role_options, options, role)
                 self._session = prepared_session(bundle, role, model, options.cache_bytes, make_options)
             if self._session is None:
@@ -103,11 +109,14 @@ class OnnxRuntimeGraph:
                 "pipeline in each process"
             )
         feeds = prepare_inputs(self._role, self._entry, inputs)
-        names = [spec.name for spec in self._entry.outputs]
+        names = [*(spec.name for spec in self._entry.outputs), *self._hidden]
         try:
-            return dict(zip(names, session.run(names, feeds, options), strict=True))
+            outputs = dict(zip(names, session.run(names, feeds, options), strict=True))
         except Exception as error:
             raise GraphError(f"onnxruntime failed in {self._role}: {first_line(error)}") from error
+        for name in self._hidden:
+            check_finite(self._role, outputs.pop(name))
+        return outputs
 
     def close(self) -> None:
         """Drop the session."""
@@ -134,6 +143,24 @@ def role_options(options: EngineOptions, role: str) -> ort.SessionOptions:
     if not options.keep_graphs and role in _LARGE_TENSORS:
         session.enable_mem_reuse = False  # tensors that take over memory of others keep it longer than they need it
     return session
+
+
+def _open_with_floats(
+    bundle: Bundle, role: str, options: EngineOptions, providers: list[str]
+) -> tuple[ort.InferenceSession, list[str]]:
+    """Return a session of a role's graph that shows hidden floats, and their names.
+
+    Its files are copied for that: engines of all versions that bundles were tried on read weights beside a model's file
+    only, and not through links.
+    """
+    model, *others = [bundle.file(entry) for entry in bundle.graph(role).files]
+    changed, names = with_hidden_floats(model.read_bytes())
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        for file in others:
+            shutil.copy(file, folder)
+        copy = Path(folder, model.name)
+        copy.write_bytes(changed)
+        return ort.InferenceSession(str(copy), role_options(options, role), providers=providers), names
 
 
 def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:

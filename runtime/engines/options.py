@@ -48,6 +48,9 @@ class EngineOptions:
     simulate
         Run Core ML graphs with the NumPy evaluator, on any system: "half" rounds all fp16 values as they are stored,
         "float" computes in float32. None: the engine itself, on a Mac.
+    check_floats
+        Raise `GraphError` where a graph that returns whole numbers (pixels, tokens) computes NaN or infinity on the
+        way, which they do not show; for checks of bundles. Of ONNX Runtime and the evaluator; Core ML shows no floats.
     spinning
         Let idle threads spin for a while (faster, drains a battery) instead of sleeping.
     """
@@ -62,6 +65,7 @@ class EngineOptions:
     cache_bytes: int = 0
     compute_units: str = "all"
     simulate: Simulation | None = None
+    check_floats: bool = False
 
     @staticmethod
     def low_memory(**others: Any) -> "EngineOptions":

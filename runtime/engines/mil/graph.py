@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
+from amused_edge.runtime.engines.graph import Arrays, check_finite, hides_floats, prepare_inputs
 from amused_edge.runtime.engines.mil.operators import OPERATORS
 from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import FLOATS, Name, Operation, Program, Value, read_program
@@ -15,6 +15,9 @@ from amused_edge.runtime.errors import BundleError, GraphError
 from amused_edge.runtime.graph_entry import GraphEntry
 
 _HALF = "fp16"
+
+_HIDING = frozenset({"clip", "reduce_argmin"})
+"""Operations that may turn NaN or infinity into a number like any other."""
 
 
 class MilGraph:
@@ -34,7 +37,8 @@ class MilGraph:
                 raise BundleError(
                     f"the package of {role} has {found}, the manifest says {listed}; do not use this bundle"
                 )
-        self._machine: Machine | None = Machine(program, round_halves=options.simulate == "half")
+        check = options.check_floats and hides_floats(self._entry)
+        self._machine: Machine | None = Machine(program, round_halves=options.simulate == "half", check_floats=check)
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
@@ -64,13 +68,18 @@ class MilGraph:
 class Machine:
     """Evaluates a program.
 
+    Parameters
+    ----------
+    check_floats
+        Raise `GraphError` where what an operation hides is not finite, see `EngineOptions`.
+
     Raises
     ------
     GraphError
         An operation is not known.
     """
 
-    def __init__(self, program: Program, *, round_halves: bool) -> None:
+    def __init__(self, program: Program, *, round_halves: bool, check_floats: bool = False) -> None:
         for op in program.operations:
             if op.operator not in OPERATORS:
                 raise GraphError(
@@ -82,7 +91,7 @@ class Machine:
                     f"operation {op.name!r} has a shape that is not fixed, which the evaluator cannot plan"
                 )
         self._program = program
-        self._round = round_halves
+        self._round, self._check = round_halves, check_floats
         self._constants = {name: _wide(constant.value) for name, constant in program.constants.items()}
         self._last = _last_uses(program)
 
@@ -114,8 +123,11 @@ class Machine:
                 return argument
             return values[argument.name] if argument.name in values else self._constants[argument.name]
 
+        arguments = {name: resolve(given) for name, given in op.arguments.items()}
+        if self._check and op.operator in _HIDING:
+            check_finite(f"operation {op.name!r}", arguments["x"])
         with np.errstate(over="ignore"):  # to infinity, as on a phone
-            result = OPERATORS[op.operator](**{name: resolve(given) for name, given in op.arguments.items()})
+            result = OPERATORS[op.operator](**arguments)
         return result if isinstance(result, tuple) else (result,)
 
     def _stored(self, value: NDArray[Any], as_: Value) -> NDArray[Any]:
