@@ -3,15 +3,12 @@
 import re
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from amused_edge.quantization.coreml_apply import compress
 from amused_edge.quantization.coreml_weights import Weight, find_weights
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.named_coreml_recipes import ACTIVATIONS, HALVES
 from amused_edge.quantization.plan import check_unquantized
 from amused_edge.quantization.recipes import Recipe, Rule
-from amused_edge.quantization.rounding import check_finite
 from amused_edge.quantization.target import Target, describe_bits
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter
@@ -77,22 +74,16 @@ class CoreMLTarget(Target):
 
 def _plans(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
     """Resolve a recipe for a bundle; raises `RecipeError` if a rule matches nothing or cannot be carried out."""
-    found = {role: _weights(bundle, role) for role in bundle.manifest.graphs}
+    found = {
+        role: find_weights(read_program(package(bundle, role)), entry.derived_tensors)
+        for role, entry in bundle.manifest.graphs.items()
+    }
     recipe.check_matches((role, w.names, w.operator) for role, weights in found.items() for w in weights.values())
     plans = {}
     for role, weights in found.items():
         rules = {name: recipe.rule(role, weight.names, weight.operator) for name, weight in weights.items()}
         plans[role] = GraphPlan(weights, {n: _fitting(rule, weights[n], role, bundle) for n, rule in rules.items()})
     return plans
-
-
-def _weights(bundle: Bundle, role: str) -> dict[str, Weight]:
-    """Read a graph's weights; raises `QuantizationError` if one, or another constant of the graph, is not finite."""
-    program = read_program(package(bundle, role))
-    for name, constant in program.constants.items():
-        if np.issubdtype(constant.value.dtype, np.floating):
-            check_finite(constant.value, f"{role}/{name}")
-    return find_weights(program, bundle.graph(role).derived_tensors)
 
 
 def _fitting(rule: Rule, weight: Weight, role: str, bundle: Bundle) -> Rule:

@@ -12,7 +12,7 @@ from amused_edge.quantization.calibration import Observations, observe
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx_apply import apply, what_to_watch
 from amused_edge.quantization.options import QuantizeOptions
-from amused_edge.quantization.plan import GraphPlan, check_finite, make_plan
+from amused_edge.quantization.plan import GraphPlan, make_plan
 from amused_edge.quantization.recipes import Recipe
 from amused_edge.quantization.target import Target, describe_bits
 from amused_edge.runtime.bundle import Bundle
@@ -44,7 +44,6 @@ class OnnxTarget(Target):
 
     def prepare(self, stages: Stages) -> None:
         """See `Target`."""
-        check_finite(self._plans)
         self._observations = calibrate(self._parent, self._plans, self.recipe, self._options, stages.detail)
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:

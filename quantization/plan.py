@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from amused_edge.quantization import rounding
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.onnx_weights import Weight, expand_gemms, find_weights
 from amused_edge.quantization.recipes import Recipe, Rule
@@ -71,17 +70,6 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
             plan.rules[name].check_fits(role, name, weight.operator)
         _check_half(recipe, plan)
     return plans
-
-
-def check_finite(plans: dict[str, GraphPlan]) -> None:
-    """Raise `QuantizationError` if a value that a graph stores is not finite, also of what stays as it is: pixels and
-    tokens do not show NaN, and parent and child would be equal.
-    """
-    for role, plan in plans.items():
-        for name, value in plan.model.graph.initializers.items():
-            tensor = value.const_value
-            if tensor is not None and tensor.dtype.is_floating_point():
-                rounding.check_finite(tensor.numpy(), f"{role}/{name}")
 
 
 def check_parent(bundle: Bundle) -> None:

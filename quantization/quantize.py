@@ -17,6 +17,7 @@ from amused_edge.quantization.target import Target
 from amused_edge.runtime import golden, verification
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
+from amused_edge.runtime.engines.stored_floats import check_stored_floats
 from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
 from amused_edge.runtime.measurements import Fidelity, Quantization, Simulated
 from amused_edge.runtime.options import GenerationOptions
@@ -53,9 +54,9 @@ def quantize_bundle(
     RecipeError
         The recipe is not valid, or does not fit the bundle.
     QuantizationError
-        The bundle cannot be quantized: it is already, or a weight is not finite.
+        The bundle cannot be quantized: it is already, or what it becomes is not finite.
     OutputExistsError, BundleError
-        `out` or its account exists, or cannot be written; the source is damaged.
+        `out` or its account exists, or cannot be written; the source is damaged, or a weight of it is not finite.
     """
     out, options = Path(out), options or QuantizeOptions()
     for path in (out, *account.paths(out)):
@@ -63,6 +64,7 @@ def quantize_bundle(
     parent = Bundle.open(source)
     target = _target(parent, options.adapt(load_recipe(recipe, parent.manifest.target)), options)
     verification.verify_once(parent)
+    check_stored_floats(parent)
     roles = list(parent.manifest.graphs)
     stages = Stages(on_stage, len(roles) + 2)
     stages.next("calibrating")

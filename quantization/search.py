@@ -7,13 +7,14 @@ from amused_edge.quantization.mixing import Mixer
 from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.onnx_target import calibrate
 from amused_edge.quantization.options import QuantizeOptions
-from amused_edge.quantization.plan import GraphPlan, check_finite, check_parent, make_plan
+from amused_edge.quantization.plan import GraphPlan, check_parent, make_plan
 from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.quantization.sensitivity import DamageMeter, Row, measure_each, stored_bytes
 from amused_edge.quantization.sensitivity_table import write_table
 from amused_edge.runtime import verification
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import new_folder
+from amused_edge.runtime.engines.stored_floats import check_stored_floats
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.stages import OnStage
 
@@ -81,7 +82,7 @@ def search(
     with new_folder(Path(out)) as folder:
         plans = make_plan(parent, chosen)
         verification.verify_once(parent)
-        check_finite(plans)
+        check_stored_floats(parent)
         report("calibrating", 0, 1)
         observations = calibrate(parent, plans, chosen, options, lambda text: report(text, 0, 1))
         meter = DamageMeter(parent, options.measured_prompts, observations)

@@ -95,9 +95,11 @@ def _lint(bundle: "Bundle") -> None:
 
 def _verify(bundle: "Bundle", simulate: Any) -> bool:
     from amused_edge.runtime import AmusedPipeline, EngineOptions, golden, verification
+    from amused_edge.runtime.engines.stored_floats import check_stored_floats
 
     verification.verify(bundle)
     click.echo("hashes      all right")
+    check_stored_floats(bundle)
     with AmusedPipeline(bundle, EngineOptions(simulate=simulate, check_floats=True)) as pipeline:
         report = golden.compare(pipeline)
     click.echo(

@@ -1,4 +1,4 @@
-"""Finds where an ONNX model file says that its weights lie, without the onnx package.
+"""Finds the tensors of an ONNX model file, and where it says that their values lie, without the onnx package.
 
 Reads just enough of the protobuf wire format (protobuf.dev, "Encoding") and of ONNX's message layout (onnx.proto) to
 visit every tensor: initializers, constants in attributes, subgraphs, functions.
@@ -20,8 +20,10 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "tensor": {13: "entry"},
 }
+
+_DATA_TYPE, _FLOATS, _NAME, _RAW, _DOUBLES, _ENTRY = 2, 4, 8, 9, 10, 13
+"""Fields of a tensor."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,23 @@ class ExternalData:
     length: int
 
 
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a model.
+
+    Attributes
+    ----------
+    data_type
+        Of its values, as ONNX numbers them.
+    values
+        Their bytes, or where these lie; None where it holds none of the kinds that are read here.
+    """
+
+    name: str
+    data_type: int
+    values: memoryview | ExternalData | None
+
+
 def external_data(model: bytes) -> list[ExternalData]:
     """Return every reference to external data in a serialized ONNX model.
 
@@ -41,33 +60,59 @@ def external_data(model: bytes) -> list[ExternalData]:
     ValueError
         The bytes are not a protobuf message.
     """
-    return list(_references(memoryview(model), "model"))
+    return [tensor.values for tensor in tensors(model) if isinstance(tensor.values, ExternalData)]
 
 
-def _references(message: memoryview, kind: str, depth: int = 0) -> Iterator[ExternalData]:
+def tensors(model: bytes) -> Iterator[Tensor]:
+    """Yield every tensor of a serialized ONNX model; raises `ValueError` as `external_data`."""
+    return (_tensor(message) for message in _messages(memoryview(model), "model"))
+
+
+def _messages(message: memoryview, kind: str, depth: int = 0) -> Iterator[memoryview]:
+    """Yield the message of each tensor."""
     if depth > _MAX_DEPTH:
         raise ValueError("its graphs are nested too deeply")
-    entries: dict[str, str] = {}
+    if kind == "tensor":
+        yield message
+        return
     for number, value in fields(message):
-        child = _CHILDREN[kind].get(number)
-        if child == "entry":
+        if number in _CHILDREN[kind]:
+            yield from _messages(value, _CHILDREN[kind][number], depth + 1)
+
+
+def _tensor(message: memoryview) -> Tensor:
+    name, data_type, entries = "", 0, {}
+    values: memoryview | ExternalData | None = None
+    for number, value in _parts(message):
+        if isinstance(value, int):
+            data_type = value if number == _DATA_TYPE else data_type
+        elif number == _NAME:
+            name = bytes(value).decode("utf-8", "replace")
+        elif number in (_FLOATS, _DOUBLES, _RAW):
+            values = value
+        elif number == _ENTRY:
             pair = {n: bytes(v).decode("utf-8", "replace") for n, v in fields(value)}
             entries[pair.get(1, "")] = pair.get(2, "")
-        elif child is not None:
-            yield from _references(value, child, depth + 1)
     if entries:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
-        yield ExternalData(entries.get("location", ""), offset, length)
+        values = ExternalData(entries.get("location", ""), offset, length)
+    return Tensor(name, data_type, values)
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yield (field number, content) of the length-delimited fields of a message."""
+    return ((number, value) for number, value in _parts(message) if isinstance(value, memoryview))
+
+
+def _parts(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Yield (field number, content) of a message's fields that are length-delimited or whole numbers."""
     position, end = 0, len(message)
     while position < end:
         key, position = _varint(message, position)
         wire = key & 7
         if wire == 0:
-            _, position = _varint(message, position)
+            number, position = _varint(message, position)
+            yield key >> 3, number
             continue
         if wire == _LENGTH_DELIMITED:
             length, position = _varint(message, position)

@@ -16,6 +16,7 @@ from amused_edge.quantization.recipes import Calibration, Recipe, Rule
 from amused_edge.quantization.search import search
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.mil.program import read_program
+from amused_edge.runtime.errors import BundleError
 
 ONE = QuantizeOptions(["a fox"], fidelity_prompts=1)
 
@@ -93,7 +94,7 @@ def test_weights_that_are_not_finite(ios17: Bundle, place: Path, tmp_path: Path)
     name = "transformer_layers_0_attn2_to_q_weight"
     source = poisoned(ios17, tmp_path / "spoilt", "denoiser", name)
     for recipe in ("w8", "w4"):
-        with pytest.raises(QuantizationError, match=f"denoiser/{name}: it has values that are not finite"):
+        with pytest.raises(BundleError, match=f"denoiser/{name} has values that are not finite"):
             quantize_bundle(source, place / "out", recipe, ONE)
         assert list(place.iterdir()) == []
 
