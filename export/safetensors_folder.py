@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from amused_edge.export.errors import CheckpointError
+from amused_edge.export.errors import AS_SAFETENSORS, CheckpointError
 
 
 class SafetensorsFolder:
@@ -91,9 +91,7 @@ def _find(folder: Path, stem: str, variant: str | None) -> list[Path]:
     pickles = sorted(p.name for p in folder.glob("*.bin")) if folder.is_dir() else []
     if pickles:
         raise CheckpointError(
-            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when loaded; save them as "
-            "safetensors first, in diffusers: "
-            "`AmusedPipeline.from_pretrained(PATH).save_pretrained(NEW, safe_serialization=True)`"
+            f"{folder} holds only pickled weights ({pickles[0]}), which can run code when loaded; {AS_SAFETENSORS}"
         )
     wanted = f"{stem}{suffixes[0]}.safetensors"
     raise CheckpointError(f"{folder} has no {wanted}; is this an aMUSEd checkpoint in diffusers layout?")
