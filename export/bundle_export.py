@@ -33,8 +33,8 @@ class ExportOptions:
     height, width
         Of the pictures in pixels; None takes the checkpoint's own size. The graphs have this one size.
     sampler
-        Defaults for the manifest; what is left open comes from the checkpoint's `generation_config.json`, else the
-        reference.
+        Defaults for the manifest; what is left open comes from the checkpoint's `generation_config.json`, the schedule
+        else from its scheduler's config, the rest else from the reference.
     variant
         "fp16" to read half-precision files; None as in `open_checkpoint`.
     name

@@ -1,5 +1,6 @@
 """An aMUSEd checkpoint in diffusers layout: a folder, or a model id of the Hugging Face hub."""
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -194,7 +195,7 @@ def _tensors(weights: SafetensorsFolder, dtype: torch.dtype) -> Tensors:
 def _found(source: str | Path, variant: str | None) -> tuple[Path, str]:
     """Return the folder, downloaded if need be, and the name of its source."""
     folder = Path(source)
-    if folder.exists():
+    if os.path.exists(source):  # a name that is too long, or empty, is simply not there
         return folder, folder.resolve().name
     model = hub_model(str(source))
     if model is None:

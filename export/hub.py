@@ -15,6 +15,7 @@ _NOT_MODELS = {"datasets": "data set", "spaces": "space", "collections": "collec
 _AT_A_REVISION = ("tree", "blob", "resolve", "raw", "commit", "commits")
 
 _LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
+_NOT_FOUND = f"the hub has no such model, or it is private; check the spelling, or, for a private one, {_LOGIN}"
 _PARTS = ("text_encoder", "transformer", "vqvae")
 _CONFIGS = ("model_index.json", "generation_config.json", "README.md", "*/*.json", "tokenizer/*")
 
@@ -155,10 +156,7 @@ def _reason(error: BaseException, model: HubModel) -> str:
 
     meanings = (  # a class stands before those that it derives from
         (errors.GatedRepoError, f"its owner gives access on request; ask for it at {model.page}, then {_LOGIN}"),
-        (
-            errors.RepositoryNotFoundError,
-            f"the hub has no such model, or it is private; check the spelling, or, for a private one, {_LOGIN}",
-        ),
+        (errors.RepositoryNotFoundError, _NOT_FOUND),
         (errors.RevisionNotFoundError, f"it has no revision {model.revision or 'main'!r}; see {model.page}"),
         (errors.DisabledRepoError, f"the hub has disabled it; see {model.page}"),
         (
@@ -179,6 +177,8 @@ def _reason(error: BaseException, model: HubModel) -> str:
 
 def _status(error: BaseException) -> str:
     code = getattr(getattr(error, "response", None), "status_code", None)
+    if code == 401 and "Invalid credentials" not in str(error):
+        return _NOT_FOUND  # so the hub answers to those who are not logged in
     advice = {401: f"the hub does not accept your token; {_LOGIN}", 403: f"your token may not read it; {_LOGIN}"}
     advice |= {429: "the hub has had too many requests; wait a while"}
     if code in advice:
