@@ -10,7 +10,6 @@ from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.target import Target
-from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
 from amused_edge.runtime.engines import load_graph
@@ -34,8 +33,8 @@ class ExportOptions:
     height, width
         Of the pictures in pixels; None takes the checkpoint's own size. The graphs have this one size.
     sampler
-        Defaults for the manifest; what is left open comes from the checkpoint's `generation_config.json`, else the
-        reference.
+        Defaults for the manifest; what is left open comes from the checkpoint's `generation_config.json`, the schedule
+        else from its scheduler's config, the rest else from the reference.
     variant
         "fp16" to read half-precision files; None as in `open_checkpoint`.
     name
@@ -147,7 +146,7 @@ def _start(
     checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, target: Target, writer: BundleWriter
 ) -> Manifest:
     """Write the tokenizer and return the manifest of a bundle without graphs."""
-    tokenizer = writer.write_text(TOKENIZER_NAME, tokenizer_json(checkpoint.folder / "tokenizer", geometry.text_length))
+    tokenizer = writer.write_text(TOKENIZER_NAME, checkpoint.tokenizer.json)
     return Manifest(
         target=target.name,
         model=ModelInfo(

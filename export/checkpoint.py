@@ -1,8 +1,6 @@
 """An aMUSEd checkpoint in diffusers layout: a folder, or a model id of the Hugging Face hub."""
 
-import json
-import re
-from collections.abc import Callable
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,29 +8,40 @@ from typing import Any
 
 import torch
 
-from amused_edge.export.configs import UVitConfig, VQGanConfig, parse_config
+from amused_edge.export.configs import (
+    SchedulerConfig,
+    TextConfig,
+    UVitConfig,
+    VQGanConfig,
+    parse_config,
+    read_json,
+)
 from amused_edge.export.errors import CheckpointError
+from amused_edge.export.hub import download, hub_model
 from amused_edge.export.modules.conditioner import Conditioner
 from amused_edge.export.modules.denoiser import Denoiser
 from amused_edge.export.modules.text_encoder import TextEncoder
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
 from amused_edge.export.safetensors_folder import SafetensorsFolder
 from amused_edge.export.tensors import Tensors, declared_shapes
-from amused_edge.export.weight_files import COMPONENTS, check_variant, without_variant
+from amused_edge.export.tokenizer import CheckpointTokenizer, read_tokenizer
+from amused_edge.export.weight_files import check_variant
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.schedule import Schedule
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_WANTED = (
-    "model_index.json",
-    "generation_config.json",
-    "README.md",
-    "*/*.json",
-    "tokenizer/*",
-)
-_TRANSFORMER = ["diffusers", "UVit2DModel"]
+_CLASSES = {
+    "transformer": (["diffusers", "UVit2DModel"],),
+    "vqvae": (["diffusers", "VQModel"],),
+    "scheduler": (["diffusers", "AmusedScheduler"],),
+    "text_encoder": (["transformers", "CLIPTextModelWithProjection"],),
+    "tokenizer": (["transformers", "CLIPTokenizer"], ["transformers", "CLIPTokenizerFast"]),
+}
+"""Parts of the pipeline -> what `model_index.json` may call them."""
 _STALE_BUFFERS = frozenset({"text_model.embeddings.position_ids"})
 """Saved by old versions of transformers; counts from 0 up."""
+_IMAGE_HALF = ("vision_model.", "visual_projection.", "logit_scale")
+"""Tensors of a whole CLIP that its text encoder does not read start so."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,19 @@ class Checkpoint:
     source
         The hub id, or the folder's name.
     text, uvit, vqgan
-        Configs; `text` as parsed, for transformers.
+        Configs.
     mask_token_id
         From the scheduler's config.
     sampler
-        From `generation_config.json`, else the reference's defaults.
+        From `generation_config.json`; else the schedule is from the scheduler's config, and the rest are the
+        reference's defaults.
     variant
         "fp16" or None, see `SafetensorsFolder`.
     """
 
     folder: Path
     source: str
-    text: dict[str, Any]
+    text: TextConfig
     uvit: UVitConfig
     vqgan: VQGanConfig
     mask_token_id: int
@@ -77,15 +87,15 @@ class Checkpoint:
             metadata = None
         return str((metadata or {}).get("license", "unknown"))
 
-    @property
-    def text_vocabulary(self) -> int:
-        """Ids that the text encoder knows; the default is CLIP's."""
-        return int(self.text.get("vocab_size", 49408))
+    @cached_property
+    def tokenizer(self) -> CheckpointTokenizer:
+        """The tokenizer, which fits the text encoder."""
+        return read_tokenizer(self.folder / "tokenizer", self.text)
 
     @property
     def text_length(self) -> int:
-        """Ids per prompt; the default is CLIP's."""
-        return int(self.text.get("max_position_embeddings", 77))
+        """Ids per prompt."""
+        return self.tokenizer.length
 
     @cached_property
     def _transformer(self) -> SafetensorsFolder:
@@ -101,19 +111,14 @@ class Checkpoint:
 
     @cached_property
     def _text_encoder(self) -> SafetensorsFolder:
-        named = self.text.get("transformers_weights")
-        if named not in (None, "model.safetensors"):
-            raise CheckpointError(
-                f"{self.folder / 'text_encoder' / 'config.json'}: transformers_weights is {named!r}; save the weights "
-                "as model.safetensors and remove the setting"
-            )
         weights = SafetensorsFolder(self.folder / "text_encoder", "transformers", self.variant)
-        weights.check(text_shapes(self.text), _STALE_BUFFERS)
+        unread = {name for name in weights.shapes if name.startswith(_IMAGE_HALF)}
+        weights.check(text_shapes(self.text), _STALE_BUFFERS | unread)
         return weights
 
     def check(self) -> None:
-        """Check names and shapes of all tensors of all components; raises `CheckpointError`."""
-        _ = self._transformer, self._vqvae, self._text_encoder
+        """Check the tokenizer, and names and shapes of all tensors of all components; raises `CheckpointError`."""
+        _ = self.tokenizer, self._transformer, self._vqvae, self._text_encoder
 
     def text_encoder(self, dtype: torch.dtype = torch.float32) -> TextEncoder:
         """Build the text encoder."""
@@ -142,7 +147,8 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     Parameters
     ----------
     source
-        A folder in diffusers layout, or a hub id such as "amused/amused-256".
+        A folder in diffusers layout, or a hub id such as "amused/amused-256", "amused/amused-256@REVISION", or the
+        address of its page.
     variant
         "fp16" for half-precision files, and the plain ones of components that have no others; None takes the plain ones
         (in a folder, fp16 ones where there are no others).
@@ -152,23 +158,17 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     CheckpointError
         It is no aMUSEd checkpoint, its configs do not fit each other, or no component has the variant.
     """
-    folder = Path(source)
-    name = folder.resolve().name
-    if not folder.exists() and _HUB_ID.fullmatch(str(source)):
-        folder, name = _download(str(source), variant), str(source)
-    index = _json(folder / "model_index.json", "is this an aMUSEd checkpoint in diffusers layout?")
-    if index.get("transformer") != _TRANSFORMER:
-        raise CheckpointError(
-            f"{folder / 'model_index.json'}: transformer is {index.get('transformer')!r}; aMUSEd's is {_TRANSFORMER}"
-        )
+    folder, name = _found(source, variant)
+    _check_classes(folder / "model_index.json")
+    scheduler = _config(SchedulerConfig, folder / "scheduler" / "scheduler_config.json")
     checkpoint = Checkpoint(
         folder=folder,
         source=name,
-        text=_json(folder / "text_encoder" / "config.json"),
-        uvit=_config(UVitConfig, folder / "transformer"),
-        vqgan=_config(VQGanConfig, folder / "vqvae"),
-        mask_token_id=_mask_token_id(folder),
-        sampler=_sampler(folder / "generation_config.json"),
+        text=_text_config(folder / "text_encoder" / "config.json"),
+        uvit=_config(UVitConfig, folder / "transformer" / "config.json"),
+        vqgan=_config(VQGanConfig, folder / "vqvae" / "config.json"),
+        mask_token_id=scheduler.mask_token_id,
+        sampler=_sampler(folder / "generation_config.json", scheduler.masking_schedule),
         variant=variant,
     )
     _check_fit(checkpoint)
@@ -187,7 +187,7 @@ def vqgan_shapes(config: VQGanConfig) -> dict[str, tuple[int, ...]]:
     return declared_shapes(lambda t: (ImageEncoder(config, t), ImageDecoder(config, t)))
 
 
-def text_shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def text_shapes(config: TextConfig) -> dict[str, tuple[int, ...]]:
     """Return name -> shape of every tensor of a CLIP text encoder with projection."""
     return declared_shapes(lambda t: TextEncoder(config, t))
 
@@ -196,64 +196,56 @@ def _tensors(weights: SafetensorsFolder, dtype: torch.dtype) -> Tensors:
     return Tensors(lambda name, shape: weights.read(name).to(dtype))
 
 
-def _download(model_id: str, variant: str | None) -> Path:
-    import huggingface_hub
-
-    try:
-        return _snapshot(huggingface_hub.snapshot_download, model_id, variant)
-    except Exception as error:  # network, permissions, unknown id: the library has many
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _found(source: str | Path, variant: str | None) -> tuple[Path, str]:
+    """Return the folder, downloaded if need be, and the name of its source."""
+    folder = Path(source)
+    if os.path.exists(source):  # a name that is too long, or empty, is simply not there
+        return folder, folder.resolve().name
+    model = hub_model(str(source))
+    if model is None:
         raise CheckpointError(
-            f"{model_id} is neither a folder nor could it be downloaded from the hub: {reason}"
-        ) from error
+            f"cannot read {folder / 'model_index.json'}: there is no such folder, and {str(source)!r} is no hub id "
+            "(OWNER/NAME, such as amused/amused-256)"
+        )
+    return download(model, variant), model.name
 
 
-def _snapshot(download: Callable[..., str], model_id: str, variant: str | None) -> Path:
-    """Download the full weights, or those of a variant, and full ones only of components that have no others."""
-    if variant is None:
-        return Path(download(model_id, allow_patterns=[*_WANTED, "*/*.safetensors"], ignore_patterns=["*.fp16*"]))
-    folder = Path(download(model_id, allow_patterns=[*_WANTED, f"*/*.{variant}*.safetensors"]))
-    lacking = without_variant(folder, variant)
-    if 0 < len(lacking) < len(COMPONENTS):
-        rest = [f"{component}/*.safetensors" for component in lacking]
-        folder = Path(download(model_id, revision=folder.name, allow_patterns=rest))
-    return folder
+def _check_classes(path: Path) -> None:
+    index = read_json(path, "is this an aMUSEd checkpoint in diffusers layout?")
+    for part, classes in _CLASSES.items():
+        if index.get(part) not in classes:
+            raise CheckpointError(f"{path}: {part} is {index.get(part)!r}; aMUSEd's is {classes[0]}")
 
 
-def _json(path: Path, hint: str = "download the checkpoint again") -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot read {path}; {hint}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} is not a JSON object; {hint}")
-    return content
+def _config(kind: type[Any], path: Path) -> Any:
+    return parse_config(kind, read_json(path), f"{path.parent.name}/{path.name}")
 
 
-def _config(kind: type[Any], folder: Path) -> Any:
-    path = folder / "config.json"
-    return parse_config(kind, _json(path), f"{folder.name}/config.json")
+def _text_config(path: Path) -> TextConfig:
+    """Where the config is a whole CLIP's, its text encoder's stands inside."""
+    content = read_json(path)
+    named = content.get("transformers_weights")
+    if named not in (None, "model.safetensors"):
+        raise CheckpointError(
+            f"{path}: transformers_weights is {named!r}; save the weights as model.safetensors and remove the setting"
+        )
+    nested = content.get("text_config", content)
+    if not isinstance(nested, dict):
+        raise CheckpointError(f"{path}: text_config is {nested!r}; it must be the config of CLIP's text encoder")
+    return parse_config(TextConfig, nested, "text_encoder/config.json")
 
 
-def _mask_token_id(folder: Path) -> int:
-    path = folder / "scheduler" / "scheduler_config.json"
-    value = _json(path).get("mask_token_id")
-    if type(value) is not int:
-        raise CheckpointError(f"{path}: mask_token_id is {value!r}, not a whole number")
-    return value
-
-
-def _sampler(path: Path) -> SamplerSettings:
+def _sampler(path: Path, schedule: Schedule) -> SamplerSettings:
     if not path.is_file():
-        return SamplerSettings()
-    content = _json(path)
+        return SamplerSettings(schedule=schedule)
+    content = read_json(path)
     names = {"num_inference_steps": "steps", "guidance_scale": "guidance_scale"}
     names |= {"temperature": "temperature", "schedule": "schedule"}
     unknown = sorted(set(content) - set(names))
     if unknown:
         raise CheckpointError(f"{path} has an unknown setting {unknown[0]!r}; it may have {', '.join(names)}")
     try:
-        return SamplerSettings(**{names[key]: value for key, value in content.items()})
+        return SamplerSettings(**{"schedule": schedule, **{names[key]: value for key, value in content.items()}})
     except OptionsError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
@@ -270,8 +262,8 @@ def _check_fit(c: Checkpoint) -> None:
             f"vocabulary's end ({c.uvit.vocab_size})"
         )
     for ours, theirs, name in (
-        (c.uvit.encoder_hidden_size, c.text.get("hidden_size"), "hidden_size"),
-        (c.uvit.cond_embed_dim, c.text.get("projection_dim"), "projection_dim"),
+        (c.uvit.encoder_hidden_size, c.text.hidden_size, "hidden_size"),
+        (c.uvit.cond_embed_dim, c.text.projection_dim, "projection_dim"),
     ):
         if ours != theirs:
             raise CheckpointError(f"the U-ViT takes text of width {ours}, the text encoder's {name} is {theirs}")

@@ -13,3 +13,10 @@ class ParityError(AmusedEdgeError):
 
 class ExportError(AmusedEdgeError):
     """The options of an export do not fit the checkpoint."""
+
+
+AS_SAFETENSORS = (
+    "save them as safetensors first, in diffusers: "
+    "`AmusedPipeline.from_pretrained(PATH).save_pretrained(NEW, safe_serialization=True)`"
+)
+"""The way out of pickled weights."""

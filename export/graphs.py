@@ -40,7 +40,7 @@ class GraphSpec:
 
 
 def _text(checkpoint: Checkpoint, geometry: Geometry, batch: int) -> Inputs:
-    vocabulary = checkpoint.text_vocabulary
+    vocabulary = checkpoint.text.vocab_size
     ids = torch.randint(0, vocabulary, (batch, geometry.text_length), generator=_generator())
     ids[:, geometry.text_length // 2 :] = vocabulary - 1  # the end token, whose first place is pooled
     return {"input_ids": ids}

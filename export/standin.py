@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from amused_edge.export.checkpoint import text_shapes, uvit_shapes, vqgan_shapes
-from amused_edge.export.configs import UVitConfig, VQGanConfig
+from amused_edge.export.configs import TextConfig, UVitConfig, VQGanConfig, parse_config
 
 _VQGAN_STAGES = 5
 
@@ -81,9 +81,9 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
     uvit, vqgan = CONFIGS[name]
     out.mkdir(parents=True)
     uvit_config = {"_class_name": "UVit2DModel", **asdict(uvit)}
-    vqgan_config = {"_class_name": "VQModel", "lookup_from_codebook": True, **asdict(vqgan)}
+    vqgan_config = {"_class_name": "VQModel", **asdict(vqgan)}
     parts = {
-        "text_encoder/model": (TEXT_CONFIG, text_shapes(TEXT_CONFIG)),
+        "text_encoder/model": (TEXT_CONFIG, text_shapes(parse_config(TextConfig, TEXT_CONFIG, "TEXT_CONFIG"))),
         "transformer/diffusion_pytorch_model": (uvit_config, uvit_shapes(uvit)),
         "vqvae/diffusion_pytorch_model": (vqgan_config, vqgan_shapes(vqgan)),
     }

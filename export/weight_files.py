@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from amused_edge.export.errors import CheckpointError
+from amused_edge.export.errors import AS_SAFETENSORS, CheckpointError
 from amused_edge.runtime.errors import AmusedEdgeWarning
 
 Library = Literal["diffusers", "transformers"]
@@ -66,19 +66,9 @@ def find_weight_files(folder: Path, library: Library, variant: str | None = None
     )
 
 
-def without_variant(checkpoint: Path, variant: str) -> list[str]:
-    """Return the components that have no weights of a variant, neither safetensors nor pickles."""
-    return [
-        name
-        for name, library in COMPONENTS.items()
-        if _first_file(checkpoint / name, library, variant) is None
-        and not _pickles(checkpoint / name, variant)[variant]
-    ]
-
-
 def check_variant(checkpoint: Path, variant: str) -> None:
     """Raise `CheckpointError` if no component has weights of a variant; warn where some have and others have not."""
-    lacking = without_variant(checkpoint, variant)
+    lacking = _without_variant(checkpoint, variant)
     if len(lacking) == len(COMPONENTS):
         raise CheckpointError(f"{checkpoint} has no {variant} weights in {', '.join(lacking)}; leave out the variant")
     if lacking:
@@ -87,6 +77,16 @@ def check_variant(checkpoint: Path, variant: str) -> None:
             AmusedEdgeWarning,
             stacklevel=2,
         )
+
+
+def _without_variant(checkpoint: Path, variant: str) -> list[str]:
+    """Return the components that have no weights of a variant, neither safetensors nor pickles."""
+    return [
+        name
+        for name, library in COMPONENTS.items()
+        if _first_file(checkpoint / name, library, variant) is None
+        and not _pickles(checkpoint / name, variant)[variant]
+    ]
 
 
 def _first_file(folder: Path, library: Library, variant: str | None) -> Path | None:
@@ -109,8 +109,7 @@ def _only_pickled(folder: Path, pickle: str, kind: str | None, other: Path | Non
     choose = "" if other is None else f"{f'leave out --variant {kind}' if kind else f'choose --variant {HALVES}'}, or "
     return (
         f"{folder} holds its {kind or 'full'} weights only pickled ({pickle}), which can run code when loaded; "
-        f"{choose}save them as safetensors first, in diffusers: "
-        "`AmusedPipeline.from_pretrained(PATH).save_pretrained(NEW, safe_serialization=True)`"
+        f"{choose}{AS_SAFETENSORS}"
     )
 
 

@@ -1,11 +1,13 @@
 """CLIP's text encoder, from transformers, giving the two things that aMUSEd reads."""
 
-from typing import Any
+from dataclasses import asdict
 
 import torch
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+from transformers.activations import ACT2FN
 
+from amused_edge.export.configs import TextConfig
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.layers import Linear
 from amused_edge.export.tensors import Tensors
@@ -17,7 +19,7 @@ class TextEncoder(nn.Module):
     Initializers keep the checkpoint's names because the two parts of the model are held under their own.
     """
 
-    def __init__(self, config: dict[str, Any], tensors: Tensors) -> None:
+    def __init__(self, config: TextConfig, tensors: Tensors) -> None:
         super().__init__()
         model = _clip(config)
         state = {name: tensors.take(name, *tensor.shape) for name, tensor in model.state_dict().items()}
@@ -32,9 +34,15 @@ class TextEncoder(nn.Module):
         return states.hidden_states[-2], self.text_projection(states.pooler_output)
 
 
-def _clip(config: dict[str, Any]) -> CLIPTextModelWithProjection:
+def _clip(config: TextConfig) -> CLIPTextModelWithProjection:
+    if config.hidden_act not in ACT2FN:
+        raise CheckpointError(
+            f"text_encoder/config.json: hidden_act is {config.hidden_act!r}, which transformers has not"
+        )
     try:
-        return CLIPTextModelWithProjection(CLIPTextConfig(**{**config, "attn_implementation": "eager"}))
+        unused = {"bos_token_id": None, "pad_token_id": None}  # their defaults are ids of CLIP's own vocabulary
+        settings = CLIPTextConfig(**asdict(config), **unused, attn_implementation="eager")
+        return CLIPTextModelWithProjection(settings)
     except Exception as error:  # transformers raises many kinds for a config that makes no sense
         raise CheckpointError(f"text_encoder/config.json describes no CLIP text encoder: {error}") from error
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
-from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.tokenizer import PromptTokenizer
 
 # First values of image[0, -3:, -3:, -1] for "dog", seed 0, 2 steps, fp32, from diffusers' tests of the real models.
@@ -24,7 +23,7 @@ def draw(checkpoint: Checkpoint, tmp_path: Path, prompt: str, steps: int, scale:
     """Draw with our modules and the reference's sampler, seed 0: (H, W, 3) in [0, 1]."""
     from diffusers import AmusedScheduler
 
-    (tmp_path / "tokenizer.json").write_text(tokenizer_json(checkpoint.folder / "tokenizer", 77), encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text(checkpoint.tokenizer.json, encoding="utf-8")
     ids = torch.from_numpy(PromptTokenizer(tmp_path / "tokenizer.json", 77)(["", prompt]))
     grid = checkpoint.uvit.sample_size
     side = float(grid * checkpoint.vqgan.factor)

@@ -12,10 +12,9 @@ from transformers import CLIPTextModelWithProjection
 
 from amused_edge.export import standin
 from amused_edge.export.checkpoint import open_checkpoint, text_shapes, uvit_shapes, vqgan_shapes
-from amused_edge.export.configs import UVitConfig, VQGanConfig, parse_config
+from amused_edge.export.configs import TextConfig, UVitConfig, VQGanConfig, parse_config
 from amused_edge.export.modules.conditioner import Conditioner
 from amused_edge.export.tensors import declared_shapes
-from amused_edge.export.tokenizer import tokenizer_json
 from amused_edge.runtime.tokenizer import PromptTokenizer
 from tests.conftest import TINY_TEXT, TINY_UVIT, TINY_VQGAN
 
@@ -51,7 +50,8 @@ def test_vqgans_have_the_published_size(name: str) -> None:
 
 
 def test_the_text_encoder_has_the_published_size() -> None:
-    assert count(text_shapes(standin.TEXT_CONFIG)) == pytest.approx(123.65, abs=0.005)
+    config = parse_config(TextConfig, standin.TEXT_CONFIG, "TEXT_CONFIG")
+    assert count(text_shapes(config)) == pytest.approx(123.65, abs=0.005)
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_a_standin_is_a_whole_checkpoint(dtype: str, tiny: str, tmp_path: Path) 
     checkpoint = open_checkpoint(out)
     checkpoint.check()
     assert checkpoint.mask_token_id == 39
-    (tmp_path / "tokenizer.json").write_text(tokenizer_json(out / "tokenizer", 77), encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text(checkpoint.tokenizer.json, encoding="utf-8")
     ids = PromptTokenizer(tmp_path / "tokenizer.json", 77)(["a red fox", ""])
-    assert ids.max() == checkpoint.text["vocab_size"] - 1
+    assert ids.max() == checkpoint.text.vocab_size - 1
     assert ids[1, :3].tolist() == [1112, 1113, 1113]
 
 

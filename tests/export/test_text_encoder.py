@@ -7,6 +7,7 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
 
 from amused_edge.export.checkpoint import open_checkpoint, text_shapes
+from amused_edge.export.configs import TextConfig, parse_config
 from amused_edge.export.modules.text_encoder import TextEncoder
 from tests.conftest import DEMO_CHECKPOINT, TINY_TEXT, randomize
 from tests.export.oracles import relative, shapes_of, tensors_of
@@ -23,9 +24,10 @@ def ids_of(*prompts: str) -> torch.Tensor:
 PROMPTS = ids_of("a red fox on a blue background", "two words " * 60, "")
 
 
-def tiny(**overrides: Any) -> tuple[dict[str, Any], CLIPTextModelWithProjection]:
+def tiny(**overrides: Any) -> tuple[TextConfig, CLIPTextModelWithProjection]:
     config = {**TINY_TEXT, "bos_token_id": 1112, **overrides}
-    return config, randomize(CLIPTextModelWithProjection(CLIPTextConfig(**config)), seed=9)
+    model = randomize(CLIPTextModelWithProjection(CLIPTextConfig(**config)), seed=9)
+    return parse_config(TextConfig, config, "text_encoder/config.json"), model
 
 
 @torch.no_grad()

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizerFast
 
+from amused_edge.export.configs import TextConfig
 from amused_edge.export.errors import CheckpointError
-from amused_edge.export.tokenizer import tokenizer_json
+from amused_edge.export.tokenizer import read_tokenizer
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.tokenizer import PromptTokenizer
 from tests.conftest import DEMO_CHECKPOINT, read_json
 
 LENGTH = 77
+TEXT = TextConfig(vocab_size=1114)
 
 # name: (first, last) code point
 BLOCKS = {
@@ -161,7 +163,7 @@ def test_another_pad_token_pads_with_its_id(tmp_path: Path) -> None:
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         content = {**read_json(folder / name), "pad_token": "!"}
         (folder / name).write_text(json.dumps(content))
-    (tmp_path / "tokenizer.json").write_text(tokenizer_json(folder, LENGTH), encoding="utf-8")
+    (tmp_path / "tokenizer.json").write_text(read_tokenizer(folder, TEXT).json, encoding="utf-8")
     prompts = ["a fox", "", "wow! a fox !"]
     ids = PromptTokenizer(tmp_path / "tokenizer.json", LENGTH)(prompts)
     assert ids[1].tolist() == [1112, 1113] + [0] * (LENGTH - 2)
@@ -169,8 +171,11 @@ def test_another_pad_token_pads_with_its_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [16, 77])
-def test_length_is_what_was_asked_for(length: int, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text(tokenizer_json(DEMO_CHECKPOINT / "tokenizer", length), encoding="utf-8")
+def test_length_is_the_checkpoints(length: int, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(DEMO_CHECKPOINT / "tokenizer", tmp_path / "tokenizer"))
+    config = {**read_json(folder / "tokenizer_config.json"), "model_max_length": length}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer.json").write_text(read_tokenizer(folder, TEXT).json, encoding="utf-8")
     assert PromptTokenizer(tmp_path / "tokenizer.json", length)(["", "word " * 100]).shape == (2, length)
 
 
@@ -186,5 +191,5 @@ def test_a_folder_that_is_no_tokenizer_is_refused(content: dict[str, str] | None
         for name, text in content.items():
             (folder / name).write_text(text)
     with pytest.raises(CheckpointError, match=r"holds no CLIP tokenizer|has neither vocab\.json"):
-        (tmp_path / "tokenizer.json").write_text(tokenizer_json(folder, LENGTH), encoding="utf-8")
+        (tmp_path / "tokenizer.json").write_text(read_tokenizer(folder, TEXT).json, encoding="utf-8")
     assert not (tmp_path / "tokenizer.json").exists()

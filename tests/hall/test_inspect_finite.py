@@ -1,4 +1,4 @@
-"""`amused-edge inspect --verify` finds a bundle that holds or computes NaN, though its hashes and golden picture are right."""
+"""`inspect --verify` finds a bundle that holds or computes NaN, though its hashes and golden picture are right."""
 
 import json
 import shutil
