@@ -19,6 +19,7 @@ from amused_edge.runtime.errors import GenerationError, OptionsError
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.pictures import ImageArray
+from amused_edge.runtime.pictures.sources import read_image
 from amused_edge.runtime.sampler import FloatArray, IntArray
 from amused_edge.runtime.stages import OnStage
 
@@ -118,8 +119,8 @@ def read_pictures(folder: Path, label: str, count: int) -> list[ImageArray]:
         One of them cannot be read.
     """
     try:
-        return [np.asarray(Image.open(picture_path(folder, label, index)).convert("RGB")) for index in range(count)]
-    except OSError as error:
+        return [np.asarray(read_image(picture_path(folder, label, index))) for index in range(count)]
+    except OptionsError as error:
         raise OptionsError(
             f"a picture of the run {folder} is missing or damaged: {error}; remove the folder"
         ) from error

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from amused_edge.benchmarks.distribution import Features
 from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session, run
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.pictures import ImageArray
+from amused_edge.runtime.pictures.sources import read_image
 
 QUESTIONS = ("concept", "style", "background")
 _LABELS = {"concept": "concepts", "style": "styles", "background": "backgrounds"}
@@ -42,7 +42,7 @@ class Judge:
             self._labels = {question: list(labels[name]) for question, name in _LABELS.items()}
             entries = json.loads((folder / "references.json").read_text(encoding="utf-8"))
             self._entries = {str(entry["prompt"]): self._entry(entry) for entry in entries}
-            self._sheet = np.asarray(Image.open(folder / "references.png").convert("RGB"))
+            self._sheet = np.asarray(read_image(folder / "references.png"))
             self._side = self._sheet.shape[1] // (1 + max(entry["column"] for entry in self._entries.values()))
             if self._sheet.shape[0] < self._side * (1 + max(entry["row"] for entry in self._entries.values())):
                 raise ValueError("references.png has too few rows")

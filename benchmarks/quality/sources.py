@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from amused_edge.benchmarks.prompts import BUILT_IN, read_prompts
 from amused_edge.benchmarks.quality.clip_score import ClipScorer
@@ -17,6 +16,7 @@ from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import whole_number
 from amused_edge.runtime.pictures import ImageArray
+from amused_edge.runtime.pictures.sources import read_image
 from amused_edge.runtime.verification import sha256
 
 
@@ -123,7 +123,7 @@ def choose_prompts(file: Path | None, judge: Judge | None, count: int | None) ->
 
 
 def read_folder(folder: Path) -> list[ImageArray]:
-    """Return the pictures (PNG or JPEG) of a folder, (H, W, 3) uint8 each.
+    """Return the pictures (PNG or JPEG) of a folder, (H, W, 3) uint8 each, as `read_image` sees them.
 
     Raises
     ------
@@ -133,7 +133,4 @@ def read_folder(folder: Path) -> list[ImageArray]:
     files = sorted(file for file in folder.glob("*") if file.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if len(files) < 2:
         raise OptionsError(f"{folder} holds {len(files)} pictures (.png, .jpg); a set has two or more")
-    try:
-        return [np.asarray(Image.open(file).convert("RGB")) for file in files]
-    except OSError as error:
-        raise OptionsError(f"cannot read the pictures of {folder}: {error}") from error
+    return [np.asarray(read_image(file)) for file in files]

@@ -7,9 +7,8 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from amused_edge.runtime.errors import OptionsError, OutputExistsError
+from amused_edge.runtime.errors import OptionsError, OutputExistsError, first_line
 from amused_edge.runtime.pictures.arrays import ImageArray
-from amused_edge.runtime.pictures.sources import UNREADABLE
 from amused_edge.runtime.whole_file import whole_file
 
 _KEYWORD = "amused-edge"
@@ -31,16 +30,23 @@ def write_png(image: ImageArray, path: Path, parameters: str = "") -> None:
     OutputExistsError
         The file exists.
     """
-    text = PngImagePlugin.PngInfo()
+    extras = _extras()
     if parameters:
-        text.add_itxt(_KEYWORD, parameters)
-    _write(path, [image], {"pnginfo": text})
+        extras.add_itxt(_KEYWORD, parameters)
+    _write(path, [image], {"pnginfo": extras})
 
 
 def write_animation(frames: Sequence[ImageArray], path: Path, seconds: float) -> None:
     """Write an animated PNG that shows each frame for a time and stays longer on the last; errors as of `write_png`."""
     milliseconds = [round(1000 * seconds)] * (len(frames) - 1) + [round(4000 * seconds)]
-    _write(path, frames, {"save_all": True, "duration": milliseconds, "loop": 0})
+    _write(path, frames, {"save_all": True, "duration": milliseconds, "loop": 0, "pnginfo": _extras()})
+
+
+def _extras() -> PngImagePlugin.PngInfo:
+    """Return what stands in every file beside pixels: that they are sRGB, to be shown as photographs are."""
+    extras = PngImagePlugin.PngInfo()
+    extras.add(b"sRGB", b"\0")
+    return extras
 
 
 def _write(path: Path, frames: Sequence[ImageArray], options: dict[str, Any]) -> None:
@@ -76,8 +82,8 @@ def read_parameters(path: Path) -> str:
         with Image.open(path, formats=["PNG"]) as file:
             file.load()  # text may stand behind the pixels
             text = getattr(file, "text", {}).get(_KEYWORD)
-    except UNREADABLE as error:
-        raise OptionsError(f"{path} cannot be read as a PNG: {error}") from error
+    except Exception as error:  # a damaged file raises many kinds
+        raise OptionsError(f"{path} cannot be read as a PNG: {first_line(error)}") from error
     if text is None:
         raise OptionsError(f"{path} does not say how it was drawn; only pictures that amused-edge wrote do")
     return str(text)

@@ -1,8 +1,5 @@
 """Pictures that a caller gives: from files, PIL or arrays, of any kind and size, fitted to a bundle's."""
 
-import contextlib
-import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +9,7 @@ from PIL import Image, ImageOps
 
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.pictures.arrays import ImageArray
+from amused_edge.runtime.pictures.opening import open_picture
 
 ImageSource = str | Path | Image.Image | NDArray[Any]
 """A file, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4): uint8, or floats in [0, 1]."""
@@ -22,34 +20,22 @@ FITS: tuple[str, ...] = get_args(Fit)
 _RESAMPLING = Image.Resampling.LANCZOS
 
 
-UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    LookupError,
-    TypeError,
-    struct.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises where a file is damaged, or larger than it takes."""
-
-
 def read_image(source: ImageSource) -> Image.Image:
-    """Return a picture as RGB, turned as its EXIF says, what is transparent on white.
+    """Return a picture as RGB in sRGB, turned as its EXIF says, what is transparent on white.
 
     Raises
     ------
     OptionsError
         It cannot be read, is empty, or is an array of another kind.
     """
-    return _read(source, _to_rgb)
+    return _on(_read(source), "white").convert("RGB")
 
 
 def read_mask(source: ImageSource) -> Image.Image:
-    """Return a mask as grey levels, 0 to keep and 255 to repaint; its transparency is ignored. Errors as of
+    """Return a mask as grey levels, 0 to keep and 255 to repaint; what is transparent lies on black. Errors as of
     `read_image`.
     """
-    return _read(source, lambda image: image.convert("L"))
+    return _on(_read(source), "black").convert("L")
 
 
 def fit_image(image: Image.Image, width: int, height: int, how: Fit) -> Image.Image:
@@ -80,38 +66,20 @@ def check_proportions(image: Image.Image, width: int, height: int) -> None:
         )
 
 
-def _read(source: ImageSource, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+def _read(source: ImageSource) -> Image.Image:
+    """Return a picture as L, LA, RGB or RGBA."""
     if isinstance(source, np.ndarray):
-        return convert(Image.fromarray(_bytes(source)))
+        return Image.fromarray(_bytes(source))
     if not isinstance(source, str | Path | Image.Image):
         raise OptionsError(f"a picture is {type(source).__name__}; give a file, a PIL image or a NumPy array")
-    name = "the picture" if isinstance(source, Image.Image) else str(source)
-    try:
-        with contextlib.nullcontext(source) if isinstance(source, Image.Image) else Image.open(source) as image:
-            return convert(_plain(ImageOps.exif_transpose(image)))
-    except FileNotFoundError as error:
-        raise OptionsError(f"picture {source} does not exist") from error
-    except OptionsError:
-        raise
-    except UNREADABLE as error:
-        raise OptionsError(f"{name} cannot be read as a picture: {error}") from error
+    return open_picture(source)
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Return a picture in a mode from which Pillow converts to RGB and to grey as it should."""
-    if image.mode.startswith("I;16"):  # cut off otherwise, not scaled
-        levels = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise OptionsError(f"a picture has levels of unknown range (mode {image.mode}); convert it to 8 bits first")
-    return image.convert({"La": "LA", "RGBa": "RGBA", "LAB": "RGB"}.get(image.mode, image.mode))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+def _on(image: Image.Image, ground: str) -> Image.Image:
+    """Lay what is transparent on a colour."""
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, ground), image.convert("RGBA"))
 
 
 def _bytes(array: NDArray[Any]) -> ImageArray:

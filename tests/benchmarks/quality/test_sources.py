@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from amused_edge.benchmarks.prompts import BUILT_IN
 from amused_edge.benchmarks.quality.judge import Judge
-from amused_edge.benchmarks.quality.sources import choose_prompts
+from amused_edge.benchmarks.quality.sources import choose_prompts, read_folder
 from tests.conftest import ROOT, read_json
 
 FOLDER = ROOT / "demo" / "judge"
@@ -36,3 +37,14 @@ def test_fewer_prompts_are_among_more_and_keep_their_order() -> None:
     assert [BUILT_IN.index(prompt) for prompt in more] == sorted(BUILT_IN.index(prompt) for prompt in more)
     assert choose_prompts(None, None, 20) == more
     assert choose_prompts(None, None, len(BUILT_IN)) == BUILT_IN
+
+
+def test_real_pictures_are_read_as_a_viewer_shows_them(tmp_path: Path) -> None:
+    """Transparency was dropped and turned photographs lay on their side."""
+    Image.new("RGBA", (2, 1), (9, 9, 9, 0)).save(tmp_path / "a.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (2, 1), "red").save(tmp_path / "b.PNG", exif=turned)
+    clear, upright = read_folder(tmp_path)
+    assert clear.tolist() == [[[255] * 3] * 2]
+    assert upright.tolist() == [[[255, 0, 0]]] * 2
