@@ -39,6 +39,7 @@ for command in (export, quantize, generate, inspect, bench, validate, cache):
 def main() -> None:
     """Run the command line."""
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.filterwarnings("ignore", module="PIL")  # large pictures, odd EXIF: they are read all the same
     warnings.simplefilter("always", AmusedEdgeWarning)
     warnings.showwarning = _warn
     debug = "--debug" in sys.argv
