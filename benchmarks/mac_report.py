@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from amused_edge.benchmarks.bundle_subject import graph_inputs
-from amused_edge.benchmarks.prompts import BUILT_IN, read_prompts
+from amused_edge.benchmarks.prompts import BUILT_IN
 from amused_edge.benchmarks.teacher_forcing import compare_bundles
 from amused_edge.runtime import golden
 from amused_edge.runtime.bundle import Bundle
@@ -27,6 +27,7 @@ from amused_edge.runtime.golden import GOLDEN_PROMPT, GoldenReport
 from amused_edge.runtime.measurements import Fidelity
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.prompt_file import read_prompts
 
 EVALUATOR = EngineOptions(simulate="half")
 UNITS = {unit: EngineOptions(compute_units=unit) for unit in COMPUTE_UNITS}

@@ -2,9 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-
-from amused_edge.runtime.errors import OptionsError
 
 _SUBJECTS = (
     "a red fox in the snow",
@@ -33,23 +30,3 @@ BUILT_IN = tuple(subject + style for style in _STYLES for subject in _SUBJECTS)
 def prompts_hash(prompts: Sequence[str]) -> str:
     """Return the SHA-256 of a list of prompts, in hex."""
     return hashlib.sha256("\n".join(prompts).encode()).hexdigest()
-
-
-def read_prompts(path: Path) -> tuple[str, ...]:
-    """Return the prompts of a UTF-8 text file, one per line; empty lines do not count.
-
-    Raises
-    ------
-    OptionsError
-        The file cannot be read or holds no prompt.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise OptionsError(f"cannot read the prompts {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise OptionsError(f"the prompts {path} are not UTF-8 text: {error.reason}") from error
-    prompts = tuple(line.strip() for line in lines if line.strip())
-    if not prompts:
-        raise OptionsError(f"{path} holds no prompt; write one per line")
-    return prompts

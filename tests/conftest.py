@@ -59,7 +59,7 @@ QUICK = {"calibration_prompts": 2, "fidelity_prompts": 3}
 
 @pytest.fixture(scope="session")
 def demo_prompts() -> tuple[str, ...]:
-    from amused_edge.benchmarks.prompts import read_prompts
+    from amused_edge.runtime.prompt_file import read_prompts
 
     return read_prompts(ROOT / "demo" / "prompts.txt")
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
-@click.option("--prompts-file", type=click.Path(path_type=Path), help="Text file with more prompts, one per line.")
+@click.option(
+    "--prompts-file", type=click.Path(path_type=Path), help="UTF-8 text file with more prompts, one per line."
+)
 @click.option(
     "-o",
     "--output",
@@ -125,16 +127,9 @@ def _check_usage(
 
 def _texts(prompts: Sequence[str], file: Path | None) -> list[str]:
     """Return the prompts of the command line, then those of a file."""
-    texts = list(prompts)
-    if file is not None:
-        try:
-            lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"cannot read {file}: {error}") from error
-        if not any(lines):
-            raise click.UsageError(f"{file} holds no prompt")
-        texts += [line for line in lines if line]
-    return texts
+    from amused_edge.runtime.prompt_file import read_prompts
+
+    return [*prompts, *(() if file is None else read_prompts(file))]
 
 
 def _task_and_options(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from amused_edge.benchmarks.prompts import BUILT_IN, read_prompts
+from amused_edge.benchmarks.prompts import BUILT_IN
 from amused_edge.benchmarks.quality.clip_score import ClipScorer
 from amused_edge.benchmarks.quality.embedder import Embedder
 from amused_edge.benchmarks.quality.judge import Judge
@@ -17,6 +17,7 @@ from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.options import whole_number
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pictures.sources import read_image
+from amused_edge.runtime.prompt_file import read_prompts
 from amused_edge.runtime.verification import sha256
 
 

@@ -141,6 +141,8 @@ def test_a_file_of_prompts(demo_bundle: Path, tmp_path: Path) -> None:
     result = run("generate", demo_bundle, "--prompts-file", "empty.txt", cwd=tmp_path)
     assert result.returncode == 2
     assert "holds no prompt" in result.stderr
+    (tmp_path / "utf-16.txt").write_bytes("a fox".encode("utf-16-le"))
+    fails(run("generate", demo_bundle, "--prompts-file", "utf-16.txt", cwd=tmp_path), 2, "save them as UTF-8")
 
 
 def test_an_interrupted_run_goes_on(demo_bundle: Path, tmp_path: Path) -> None:
