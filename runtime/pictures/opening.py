@@ -25,6 +25,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_STEPS = {"1": 255, "L;2": 85, "L;4": 17}
+"""Form of a file's grey levels -> 8-bit levels from one to the next."""
+
 _NEAREST_MODES = {"La": "LA", "RGBa": "RGBA", "LAB": "RGB", "HSV": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "PA": "RGBA"}
 
 
@@ -92,8 +95,8 @@ def _loaded(source: Path | io.BytesIO) -> Image.Image:
 def _scale_transparent_colour(image: ImageFile.ImageFile) -> None:
     """Bring a PNG's transparent colour to 8 bits, as Pillow brings its pixels but not that."""
     value, form = image.info.get("transparency"), image.tile[0].args if image.tile else None
-    if form in ("L;2", "L;4") and isinstance(value, int):
-        image.info["transparency"] = value * (85 if form == "L;2" else 17)
+    if form in _STEPS and isinstance(value, int):
+        image.info["transparency"] = min(value * _STEPS[form], 255)
     elif form == "RGB;16B" and isinstance(value, tuple):
         image.info["transparency"] = tuple(level >> 8 for level in value)
 
