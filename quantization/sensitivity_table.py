@@ -62,7 +62,7 @@ def _severity(row: Row) -> tuple[int, float]:
 
 def _plot(path: Path, rows: Sequence[Row], recipe: Recipe) -> None:
     """Bars of mean KL in the order in which the graphs compute, and of the decoder's PSNR."""
-    from matplotlib.figure import Figure
+    from amused_edge.benchmarks.report.quiet_matplotlib import Figure
 
     logits = [row for row in rows if row.damage.mean_kl is not None]
     decoder = [row for row in rows if row.damage.psnr is not None]

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from amused_edge.runtime import cache
+from amused_edge.runtime.errors import AmusedEdgeError
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,10 @@ _NOTE = "entry.json"
 
 _ABANDONED = 24 * 3600.0
 """Seconds after which nobody writes an entry any more."""
+
+
+_PROBE = 2**16
+"""Bytes that still find room where a disk is not full."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ class PreparedStore:
 
     def find(self, key: str) -> Path | None:
         """Return the folder of an entry, if it is there and whole; one that is damaged is removed."""
-        folder = _folder()
-        if folder is None or not (folder / key).exists():
+        folder = cache.folder("prepared")
+        if folder is None or not os.path.exists(folder / key):  # False too where one may not look
             return None
         note = folder / key / _NOTE
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -64,7 +69,7 @@ class PreparedStore:
         return None
 
     def add(self, key: str, label: str, make: Callable[[Path], None]) -> Path | None:
-        """Make an entry and return its folder; None, with a note in the log, where it cannot be kept.
+        """Make an entry and return its folder; None, with a warning, where nothing can be kept.
 
         Parameters
         ----------
@@ -73,13 +78,14 @@ class PreparedStore:
         make
             Writes its files into the empty folder that it is given; what it raises comes through.
         """
-        folder = _folder()
+        folder = cache.folder("prepared")
         if folder is None:
+            cache.note(None, "the user has none")
             return None
         partial = folder / f".{key}.{uuid.uuid4().hex}"
         try:
             partial.mkdir(parents=True)
-            make(partial)
+            _make(partial, make)
             size = sum(_sync(file) for file in partial.iterdir())
             if size > self._limit:
                 logger.info("%s takes %d bytes; only %d are allowed, so it is not kept", label, size, self._limit)
@@ -88,16 +94,18 @@ class PreparedStore:
             (partial / _NOTE).write_text(json.dumps(note, indent=1), encoding="utf-8")
             _put(partial, folder / key)
         except OSError as error:
-            logger.warning("cannot keep %s in %s: %s", label, folder, error)
+            logger.info("cannot keep %s in %s: %s", label, folder, error)
+            cache.note(folder, error)
             return None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-        self._prune(key)
+        with suppress(AmusedEdgeError):
+            self._prune(key)
         return self.find(key)
 
     def discard(self, key: str) -> None:
         """Remove an entry, if it is there."""
-        folder = _folder()
+        folder = cache.folder("prepared")
         if folder is not None:
             _remove(folder / key)
 
@@ -112,10 +120,17 @@ class PreparedStore:
 
 
 def prepared_entries() -> list[Prepared]:
-    """Return all entries, those last that were used last."""
-    folder = _folder()
+    """Return all entries, those last that were used last.
+
+    Raises
+    ------
+    AmusedEdgeError
+        The cache folder cannot be read.
+    """
     found = []
-    for path in [] if folder is None else folder.glob("[!.]*"):
+    for path in _listed():
+        if path.name.startswith("."):
+            continue
         try:
             label = str(json.loads((path / _NOTE).read_text(encoding="utf-8"))["label"])
             size = sum(file.stat().st_size for file in path.iterdir())
@@ -126,32 +141,49 @@ def prepared_entries() -> list[Prepared]:
 
 
 def clear_prepared() -> list[Prepared]:
-    """Remove all entries that can be, and what killed processes left; return those that went."""
+    """Remove all entries that can be, and what killed processes left; return those that went, raises as
+    `prepared_entries`.
+    """
     _remove_abandoned()
     return [entry for entry in prepared_entries() if _remove(entry.path)]
 
 
 def _remove_abandoned() -> None:
     """Remove what processes that were killed left half written or half removed."""
-    folder = _folder()
-    for path in [] if folder is None else folder.glob(".*"):
+    for path in _listed():
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _ABANDONED:
+            if path.name.startswith(".") and time.time() - path.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _folder() -> Path | None:
-    """Return where entries lie; None where the user has no home."""
+def _listed() -> list[Path]:
+    """Return what lies in the cache folder."""
+    folder = cache.folder("prepared")
     try:
-        return cache.folder("prepared")
-    except RuntimeError:
-        return None
+        return [] if folder is None else list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise AmusedEdgeError(
+            f"cannot read the cache folder {folder}: {error.strerror}; XDG_CACHE_HOME may name another one"
+        ) from error
 
 
 def _state(entry: Path) -> dict[str, list[int]]:
     """Return name -> size and time stamp of an entry's files but the note."""
     stats = {file.name: file.stat() for file in entry.iterdir() if file.name != _NOTE}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())}
+
+
+def _make(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make an entry's files; raises `OSError` where there was no room for them, whatever an engine makes of that."""
+    try:
+        make(folder)
+    except Exception:
+        probe = folder / "probe"
+        probe.write_bytes(bytes(_PROBE))
+        _sync(probe)
+        raise
 
 
 def _sync(file: Path) -> int:
@@ -166,7 +198,7 @@ def _put(partial: Path, path: Path) -> None:
     try:
         partial.rename(path)
     except OSError:
-        if not path.exists():
+        if not os.path.exists(path):
             raise
 
 
@@ -176,7 +208,7 @@ def _remove(path: Path) -> bool:
     try:
         path.rename(aside)
     except OSError as error:
-        if path.exists():
+        if os.path.exists(path):
             logger.warning("cannot remove %s: %s", path, error)
         return False
     shutil.rmtree(aside, ignore_errors=True)

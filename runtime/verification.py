@@ -5,15 +5,13 @@ stamp.
 """
 
 import hashlib
-import logging
+import os
 from pathlib import Path
 
 from amused_edge.runtime import cache
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.errors import BundleError
 from amused_edge.runtime.manifest import MANIFEST_NAME
-
-logger = logging.getLogger(__name__)
 
 
 def sha256(path: Path) -> str:
@@ -42,25 +40,23 @@ def verify(bundle: Bundle) -> None:
 
 
 def verify_once(bundle: Bundle) -> None:
-    """Like `verify`, but skipped where this bundle, unchanged, was verified on this machine before."""
-    marker = _marker(bundle)
-    if marker is not None and marker.exists():
+    """Like `verify`, but skipped where this bundle, unchanged, was verified on this machine before.
+
+    Where that cannot be remembered, a warning says so.
+    """
+    folder = cache.folder("verified")
+    name = state(bundle)
+    if folder is not None and os.path.exists(folder / name):  # False too where one may not look
         return
     verify(bundle)
-    if marker is not None:
-        try:
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            marker.touch()
-        except OSError as error:
-            logger.info("cannot remember that %s was verified: %s", bundle.path, error)
-
-
-def _marker(bundle: Bundle) -> Path | None:
-    """Return the file whose presence says that the bundle was verified; None where there is no home for it."""
+    if folder is None:
+        cache.note(None, "the user has none")
+        return
     try:
-        return cache.folder("verified") / state(bundle)
-    except RuntimeError:
-        return None
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    except OSError as error:
+        cache.note(folder, error)
 
 
 def state(bundle: Bundle) -> str:

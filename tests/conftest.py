@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from amused_edge.runtime import cache as cache_folder
 from tests.shared import made_once
 
 ROOT = Path(__file__).parent.parent
@@ -33,6 +34,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture(autouse=True)
 def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache_folder, "_NOTED", set())
 
 
 @pytest.fixture(scope="session")

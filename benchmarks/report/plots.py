@@ -5,10 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from amused_edge.benchmarks.report.quiet_matplotlib import Axes, Figure, Line2D, rc_context
 
 BLUE, ORANGE, GREY, PALE = "#2b6cb0", "#c05621", "#5b6675", "#b9c3d0"
 _MARKS = "osD^vP*X"

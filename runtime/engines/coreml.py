@@ -9,6 +9,7 @@ import platform
 import secrets
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,10 @@ class CoreMLGraph:
     def __init__(self, bundle: Bundle, role: str, options: EngineOptions) -> None:
         self._role = role
         self._entry: GraphEntry = bundle.graph(role)
+        self._temporary = TemporaryDirectory(prefix="amused-edge-", ignore_cleanup_errors=True)
         try:
-            self._model: Any = ct.models.CompiledMLModel(str(_compiled(bundle, role)), _UNITS[options.compute_units])
+            compiled = _compiled(bundle, role, Path(self._temporary.name))
+            self._model: Any = ct.models.CompiledMLModel(str(compiled), _UNITS[options.compute_units])
         except (RuntimeError, OSError) as error:
             raise GraphError(
                 f"Core ML cannot load {role} of {bundle.path}: {error}; it needs {bundle.manifest.engine.version} or "
@@ -64,6 +67,7 @@ class CoreMLGraph:
     def close(self) -> None:
         """Drop the model."""
         self._model = None
+        self._temporary.cleanup()
 
 
 def _sides(spec: TensorSpec) -> tuple[int, ...]:
@@ -83,14 +87,27 @@ def _taken(spec: TensorSpec, value: Any) -> NDArray[Any]:
     return np.asarray(value, spec.dtype)
 
 
-def _compiled(bundle: Bundle, role: str) -> Path:
-    """Return the compiled model of a role, compiling it if this bundle, on this system, has none.
-
-    It appears complete or not at all, so that several processes may compile at once.
+def _compiled(bundle: Bundle, role: str, temporary: Path) -> Path:
+    """Return the compiled model of a role, compiling it if this bundle, on this system, has none; into the temporary
+    folder where none can be kept.
     """
-    place = cache.folder("compiled") / f"{verification.state(bundle)[:32]}-{platform.mac_ver()[0]}"
+    folder = cache.folder("compiled")
+    if folder is None:
+        cache.note(None, "the user has none")
+        return _compile(bundle, role, temporary)
+    try:
+        return _compile(bundle, role, folder / f"{verification.state(bundle)[:32]}-{platform.mac_ver()[0]}")
+    except OSError as error:
+        cache.note(folder, error)
+        return _compile(bundle, role, temporary)
+
+
+def _compile(bundle: Bundle, role: str, place: Path) -> Path:
+    """Return the compiled model in a folder, where it appears complete or not at all, so that several processes may
+    compile at once.
+    """
     compiled = place / f"{role}.mlmodelc"
-    if compiled.exists():
+    if os.path.exists(compiled):
         return compiled
     place.mkdir(parents=True, exist_ok=True)
     partial = place / f".{role}-{os.getpid()}-{secrets.token_hex(4)}.mlmodelc"

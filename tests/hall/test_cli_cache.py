@@ -1,9 +1,13 @@
 """`generate --cache` and `cache`: what is kept, shown and removed."""
 
 import re
+import sys
 from pathlib import Path
 
-from tests.hall.test_cli import run
+import pytest
+
+from tests.hall.test_cli import COMMAND, fails, run
+from tests.unprivileged import run_unprivileged
 
 
 def test_graphs_are_kept_shown_and_removed(demo_bundle: Path, tmp_path: Path) -> None:
@@ -28,3 +32,39 @@ def test_graphs_are_kept_shown_and_removed(demo_bundle: Path, tmp_path: Path) ->
 def test_nothing_is_kept_unasked(demo_bundle: Path, tmp_path: Path) -> None:
     run("generate", demo_bundle, "a fox", "--steps", "1", "--quiet", "-o", "a.png", cwd=tmp_path)
     assert run("cache", cwd=tmp_path).stdout.endswith("0 graphs\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--cache",)])
+@pytest.mark.parametrize("mode", [0o000, 0o500], ids=["unreadable", "read-only"])
+def test_a_home_that_is_closed_is_noted_once(
+    demo_bundle: Path, tmp_path: Path, mode: int, options: tuple[str, ...]
+) -> None:
+    """Drawing needs no home, and stopped with a bare error of the system where it might not look into it."""
+    home = tmp_path / "home"
+    home.mkdir(mode=mode)
+    command = [*COMMAND, "generate", str(demo_bundle), "a fox", "--steps", "1", "-o", "a.png", *options]
+    result = run_unprivileged(command, tmp_path, {"HOME": str(home), "XDG_CACHE_HOME": None})
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "a.png\n"
+    (note,) = [line for line in result.stderr.splitlines() if line.startswith("amused-edge: ")]
+    assert f"note: the cache folder {home}/.cache/amused-edge cannot be used (Permission denied)" in note
+
+
+def test_a_cache_that_may_not_be_read_is_an_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o000)
+    environment = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": None}
+    result = run_unprivileged([*COMMAND, "cache"], tmp_path, environment)
+    fails(result, 1, "cannot read the cache folder", "Permission denied", "XDG_CACHE_HOME")
+
+
+def test_reports_are_drawn_without_a_word_where_the_home_is_closed(tmp_path: Path) -> None:
+    """matplotlib wants to keep its fonts there, and wrote two long lines."""
+    (tmp_path / "home").mkdir(mode=0o500)
+    code = (
+        "from amused_edge.benchmarks.report.plots import bars;"
+        "from amused_edge.benchmarks.report.quiet_matplotlib import Figure;"
+        "Figure().savefig('a.png'); print(bars({'a': (1, 0, 2)}, 'x')[:5])"
+    )
+    environment = {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": None, "MPLCONFIGDIR": None}
+    result = run_unprivileged([sys.executable, "-c", code], tmp_path, environment)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "<?xml\n", "")

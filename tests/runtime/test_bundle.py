@@ -12,7 +12,7 @@ import pytest
 from amused_edge.runtime import verification
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, load_graph
-from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, GraphError, OptionsError
 from amused_edge.runtime.manifest import ROLES, Manifest
 from amused_edge.runtime.options import SamplerSettings
 
@@ -335,7 +335,8 @@ def test_a_cache_that_cannot_be_written_is_no_failure(
     """The bundle is verified again each time instead."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    verification.verify_once(Bundle.open(small_bundle))
+    with pytest.warns(AmusedEdgeWarning, match="cannot be used"):
+        verification.verify_once(Bundle.open(small_bundle))
     corrupt(small_bundle / "golden.json")
     with pytest.raises(BundleError, match="is damaged"):
         verification.verify_once(Bundle.open(small_bundle))

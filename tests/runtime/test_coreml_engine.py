@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 
 from amused_edge.runtime.engines.coreml import _given, _taken
 from amused_edge.runtime.engines.options import COMPUTE_UNITS
+from amused_edge.runtime.errors import AmusedEdgeWarning
 from amused_edge.runtime.graph_entry import TensorSpec
 
 PICTURE = TensorSpec("image", "uint8", (1, 4, 6, 3), "picture")
@@ -58,13 +60,38 @@ def test_each_processor_computes_what_the_evaluator_does(demo_coreml: Path, unit
 
 
 @on_a_mac
-def test_a_package_is_compiled_once(demo_coreml: Path) -> None:
+def test_a_package_is_compiled_once(demo_coreml: Path, tmp_path: Path) -> None:
     from amused_edge.runtime.bundle import Bundle
     from amused_edge.runtime.engines.coreml import _compiled
 
     bundle = Bundle.open(demo_coreml)
-    first = _compiled(bundle, "text_encoder")
+    first = _compiled(bundle, "text_encoder", tmp_path)
     made = first.stat().st_mtime_ns
-    assert _compiled(bundle, "text_encoder") == first
+    assert _compiled(bundle, "text_encoder", tmp_path) == first
     assert first.stat().st_mtime_ns == made
     assert [path.name for path in first.parent.iterdir()] == ["text_encoder.mlmodelc"]
+
+
+def test_a_package_is_compiled_into_a_temporary_folder_where_none_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home that may not be written to, or none at all, ended in a bare error of the system."""
+    from amused_edge.runtime import cache
+    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.engines import coreml
+
+    def compile_model(_: str, target: str) -> None:
+        Path(target).mkdir()
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(coreml, "package", lambda *_: tmp_path)
+    monkeypatch.setattr(coreml.verification, "state", lambda _: "0" * 64)
+    monkeypatch.setattr(coreml.ct.models.utils, "compile_model", compile_model)
+    bundle: Any = Bundle(tmp_path, None)  # type: ignore[arg-type]
+    with pytest.warns(AmusedEdgeWarning, match="cannot be used"):
+        compiled = coreml._compiled(bundle, "denoiser", tmp_path)
+    assert compiled == tmp_path / "denoiser.mlmodelc"
+    monkeypatch.setattr(cache, "folder", lambda _: None)
+    with pytest.warns(AmusedEdgeWarning, match="no home folder"):
+        assert coreml._compiled(bundle, "text_encoder", tmp_path).is_dir()

@@ -15,7 +15,7 @@ from amused_edge.runtime import EngineOptions, GenerationOptions, machine, prepa
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import load_graph, onnx_prepared, onnx_runtime
 from amused_edge.runtime.engines.onnx_runtime import session_options
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import AmusedEdgeWarning, OptionsError
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.prepared import PreparedStore, clear_prepared, prepared_entries
@@ -144,22 +144,18 @@ def test_writers_at_the_same_time_end_with_one_whole_entry() -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["a"]
 
 
-def test_a_folder_that_cannot_be_written_is_no_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert PreparedStore(1000).add("a", "first", maker()) is None
-    assert "cannot keep first" in caplog.text
+    with pytest.warns(AmusedEdgeWarning, match="file/amused-edge cannot be used"):
+        assert PreparedStore(1000).add("a", "first", maker()) is None
     assert prepared_entries() == []
 
 
 def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def homeless(name: str) -> Path:
-        raise RuntimeError("no home")
-
-    monkeypatch.setattr(prepared.cache, "folder", homeless)
-    assert PreparedStore(1000).add("a", "first", maker()) is None
+    monkeypatch.setattr(prepared.cache, "folder", lambda _: None)
+    with pytest.warns(AmusedEdgeWarning, match="no home folder"):
+        assert PreparedStore(1000).add("a", "first", maker()) is None
     assert PreparedStore(1000).find("a") is None
     assert prepared_entries() == []
     clear_prepared()
