@@ -8,6 +8,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from amused_edge.quantization.onnx_load import weights_folder
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
@@ -28,7 +29,7 @@ class MemoryGraph:
         outputs = [spec.name for spec in self._entry.outputs]
         given = {spec.name for spec in self._entry.inputs} | set(outputs)
         self._inner = sorted(set(extra) - given)
-        self._session = _open(model, bundle.path, self._inner)
+        self._session = _open(model, weights_folder(bundle, role), self._inner)
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from amused_edge.quantization.errors import QuantizationError, RecipeError
+from amused_edge.quantization.onnx_load import load_model
 from amused_edge.quantization.onnx_weights import Weight, expand_gemms, find_weights
 from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.runtime.bundle import Bundle
@@ -39,7 +40,7 @@ class GraphPlan:
 def read_weights(bundle: Bundle, role: str) -> GraphPlan:
     """Return a graph and its weights, all of which stay as they are."""
     entry = bundle.graph(role)
-    model = ir.load(bundle.file(entry.files[0]))
+    model = load_model(bundle, role)
     expand_gemms(model.graph)
     weights = find_weights(model.graph, entry.derived_tensors)
     return GraphPlan(role, model, weights, {name: Rule(f"{role}/{name}") for name in weights})

@@ -42,6 +42,8 @@ class AmusedPipeline:
         self.bundle = bundle
         self.geometry = bundle.manifest.geometry
         self.tokenizer = PromptTokenizer(bundle.tokenizer, self.geometry.text_length)
+        if bundle.links:
+            verification.verify_once(bundle)
         self.micro_conditions = micro_conditions(self.geometry, bundle.manifest.micro_conditioning)
         self._keep_graphs = engine.keep_graphs
         self._graphs = GraphStore(bundle, engine, load)
@@ -57,7 +59,8 @@ class AmusedPipeline:
         engine
             Threads, providers and memory settings.
         verify
-            Check the hashes of all files before the first use on this machine.
+            Check the hashes of all files before the first use on this machine; those of links into a hub's cache are
+            checked in any case.
 
         Raises
         ------
@@ -65,7 +68,7 @@ class AmusedPipeline:
             The bundle is incomplete or damaged.
         """
         bundle = Bundle.open(path)
-        if verify:
+        if verify and not bundle.links:
             verification.verify_once(bundle)
         return AmusedPipeline(bundle, engine or EngineOptions())
 

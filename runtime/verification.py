@@ -30,7 +30,9 @@ def verify(bundle: Bundle) -> None:
     """
     for entry in bundle.manifest.all_files():
         try:
-            found = sha256(bundle.file(entry))
+            with bundle.file(entry).open("rb") as file:
+                bundle.check_unchanged(entry, os.fstat(file.fileno()))
+                found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise BundleError(f"cannot read {bundle.file(entry)}: {error.strerror}; copy the bundle again") from error
         if found != entry.sha256:

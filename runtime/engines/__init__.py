@@ -34,7 +34,10 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
         return load_onnx(bundle, role, options)
     if target == "coreml":
         with _COREMLTOOLS:
-            return of_any_batch(role, bundle.graph(role), _load_coreml(bundle, role, options))
+            graph = _load_coreml(bundle, role, options)
+        for file in bundle.graph(role).files:
+            bundle.check_unchanged(file)
+        return of_any_batch(role, bundle.graph(role), graph)
     raise BundleError(
         f"bundle {bundle.path} has the target {target!r}, which this amused-edge cannot run; upgrade amused-edge"
     )

@@ -111,8 +111,12 @@ def _compile(bundle: Bundle, role: str, place: Path) -> Path:
         return compiled
     place.mkdir(parents=True, exist_ok=True)
     partial = place / f".{role}-{os.getpid()}-{secrets.token_hex(4)}.mlmodelc"
+    source = package(bundle, role)
     try:
-        ct.models.utils.compile_model(str(package(bundle, role)), str(partial))
+        with TemporaryDirectory(prefix="amused-edge-") as plain:
+            if bundle.links:  # nobody says that Core ML's compiler follows links
+                source = Path(shutil.copytree(source, Path(plain) / source.name))
+            ct.models.utils.compile_model(str(source), str(partial))
         with contextlib.suppress(OSError):  # another process was faster
             partial.rename(compiled)
     finally:

@@ -50,10 +50,14 @@ def prepared_session(
     """
     store = PreparedStore(limit)
     key = _key(bundle, role)
+
+    def prepare(folder: Path) -> None:
+        _prepare(model, folder, make_options())
+        for file in bundle.graph(role).files:
+            bundle.check_unchanged(file)
+
     try:
-        found = store.find(key) or store.add(
-            key, _label(bundle, role), lambda folder: _prepare(model, folder, make_options())
-        )
+        found = store.find(key) or store.add(key, _label(bundle, role), prepare)
     except Exception as error:  # the binding's exceptions have no public base; a full disk is one of them
         logger.warning("cannot prepare %s of %s: %s", role, bundle.path, error)
         return None

@@ -79,11 +79,15 @@ class OnnxRuntimeGraph:
             if self._session is None:
                 self._session = ort.InferenceSession(str(model), role_options(options, role), providers=providers)
         except Exception as error:  # the binding's exceptions have no public base
+            advice = "verify the bundle with `amused-edge inspect --verify`"
+            if bundle.links:  # 1.24.1 refuses weights that are links, other versions may again
+                advice = "its files are links: another onnxruntime may load them, or a copy made with `cp -rL`"
             raise GraphError(
-                f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; verify the bundle with "
-                "`amused-edge inspect --verify`"
+                f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; {advice}"
             ) from error
         _sessions.add(self._session)
+        for file in self._entry.files:
+            bundle.check_unchanged(file)
 
     def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
