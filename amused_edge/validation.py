@@ -10,8 +10,8 @@ from amused_edge.quantization import account
 from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import check_free
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
+from amused_edge.runtime.places import check_free
 from amused_edge.runtime.stages import OnStage
 
 DEFAULT_RECIPES = ("fp16", "w8", "w8a8", "w4")
@@ -67,6 +67,8 @@ def validate(
     check_free(out)
     chosen = [load_recipe(recipe) for recipe in recipes]
     _check_names([recipe.name for recipe in chosen])
+    for recipe in chosen:
+        account.check_places(out / recipe.name)
     parent = export_bundle(source, out / PARENT, export, on_stage=on_stage)
     bundles, failures = {PARENT: parent}, {}
     for recipe in chosen:

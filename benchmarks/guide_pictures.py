@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from amused_edge.runtime.errors import told_in_one_line
 from amused_edge.runtime.options import GenerationOptions
-from amused_edge.runtime.pictures import ImageArray, contact_sheet, write_animation, write_png
+from amused_edge.runtime.pictures import ImageArray, check_png_path, contact_sheet, write_animation, write_png
 from amused_edge.runtime.pictures.heat_map import heat_map
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.tasks import Inpainting, Task, Variation, outpainting
@@ -19,6 +20,7 @@ FOX = "a flat icon of a fox on a blue background"
 PANDA = "a flat icon of a panda on a blue background"
 SCALE = 3
 SECONDS = 0.35
+NAMES = ("variation", "inpainting", "steering", "heatmap", "reveal")
 
 
 def variation(pipeline: AmusedPipeline, fox: ImageArray) -> ImageArray:
@@ -94,12 +96,11 @@ def _draw(pipeline: AmusedPipeline, task: Task) -> ImageArray:
     return image
 
 
-def _main() -> None:
-    parser = argparse.ArgumentParser(description="Draw the pictures of the guides.")
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("folder", type=Path)
-    chosen = parser.parse_args()
-    with AmusedPipeline.from_bundle(chosen.bundle) as pipeline:
+def draw_guide(bundle: Path, folder: Path) -> None:
+    """Draw every picture of the guides into a folder; raises `OutputExistsError` before any work if one is there."""
+    for name in NAMES:
+        check_png_path(folder / f"{name}.png")
+    with AmusedPipeline.from_bundle(bundle) as pipeline:
         fox = pipeline.generate(FOX).images[0]
         sheets = {
             "variation": variation(pipeline, fox),
@@ -109,8 +110,17 @@ def _main() -> None:
         }
         frames = reveal(pipeline)
     for name, sheet in sheets.items():
-        write_png(sheet, chosen.folder / f"{name}.png")
-    write_animation(frames, chosen.folder / "reveal.png", SECONDS)
+        write_png(sheet, folder / f"{name}.png")
+    write_animation(frames, folder / "reveal.png", SECONDS)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description="Draw the pictures of the guides.")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("folder", type=Path)
+    chosen = parser.parse_args()
+    with told_in_one_line():
+        draw_guide(chosen.bundle, chosen.folder)
 
 
 if __name__ == "__main__":

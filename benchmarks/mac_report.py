@@ -5,7 +5,6 @@ python -m amused_edge.benchmarks.mac_report BUNDLE REPORT.md
 
 import argparse
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,16 @@ from amused_edge.benchmarks.prompts import BUILT_IN
 from amused_edge.benchmarks.teacher_forcing import compare_bundles
 from amused_edge.runtime import golden
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import check_free
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import COMPUTE_UNITS
-from amused_edge.runtime.errors import AmusedEdgeError, GraphError
+from amused_edge.runtime.errors import GraphError, told_in_one_line
 from amused_edge.runtime.golden import GOLDEN_PROMPT, GoldenReport
 from amused_edge.runtime.measurements import Fidelity
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.places import check_new_file
 from amused_edge.runtime.prompt_file import read_prompts
+from amused_edge.runtime.whole_file import whole_file
 
 EVALUATOR = EngineOptions(simulate="half")
 UNITS = {unit: EngineOptions(compute_units=unit) for unit in COMPUTE_UNITS}
@@ -153,7 +153,7 @@ def write(bundle: Path, out: Path, prompts: Sequence[str]) -> None:
     GraphError
         None of them could run the bundle; nothing was written.
     """
-    check_free(out)
+    check_new_file(out)
     opened = Bundle.open(bundle)
     reports: dict[str, UnitReport | str] = {}
     for unit, engine in UNITS.items():
@@ -163,7 +163,8 @@ def write(bundle: Path, out: Path, prompts: Sequence[str]) -> None:
             reports[unit] = str(error)
     if all(isinstance(found, str) for found in reports.values()):
         raise GraphError(str(next(iter(reports.values()))))
-    out.write_text(page(opened, reports), encoding="utf-8")
+    with whole_file(out) as file:
+        file.write(page(opened, reports).encode())
 
 
 def _main() -> None:
@@ -173,11 +174,9 @@ def _main() -> None:
     parser.add_argument("--prompts", type=Path, help="text file, one prompt per line")
     parser.add_argument("--count", type=int, default=PROMPTS, help="pictures to compare")
     given = parser.parse_args()
-    try:
+    with told_in_one_line():
         prompts = BUILT_IN if given.prompts is None else read_prompts(given.prompts)
         write(given.bundle, given.out, prompts[: max(1, given.count)])
-    except AmusedEdgeError as error:
-        sys.exit(" ".join(str(error).split()))
     print(given.out)
 
 

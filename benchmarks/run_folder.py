@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+from amused_edge.runtime.places import check_folder, check_free, check_outside_bundles
 from amused_edge.runtime.whole_file import whole_file
 
 try:
@@ -38,7 +39,8 @@ class RunFolder:
     OutputExistsError
         The folder holds something else, or a run that is complete.
     OptionsError
-        It holds a run with other settings; names the first that differs.
+        It cannot be written to, or lies inside a bundle; or it holds a run with other settings: names the first that
+        differs.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -46,7 +48,7 @@ class RunFolder:
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
         self._records: dict[str, Record] = {}
         self._lock: IO[bytes] | None = None
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not is_new(path):
             self._resume()
         else:
             self._begin()
@@ -129,6 +131,24 @@ class RunFolder:
             raise AmusedEdgeError(f"{file} is damaged; remove {self.path} and run again") from error
         if whole != content:
             _write_whole(file, whole)
+
+
+def is_new(path: Path) -> bool:
+    """Return whether a run begins in a folder, which can be made, or is there and empty; else it may go on there.
+
+    Raises
+    ------
+    OptionsError
+        Nothing can be written there.
+    """
+    if not os.path.lexists(path):
+        check_free(path)
+        return True
+    if not path.is_dir() or any(path.iterdir()):
+        return False
+    check_folder(path)
+    check_outside_bundles(path)
+    return True
 
 
 def _write_whole(path: Path, content: bytes) -> None:

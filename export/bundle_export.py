@@ -11,12 +11,13 @@ from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.target import Target
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
+from amused_edge.runtime.bundle_writer import BundleWriter, new_bundle
 from amused_edge.runtime.engines import load_graph
 from amused_edge.runtime.manifest import GOLDEN_NAME, TOKENIZER_NAME, Geometry, Manifest, MicroConditioning, ModelInfo
 from amused_edge.runtime.measurements import Parity, Simulated
 from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.places import check_free
 from amused_edge.runtime.stages import OnStage, Stages
 
 TOOLS = ("amused-edge", "torch", "transformers", "numpy", "tokenizers")
@@ -74,7 +75,7 @@ def export_bundle(
         The checkpoint cannot be read, or the options do not fit it.
     ParityError
         A graph does not compute what the checkpoint's modules compute.
-    OutputExistsError, BundleError
+    OutputExistsError, OptionsError, BundleError
         `out` exists, or cannot be written.
     """
     made_for = _target(target) if isinstance(target, str) else target

@@ -18,6 +18,8 @@ import numpy as np
 
 from amused_edge.export.checkpoint import text_shapes, uvit_shapes, vqgan_shapes
 from amused_edge.export.configs import TextConfig, UVitConfig, VQGanConfig, parse_config
+from amused_edge.runtime.errors import told_in_one_line
+from amused_edge.runtime.places import check_free
 
 _VQGAN_STAGES = 5
 
@@ -75,10 +77,11 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
 
     Raises
     ------
-    FileExistsError
-        `out` exists.
+    OutputExistsError, OptionsError
+        `out` exists, or cannot be written.
     """
     uvit, vqgan = CONFIGS[name]
+    check_free(out)
     out.mkdir(parents=True)
     uvit_config = {"_class_name": "UVit2DModel", **asdict(uvit)}
     vqgan_config = {"_class_name": "VQModel", **asdict(vqgan)}
@@ -164,7 +167,8 @@ def _main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", choices=sorted(_DTYPES), default="float32")
     chosen = parser.parse_args()
-    write_standin(chosen.name, chosen.out, seed=chosen.seed, dtype=chosen.dtype)
+    with told_in_one_line():
+        write_standin(chosen.name, chosen.out, seed=chosen.seed, dtype=chosen.dtype)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.graph_entry import TensorFormat
 from amused_edge.runtime.manifest import Manifest
 from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
+from amused_edge.runtime.places import check_free
 
 WORST = 10
 """Weights that the page shows."""
@@ -132,6 +133,13 @@ def _engine(manifest: Manifest) -> str:
 def paths(out: Path) -> tuple[Path, Path]:
     """Return where the account of a bundle lies."""
     return out.with_name(f"{out.name}.account.json"), out.with_name(f"{out.name}.account.md")
+
+
+def check_places(out: Path) -> None:
+    """Raise as `check_free` if a bundle, or its account, cannot be written."""
+    check_free(out)
+    for path in paths(out):
+        check_free(path)
 
 
 @contextlib.contextmanager

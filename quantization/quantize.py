@@ -16,7 +16,7 @@ from amused_edge.quantization.recipes import Recipe
 from amused_edge.quantization.target import Target
 from amused_edge.runtime import golden, verification
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import BundleWriter, check_free, new_bundle
+from amused_edge.runtime.bundle_writer import BundleWriter, new_bundle
 from amused_edge.runtime.engines.stored_floats import check_stored_floats
 from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
 from amused_edge.runtime.measurements import Fidelity, Quantization, Simulated
@@ -55,12 +55,12 @@ def quantize_bundle(
         The recipe is not valid, or does not fit the bundle.
     QuantizationError
         The bundle cannot be quantized: it is already, or what it becomes is not finite.
-    OutputExistsError, BundleError
-        `out` or its account exists, or cannot be written; the source is damaged, or a weight of it is not finite.
+    OutputExistsError, OptionsError, BundleError
+        `out` or its account exists, cannot be written, or would lie inside a bundle; the source is damaged, or a weight
+        of it is not finite.
     """
     out, options = Path(out), options or QuantizeOptions()
-    for path in (out, *account.paths(out)):
-        check_free(path)
+    account.check_places(out)
     parent = Bundle.open(source)
     target = _target(parent, options.adapt(load_recipe(recipe, parent.manifest.target)), options)
     verification.verify_once(parent)

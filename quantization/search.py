@@ -16,6 +16,7 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import new_folder
 from amused_edge.runtime.engines.stored_floats import check_stored_floats
 from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.places import check_free
 from amused_edge.runtime.stages import OnStage
 
 RECIPE_NAME = "recipe.json"
@@ -66,7 +67,7 @@ def search(
 
     Raises
     ------
-    RecipeError, QuantizationError, OutputExistsError, BundleError
+    RecipeError, QuantizationError, OutputExistsError, OptionsError, BundleError
         As in `quantize_bundle`; or the limit cannot be met.
     """
     if max_kl is not None and budget is not None:
@@ -74,6 +75,7 @@ def search(
     for name, value in (("max-kl", max_kl), ("budget", budget)):
         if value is not None and not value > 0:
             raise OptionsError(f"{name} is {value}; it must be above 0")
+    check_free(Path(out))
     options = options or QuantizeOptions()
     report = on_stage or (lambda *_: None)
     parent = Bundle.open(source)

@@ -17,7 +17,11 @@ from pathlib import Path
 from amused_edge.runtime.errors import BundleError, OutputExistsError
 from amused_edge.runtime.graph_entry import FileEntry
 from amused_edge.runtime.manifest import MANIFEST_NAME, Manifest
+from amused_edge.runtime.places import check_free
 from amused_edge.runtime.verification import sha256
+
+_NAME_BYTES = 96
+"""Of a bundle's name, in that of its unfinished folder."""
 
 
 class BundleWriter:
@@ -56,6 +60,8 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
     ------
     OutputExistsError
         `out` exists, before or after the block.
+    OptionsError
+        As of `check_free`.
     BundleError
         The disk is full, or the folder cannot be written.
     """
@@ -89,19 +95,13 @@ def new_folder(out: Path) -> Iterator[Path]:
                 parent.rmdir()
 
 
-def check_free(out: Path) -> None:
-    """Raise `OutputExistsError` if there is anything at `out`."""
-    try:
-        taken = out.exists() or out.is_symlink()
-    except OSError as error:
-        raise BundleError(f"{out} cannot be a bundle's folder: {error.strerror}; choose another one") from error
-    if taken:
-        raise OutputExistsError(f"{out} exists; choose another folder or remove it")
-
-
 def _mark(out: Path) -> str:
-    """Return how names of unfinished folders of this bundle begin on this host; process id and a random part follow."""
-    return f".{out.name}.partial-{socket.gethostname()}-"
+    """Return how names of unfinished folders of this bundle begin on this host; process id and a random part follow.
+
+    Of a long name only the beginning is in it, so that the whole stays within the 255 bytes that file systems take.
+    """
+    name = os.fsencode(out.name)[:_NAME_BYTES].decode(errors="ignore")
+    return f".{name}.partial-{socket.gethostname()}-"
 
 
 def _remove_abandoned(out: Path) -> None:

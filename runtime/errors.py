@@ -1,5 +1,9 @@
 """Every error that amused-edge raises on purpose: one line that says what was wrong, with the value, and what to do."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 
 class AmusedEdgeError(Exception):
     """Base of all errors raised on purpose."""
@@ -40,3 +44,12 @@ class AmusedEdgeWarning(UserWarning):
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error, or its kind where it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+@contextlib.contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """End the process with an error's line in place of a traceback: for modules that are run by themselves."""
+    try:
+        yield
+    except (AmusedEdgeError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))

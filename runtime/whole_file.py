@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError
+from amused_edge.runtime.places import check_name
 
 
 @contextlib.contextmanager
@@ -18,9 +19,12 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     ------
     OutputExistsError
         The place is taken and `replace` was not asked for.
+    OptionsError
+        The path does not end in a name.
     AmusedEdgeError
         The file cannot be written.
     """
+    check_name(path)
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with partial.open("xb") as file:

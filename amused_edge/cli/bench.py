@@ -7,11 +7,17 @@ from typing import Any
 
 import click
 
-from amused_edge.benchmarks.run_folder import RECORDS_NAME
+from amused_edge.benchmarks.run_folder import RECORDS_NAME, is_new
 from amused_edge.cli import options
 from amused_edge.cli.progress import Report, progress
 
 bundles = click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+
+
+def _checked(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """Return --out, where a run can begin or may go on."""
+    is_new(value)
+    return value
 
 
 def out(default: str) -> Callable[[Any], Any]:
@@ -21,6 +27,7 @@ def out(default: str) -> Callable[[Any], Any]:
         type=click.Path(path_type=Path),
         default=default,
         show_default=True,
+        callback=_checked,
         help="Folder of the run: a new one, or that of an interrupted run, which goes on.",
     )
 

@@ -51,7 +51,7 @@ def export(
 
     --steps, --guidance, --temperature and --schedule become the bundle's defaults.
     """
-    from amused_edge.runtime.bundle_writer import check_free
+    from amused_edge.runtime.places import check_free
 
     check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from amused_edge.runtime.pictures import ImageArray
     from amused_edge.runtime.tasks import Task
 
+_MANY = 9999
+"""A step as long in its file's name as there will be."""
+
 _FRAME_SECONDS = 0.35
 """Of an animation, each step."""
 
@@ -44,15 +47,14 @@ class OutputFiles:
         """Raise if a file cannot be written or exists; with a state, pictures may exist."""
         from amused_edge.runtime import OptionsError, OutputExistsError
         from amused_edge.runtime.pictures import check_png_path
+        from amused_edge.runtime.places import check_folder
 
         if self.state is not None and (self.previews is not None or self.heatmap or self.reveal):
             raise click.UsageError("--preview-dir, --heatmap and --reveal do not go with --resume")
-        folders = [folder for folder in (self.previews, self.state and self.state.parent) if folder is not None]
-        for folder in folders:
-            if not folder.is_dir():
-                raise OptionsError(f"folder {folder} does not exist; create it first")
-            if not os.access(folder, os.W_OK):
-                raise OptionsError(f"folder {folder} cannot be written to; choose another one")
+        if self.previews is not None:
+            check_folder(self.previews)
+        if self.state is not None:
+            _check_state(self.state)
         for index, path in enumerate(self.paths):
             for each in (path, *self.companions(path)):
                 try:
@@ -60,10 +62,10 @@ class OutputFiles:
                 except OutputExistsError:
                     if self.state is None:
                         raise
-            if self.previews is not None and (
-                taken := sorted(self.previews.glob(f"{glob.escape(path.stem)}-step-*.png"))
-            ):
-                raise OutputExistsError(f"{taken[0]} exists; choose another name or remove it")
+            if self.previews is not None:
+                if taken := sorted(self.previews.glob(f"{glob.escape(path.stem)}-step-*.png")):
+                    raise OutputExistsError(f"{taken[0]} exists; choose another name or remove it")
+                check_png_path(self.previews / f"{path.stem}-step-{_MANY}.png")
             if self.state is not None and self.state.resolve() == path.resolve():
                 raise OptionsError(f"{self.state} is the name of picture {index}; give the state a name of its own")
 
@@ -93,9 +95,26 @@ class OutputFiles:
 
 def picture_paths(task: "Task", seed: int, output: Path | None) -> tuple[Path, ...]:
     """Return one file per picture of a task: `output`, or one that is named after the first prompt."""
+    from amused_edge.runtime.pictures import check_png_name
+
     count = len(task.pictures())
+    if output is not None:
+        check_png_name(output)
     base = output or Path(f"{_slug(str(task.prompts[0]))}-{seed}.png")
     return (base,) if count == 1 else tuple(_beside(base, str(index)) for index in range(count))
+
+
+def _check_state(path: Path) -> None:
+    """Raise if a state can neither be read from a place nor written to it."""
+    from amused_edge.runtime import OptionsError
+    from amused_edge.runtime.places import check_folder, check_new_file
+
+    if not os.path.exists(path):
+        check_new_file(path)
+    elif path.is_file():
+        check_folder(path.parent)
+    else:
+        raise OptionsError(f"{path} is no file; give the state a name of its own")
 
 
 def _beside(path: Path, suffix: str) -> Path:

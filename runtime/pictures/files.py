@@ -1,14 +1,14 @@
 """PNG files, written whole or not at all, with the parameters of their picture inside."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 
-from amused_edge.runtime.errors import OptionsError, OutputExistsError, first_line
+from amused_edge.runtime.errors import OptionsError, first_line
 from amused_edge.runtime.pictures.arrays import ImageArray
+from amused_edge.runtime.places import check_new_file
 from amused_edge.runtime.whole_file import whole_file
 
 _KEYWORD = "amused-edge"
@@ -60,14 +60,14 @@ def _write(path: Path, frames: Sequence[ImageArray], options: dict[str, Any]) ->
 
 def check_png_path(path: Path) -> None:
     """Raise, before any work is done, what `write_png` would raise for this path."""
+    check_png_name(path)
+    check_new_file(path)
+
+
+def check_png_name(path: Path) -> None:
+    """Raise `OptionsError` if a name does not end in .png."""
     if path.suffix.lower() != ".png":
         raise OptionsError(f"{path} does not end in .png; pictures are written as PNG")
-    if not path.parent.is_dir():
-        raise OptionsError(f"folder {path.parent} does not exist; create it first")
-    if not os.access(path.parent, os.W_OK):
-        raise OptionsError(f"folder {path.parent} cannot be written to; choose another one")
-    if path.exists():
-        raise OutputExistsError(f"{path} exists; choose another name or remove it")
 
 
 def read_parameters(path: Path) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import new_bundle, new_folder
-from amused_edge.runtime.errors import BundleError, OutputExistsError
+from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
 from amused_edge.runtime.manifest import Manifest
 from amused_edge.runtime.verification import verify
 
@@ -134,7 +134,10 @@ def test_another_fault_of_the_disk_keeps_its_reason(out: Path, monkeypatch: pyte
 
 def test_a_parent_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(BundleError, match="cannot finish"), new_bundle(tmp_path / "file" / "demo"):
+    with (
+        pytest.raises(OptionsError, match="file is a file, where"),
+        new_bundle(tmp_path / "file" / "demo"),
+    ):
         raise AssertionError("the block must not run")
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -199,8 +202,18 @@ def test_a_failure_leaves_no_new_parent_folders(tmp_path: Path) -> None:
 
 
 def test_a_name_too_long_for_the_file_system_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="choose another one"), new_bundle(tmp_path / ("x" * 300)):
+    with pytest.raises(OptionsError, match="File name too long; choose another"), new_bundle(tmp_path / ("x" * 300)):
         raise AssertionError("the block must not run")
+
+
+@pytest.mark.parametrize("name", ["x" * 230, "x" * 255, "ä" * 127])
+def test_a_name_may_be_as_long_as_the_file_system_takes(
+    tmp_path: Path, manifest: Manifest, small_bundle: Path, name: str
+) -> None:
+    """That of the temporary folder beside it was longer, and too long."""
+    write(tmp_path / name, manifest, small_bundle)
+    assert Bundle.open(tmp_path / name).manifest.model == manifest.model
+    assert not list(tmp_path.glob(".*"))
 
 
 # --- Files of another bundle.
