@@ -35,12 +35,7 @@ def test_core_ml_too(tiny_coreml: Path, tmp_path: Path) -> None:
     linked = hub_snapshot(tiny_coreml, tmp_path / "hub")
     made = [quantize_bundle(path, tmp_path / path.name, "w8", FEW) for path in (tiny_coreml, linked)]
     weights = [
-        {
-            file.path: file.sha256
-            for graph in bundle.manifest.graphs.values()
-            for file in graph.files
-            if ".bin" in file.path
-        }
+        {file.path: file.sha256 for file in bundle.manifest.all_files() if file.path.endswith(".bin")}
         for bundle in made
     ]
     assert weights[0] == weights[1]
