@@ -17,7 +17,7 @@ from amused_edge.export.modules.text_encoder import TextEncoder
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
 from amused_edge.export.safetensors_folder import SafetensorsFolder
 from amused_edge.export.tensors import Tensors, declared_shapes
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.options import SamplerSettings
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -150,7 +150,8 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     index = _json(folder / "model_index.json", "is this an aMUSEd checkpoint in diffusers layout?")
     if index.get("transformer") != _TRANSFORMER:
         raise CheckpointError(
-            f"{folder / 'model_index.json'}: transformer is {index.get('transformer')!r}; aMUSEd's is {_TRANSFORMER}"
+            f"{folder / 'model_index.json'}: transformer is {quoted(index.get('transformer'))}; aMUSEd's is "
+            f"{_TRANSFORMER}"
         )
     checkpoint = Checkpoint(
         folder=folder,
@@ -220,7 +221,7 @@ def _mask_token_id(folder: Path) -> int:
     path = folder / "scheduler" / "scheduler_config.json"
     value = _json(path).get("mask_token_id")
     if type(value) is not int:
-        raise CheckpointError(f"{path}: mask_token_id is {value!r}, not a whole number")
+        raise CheckpointError(f"{path}: mask_token_id is {quoted(value)}, not a whole number")
     return value
 
 
@@ -232,7 +233,7 @@ def _sampler(path: Path) -> SamplerSettings:
     names |= {"temperature": "temperature", "schedule": "schedule"}
     unknown = sorted(set(content) - set(names))
     if unknown:
-        raise CheckpointError(f"{path} has an unknown setting {unknown[0]!r}; it may have {', '.join(names)}")
+        raise CheckpointError(f"{path} has an unknown setting {quoted(unknown[0])}; it may have {', '.join(names)}")
     try:
         return SamplerSettings(**{names[key]: value for key, value in content.items()})
     except OptionsError as error:

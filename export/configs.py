@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from amused_edge.export.errors import CheckpointError
+from amused_edge.runtime.errors import quoted
 
 C = TypeVar("C", "UVitConfig", "VQGanConfig")
 
@@ -108,7 +109,7 @@ def parse_config(kind: type[C], content: dict[str, Any], where: str) -> C:
         value = content[entry.name]
         value = tuple(value) if isinstance(value, list) else value
         if not _fits(value, entry.default) and not (entry.name == "vq_embed_dim" and _fits(value, 1)):
-            raise CheckpointError(f"{where}: {entry.name} is {value!r}; it must be {_wanted(entry.default)}")
+            raise CheckpointError(f"{where}: {entry.name} is {quoted(value)}; it must be {_wanted(entry.default)}")
         values[entry.name] = value
     return kind(**values)
 
@@ -139,5 +140,6 @@ def _divides(name: str, part: int, whole_name: str, whole: int) -> None:
 def _only(name: str, value: object, supported: object) -> None:
     if value != supported:
         raise CheckpointError(
-            f"vqvae/config.json: {name} is {value!r}; amused-edge converts VQ-GANs with {supported!r}, as aMUSEd's"
+            f"vqvae/config.json: {name} is {quoted(value)}; amused-edge converts VQ-GANs with {quoted(supported)}, "
+            "as aMUSEd's"
         )

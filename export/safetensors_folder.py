@@ -7,6 +7,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from amused_edge.export.errors import CheckpointError
+from amused_edge.runtime.errors import quoted
 
 
 class SafetensorsFolder:
@@ -107,7 +108,7 @@ def _shards(index: Path) -> list[Path]:
         raise CheckpointError(f"{index} is not a safetensors index ({error}); download it again") from error
     for name in names:
         if Path(name).name != name:
-            raise CheckpointError(f"{index} names the shard {name!r}, which may lie outside its folder")
+            raise CheckpointError(f"{index} names the shard {quoted(name)}, which may lie outside its folder")
         if not (index.parent / name).is_file():
             raise CheckpointError(f"{index} names the shard {name}, which is missing; download it again")
     return files

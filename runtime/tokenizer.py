@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from amused_edge.runtime.embeddings import check_text
-from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, quoted
 from amused_edge.runtime.sampler import IntArray
 
 
@@ -46,7 +46,7 @@ class PromptTokenizer:
             if encoding.overflowing:
                 cut = prompt[max(end for _, end in encoding.offsets) :].strip()
                 warn(
-                    f"the text encoder reads {len(encoding.ids)} tokens; cut off: {cut!r}",
+                    f"the text encoder reads {len(encoding.ids)} tokens; cut off: {quoted(cut)}",
                     AmusedEdgeWarning,
                     stacklevel=2,
                 )

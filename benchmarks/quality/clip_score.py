@@ -14,7 +14,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from amused_edge.benchmarks.quality.onnx_model import open_session, run
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.pictures import ImageArray
 
 Array = NDArray[Any]
@@ -118,14 +118,16 @@ def _transformers(folder: Path) -> tuple[Embed, int]:
     try:
         kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
         if kind != "clip":
-            raise ValueError(f"config.json is of a {kind!r}")
+            raise ValueError(f"config.json is of a {quoted(kind)}")
         model, loaded = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, AttributeError) as error:
         raise OptionsError(f"{folder} holds neither model.onnx nor a transformers CLIP: {error}") from error
     if loaded["missing_keys"]:  # they would be random numbers
-        raise OptionsError(f"the CLIP in {folder} lacks weights, for example {sorted(loaded['missing_keys'])[0]!r}")
+        raise OptionsError(
+            f"the CLIP in {folder} lacks weights, for example {quoted(sorted(loaded['missing_keys'])[0])}"
+        )
     model.eval()
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from amused_edge.runtime.engines.onnx_prepared import CPU, prepared_session
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.engines.parallel_rows import ParallelRows
 from amused_edge.runtime.engines.static_batch import has_static_batch, of_any_batch
-from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line
+from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line, quoted
 from amused_edge.runtime.machine import adds_signed_products_exactly
 
 _LARGE_TENSORS = ("image_decoder", "image_encoder")
@@ -47,7 +47,9 @@ class OnnxRuntimeGraph:
         available = ort.get_available_providers()
         unknown = sorted(set(providers) - set(available))
         if unknown:
-            raise OptionsError(f"provider {unknown[0]!r} is not in this onnxruntime; it has: {', '.join(available)}")
+            raise OptionsError(
+                f"provider {quoted(unknown[0])} is not in this onnxruntime; it has: {', '.join(available)}"
+            )
         self._session: ort.InferenceSession | None = None
         try:
             if options.cache_bytes and providers == [CPU]:
@@ -124,7 +126,7 @@ def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
         file = model.parent / reference.location
         if file not in sizes:
             raise BundleError(
-                f"{model} reads weights from {reference.location!r}, which the manifest does not list; "
+                f"{model} reads weights from {quoted(reference.location)}, which the manifest does not list; "
                 "do not use this bundle"
             )
         if min(reference.offset, reference.length) < 0 or reference.offset + reference.length > sizes[file]:
