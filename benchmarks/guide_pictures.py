@@ -13,6 +13,7 @@ from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pictures import ImageArray, contact_sheet, write_animation, write_png
 from amused_edge.runtime.pictures.heat_map import heat_map
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.scripts import run
 from amused_edge.runtime.tasks import Inpainting, Task, Variation, outpainting
 
 FOX = "a flat icon of a fox on a blue background"
@@ -114,4 +115,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main)

@@ -5,7 +5,6 @@ python -m amused_edge.benchmarks.mac_report BUNDLE REPORT.md
 
 import argparse
 import platform
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +21,12 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import check_free
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import COMPUTE_UNITS
-from amused_edge.runtime.errors import AmusedEdgeError, GraphError
+from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.golden import GOLDEN_PROMPT, GoldenReport
 from amused_edge.runtime.measurements import Fidelity
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.scripts import run
 
 EVALUATOR = EngineOptions(simulate="half")
 UNITS = {unit: EngineOptions(compute_units=unit) for unit in COMPUTE_UNITS}
@@ -172,13 +172,10 @@ def _main() -> None:
     parser.add_argument("--prompts", type=Path, help="text file, one prompt per line")
     parser.add_argument("--count", type=int, default=PROMPTS, help="pictures to compare")
     given = parser.parse_args()
-    try:
-        prompts = BUILT_IN if given.prompts is None else read_prompts(given.prompts)
-        write(given.bundle, given.out, prompts[: max(1, given.count)])
-    except AmusedEdgeError as error:
-        sys.exit(" ".join(str(error).split()))
+    prompts = BUILT_IN if given.prompts is None else read_prompts(given.prompts)
+    write(given.bundle, given.out, prompts[: max(1, given.count)])
     print(given.out)
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main, "coreml")

@@ -13,6 +13,7 @@ from amused_edge.runtime.engines.options import SIMULATIONS, Simulation
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pictures import ImageArray, check_png_path, contact_sheet, write_png
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.scripts import run
 
 
 def side_by_side(
@@ -51,4 +52,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main)

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from amused_edge.export.checkpoint import text_shapes, uvit_shapes, vqgan_shapes
 from amused_edge.export.configs import UVitConfig, VQGanConfig
+from amused_edge.runtime.scripts import run
 
 _VQGAN_STAGES = 5
 
@@ -78,6 +78,8 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
     FileExistsError
         `out` exists.
     """
+    from amused_edge.export.checkpoint import text_shapes, uvit_shapes, vqgan_shapes
+
     uvit, vqgan = CONFIGS[name]
     out.mkdir(parents=True)
     uvit_config = {"_class_name": "UVit2DModel", **asdict(uvit)}
@@ -168,4 +170,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main, "export")
