@@ -9,6 +9,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from amused_edge.runtime.engines.onnx_prepared import save_optimised
+from amused_edge.runtime.library_paths import library_path
 
 INTEGER_PRODUCTS = frozenset(
     {
@@ -56,7 +57,9 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
         optimised = save_optimised(options, Path(folder))
-        ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without))
+        ort.InferenceSession(
+            library_path(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without)
+        )
         return ir.load(optimised)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from amused_edge.runtime.errors import BundleError, OutputExistsError
 from amused_edge.runtime.graph_entry import FileEntry
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.manifest import MANIFEST_NAME, Manifest
 from amused_edge.runtime.verification import sha256
 
@@ -90,7 +91,8 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 
 def check_free(out: Path) -> None:
-    """Raise `OutputExistsError` if there is anything at `out`."""
+    """Raise `OutputExistsError` if there is anything at `out`, and `OptionsError` if no engine could open it there."""
+    library_path(out)
     try:
         taken = out.exists() or out.is_symlink()
     except OSError as error:

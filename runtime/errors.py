@@ -4,7 +4,7 @@ Values come from users, files and other libraries. So a message is made one shor
 it; and each value in it is `quoted`, so that a long one leaves room for the rest.
 """
 
-_MESSAGE, _VALUE = 600, 100
+_MESSAGE, _VALUE = 400, 100
 """Longest message and longest value in one, in characters."""
 
 

@@ -28,9 +28,22 @@ def prepare() -> None:
             stream.reconfigure(errors=_ESCAPES)
 
 
+class UnprintedError(Exception):
+    """A result could not be printed; the cause is the system's error."""
+
+
 def say(text: str) -> None:
-    """Print a result."""
-    print(text, flush=True)
+    """Print a result.
+
+    Raises
+    ------
+    UnprintedError
+        The stream does not take it: nobody reads it any more, or a disk is full.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        raise UnprintedError from error
 
 
 def encodes(text: str) -> bool:
@@ -56,21 +69,28 @@ def write_error(text: str) -> None:
 
 def finish(code: int, out: TextIO, err: TextIO) -> int:
     """Write what is not written yet; return the exit code, which says so if the results could not be written."""
+    if sys.stdout is not out:  # click puts another one there when nobody reads its --help
+        code = NOBODY_READS
     sys.stdout, sys.stderr = out, err
     try:
         out.flush()
     except OSError as error:
-        _silence(out)
-        if error.errno in (errno.EPIPE, errno.EINVAL):  # the second on Windows
-            code = NOBODY_READS
-        else:
-            complain(f"the results could not be printed: {error.strerror}; write them elsewhere")
-            code = code or FAILED
+        code = unprinted(error) or code
     try:
         err.flush()
     except OSError:
         _silence(err)
     return code
+
+
+def unprinted(error: BaseException | None) -> int:
+    """Tell that results could not be printed, unless nobody wants them; return the exit code."""
+    _silence(sys.stdout)
+    number = getattr(error, "errno", None)
+    if number == errno.EPIPE or (number == errno.EINVAL and sys.platform == "win32"):
+        return NOBODY_READS
+    complain(f"the results could not be printed: {getattr(error, 'strerror', error)}; lead them elsewhere")
+    return FAILED
 
 
 def _silence(stream: TextIO) -> None:

@@ -25,6 +25,8 @@ from amused_edge.runtime.errors import (
 )
 
 FAILED, USAGE = 1, 2
+_SHOWN = 250
+"""Letters of a message about the usage, which has lines of its own beside it."""
 
 
 class _Failure(click.ClickException):
@@ -70,11 +72,15 @@ def run() -> int:
     except _Failure as failure:
         console.complain(failure.message)
         return failure.code
+    except console.UnprintedError as error:
+        return console.unprinted(error.__cause__)
+    except OSError as error:  # of --help and --version; those of commands are failures
+        return console.unprinted(error)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
         usage, mark, message = shown.getvalue().partition("Error: ")
-        console.write_error(f"{usage}{mark}{one_line(message)}\n")
+        console.write_error(f"{usage}{mark}{one_line(message, _SHOWN)}\n")
         return error.exit_code
     return code if isinstance(code, int) else 0
 

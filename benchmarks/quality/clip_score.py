@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from amused_edge.benchmarks.quality.onnx_model import open_session, run
 from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.pictures import ImageArray
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ class ClipScorer:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._tokenizer = Tokenizer.from_file(library_path(folder / "tokenizer.json"))
             self._preprocess = _Preprocessing(json.loads((folder / "preprocessor_config.json").read_text("utf-8")))
         except Exception as error:  # tokenizers raises bare ones
             raise OptionsError(f"{folder} holds no CLIP: {error}") from error

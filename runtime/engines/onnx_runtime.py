@@ -17,6 +17,7 @@ from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.engines.parallel_rows import ParallelRows
 from amused_edge.runtime.engines.static_batch import has_static_batch, of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.machine import adds_signed_products_exactly
 
 _LARGE_TENSORS = ("image_decoder", "image_encoder")
@@ -56,7 +57,9 @@ class OnnxRuntimeGraph:
                 make_options = partial(role_options, options, role)
                 self._session = prepared_session(bundle, role, model, options.cache_bytes, make_options)
             if self._session is None:
-                self._session = ort.InferenceSession(str(model), role_options(options, role), providers=providers)
+                self._session = ort.InferenceSession(
+                    library_path(model), role_options(options, role), providers=providers
+                )
         except Exception as error:  # the binding's exceptions have no public base
             raise GraphError(
                 f"onnxruntime {ort.__version__} cannot load {model}: {first_line(error)}; verify the bundle with "
