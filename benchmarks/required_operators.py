@@ -121,8 +121,8 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description="List the operators that a reduced build of ONNX Runtime needs.")
     parser.add_argument("bundles", type=Path, nargs="+")
     bundles: list[Path] = parser.parse_args().bundles
-    print(f"# {' '.join(path.name for path in bundles)}, onnxruntime {ort.__version__}")
-    print(reduced_build_config(required_operators([Bundle.open(path) for path in bundles])), end="")
+    config = reduced_build_config(required_operators([Bundle.open(path) for path in bundles]))
+    print(f"# {' '.join(path.name for path in bundles)}, onnxruntime {ort.__version__}\n{config}", end="")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 def main() -> None:
     """Run the command line."""
     console.prepare()
-    out, err = sys.stdout, sys.stderr  # click may put others there
     stopped = _heed_signals()
     code = FAILED
     try:
@@ -31,7 +30,7 @@ def main() -> None:
     if stopped and code:  # whatever a library made of it
         console.complain(_STOPPED[stopped[0]])
         code = 128 + stopped[0]
-    sys.exit(console.finish(code, out, err))
+    sys.exit(console.finish(code))
 
 
 def _run() -> int:

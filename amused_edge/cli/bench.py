@@ -9,7 +9,7 @@ import click
 
 from amused_edge.benchmarks.run_folder import RECORDS_NAME
 from amused_edge.cli import console, options
-from amused_edge.cli.command import Command
+from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
 
 bundles = click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
@@ -30,7 +30,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-@click.group()
+@click.group(cls=Group)
 def bench() -> None:
     """Measure bundles against each other: results.json, report.md and report.html."""
 

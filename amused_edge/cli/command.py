@@ -5,11 +5,21 @@ from typing import Any
 
 import click
 
+from amused_edge.cli.console import printing
 from amused_edge.runtime.extras import advice
 
 
 class LibraryError(click.ClickException):
     """A library that a command needs is missing, broken or too old."""
+
+
+class Group(click.Group):
+    """Commands, and their --help."""
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """Read the arguments, or print the help."""
+        with printing():
+            return super().make_context(*args, **named)
 
 
 class Command(click.Command):
@@ -24,6 +34,11 @@ class Command(click.Command):
     def __init__(self, *args: Any, extras: tuple[str, ...] = (), **named: Any) -> None:
         super().__init__(*args, **named)
         self.extras = extras
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """Read the arguments, or print the help."""
+        with printing():
+            return super().make_context(*args, **named)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an import that fails tells what to install."""

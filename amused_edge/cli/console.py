@@ -8,7 +8,8 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 FAILED, NOBODY_READS = 1, 141
@@ -32,18 +33,19 @@ class UnprintedError(Exception):
     """A result could not be printed; the cause is the system's error."""
 
 
-def say(text: str) -> None:
-    """Print a result.
-
-    Raises
-    ------
-    UnprintedError
-        The stream does not take it: nobody reads it any more, or a disk is full.
-    """
+@contextmanager
+def printing() -> Iterator[None]:
+    """Raise `UnprintedError` where results are not taken: nobody reads them any more, or a disk is full."""
     try:
-        print(text, flush=True)
+        yield
     except OSError as error:
         raise UnprintedError from error
+
+
+def say(text: str) -> None:
+    """Print a result; raises `UnprintedError`."""
+    with printing():
+        print(text, flush=True)
 
 
 def encodes(text: str) -> bool:
@@ -67,19 +69,16 @@ def write_error(text: str) -> None:
         sys.stderr.flush()
 
 
-def finish(code: int, out: TextIO, err: TextIO) -> int:
+def finish(code: int) -> int:
     """Write what is not written yet; return the exit code, which says so if the results could not be written."""
-    if sys.stdout is not out:  # click puts another one there when nobody reads its --help
-        code = NOBODY_READS
-    sys.stdout, sys.stderr = out, err
     try:
-        out.flush()
+        sys.stdout.flush()
     except OSError as error:
-        code = unprinted(error) or code
+        code = unprinted(error)
     try:
-        err.flush()
+        sys.stderr.flush()
     except OSError:
-        _silence(err)
+        _silence(sys.stderr)
     return code
 
 

@@ -9,7 +9,7 @@ import click
 from amused_edge.cli import console
 from amused_edge.cli.bench import bench
 from amused_edge.cli.cache import cache
-from amused_edge.cli.command import LibraryError
+from amused_edge.cli.command import Group, LibraryError
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
@@ -37,7 +37,7 @@ class _Failure(click.ClickException):
         self.code = code
 
 
-class _Program(click.Group):
+class _Program(Group):
     """Makes one line of every error that is not a mistake in the program."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -74,8 +74,6 @@ def run() -> int:
         return failure.code
     except console.UnprintedError as error:
         return console.unprinted(error.__cause__)
-    except OSError as error:  # of --help and --version; those of commands are failures
-        return console.unprinted(error)
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
