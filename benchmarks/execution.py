@@ -78,7 +78,7 @@ def audit_model(
         session = ort.InferenceSession(library_path(model), options, providers=["CPUExecutionProvider"])
         for _ in range(1 + calls):
             session.run(None, dict(feeds))
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         int8_blocks, kernels = int8_block_products(optimised), convolution_kernels(optimised)
     return _account(_node_times(events, 1 + calls), int8_blocks, kernels, calls)
 

@@ -18,6 +18,7 @@ from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
 from amused_edge.export.safetensors_folder import SafetensorsFolder
 from amused_edge.export.tensors import Tensors, declared_shapes
 from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.library_paths import name_text
 from amused_edge.runtime.options import SamplerSettings
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -144,7 +145,7 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
         It is no aMUSEd checkpoint, or its configs do not fit each other.
     """
     folder = Path(source)
-    name = folder.resolve().name
+    name = name_text(folder.resolve())
     if not folder.exists() and _HUB_ID.fullmatch(str(source)):
         folder, name = _download(str(source), variant), str(source)
     index = _json(folder / "model_index.json", "is this an aMUSEd checkpoint in diffusers layout?")

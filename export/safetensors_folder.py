@@ -8,7 +8,6 @@ from safetensors import SafetensorError, safe_open
 
 from amused_edge.export.errors import CheckpointError
 from amused_edge.runtime.errors import quoted
-from amused_edge.runtime.library_paths import library_path
 
 
 class SafetensorsFolder:
@@ -39,7 +38,7 @@ class SafetensorsFolder:
 
     def _read_header(self, file: Path) -> None:
         try:
-            with safe_open(library_path(file), framework="pt") as opened:
+            with safe_open(file, framework="pt") as opened:
                 for name in opened.keys():  # noqa: SIM118 - not a mapping
                     part = opened.get_slice(name)
                     self._files[name] = file
@@ -49,7 +48,7 @@ class SafetensorsFolder:
 
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor, floats as float32."""
-        with safe_open(library_path(self._files[name]), framework="pt") as opened:
+        with safe_open(self._files[name], framework="pt") as opened:
             tensor: torch.Tensor = opened.get_tensor(name)
         return tensor.float() if tensor.is_floating_point() else tensor
 

@@ -1,4 +1,4 @@
-"""Paths for libraries that write file names as UTF-8, whatever the system's locale is."""
+"""Names of files in UTF-8, whatever the system's locale is: for libraries, for records, and of new files."""
 
 import os
 from pathlib import Path
@@ -20,3 +20,17 @@ def library_path(path: Path) -> str:
         return os.fsencode(path).decode()
     except UnicodeDecodeError as error:
         raise OptionsError(f"{path}: libraries open no files whose names are not UTF-8; rename it") from error
+
+
+def name_text(path: Path) -> str:
+    """Return the name of a file or folder as text that can be written down; bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path.name).decode(errors="replace")
+
+
+def file_name(text: str) -> str:
+    """Return text as the name of a file, in UTF-8 also where the locale lacks its letters."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return os.fsdecode(text.encode())
+    return text

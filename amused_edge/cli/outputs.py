@@ -104,10 +104,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _slug(prompt: str) -> str:
     """Return the prompt as a short file name, at most 60 bytes."""
+    from amused_edge.runtime.library_paths import file_name
+
     words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-").encode()[:60]
-    name = words.decode(errors="ignore") or "picture"
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:  # the locale has no such letters; the file is named in UTF-8 nevertheless
-        name = os.fsdecode(name.encode())
-    return name
+    return file_name(words.decode(errors="ignore") or "picture")

@@ -16,6 +16,7 @@ from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
 from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, follow
 from amused_edge.runtime.errors import GenerationError, OptionsError, quoted
+from amused_edge.runtime.library_paths import file_name
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.pictures import ImageArray
@@ -106,7 +107,7 @@ def draw_all(
 
 def picture_path(folder: Path, label: str, index: int) -> Path:
     """Return where a picture of a run lies."""
-    return folder / PICTURES / label / f"{index:04d}.png"
+    return folder / PICTURES / file_name(label) / f"{index:04d}.png"
 
 
 def read_pictures(folder: Path, label: str, count: int) -> list[ImageArray]:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from amused_edge import AmusedPipeline, GenerationOptions
+from amused_edge.runtime.library_paths import name_text
 from amused_edge.runtime.pictures import read_parameters, write_png
 
 COMMAND = str(Path(sys.executable).parent / "amused-edge")
@@ -96,6 +98,16 @@ def test_a_bundle_is_found_by_its_bytes(demo_bundle: Path, tmp_path: Path) -> No
     result = run("generate", "bündel".encode(), "x", "-o", "é.png".encode(), *SHORT, cwd=tmp_path, **ASCII_LOCALE)
     assert (result.returncode, result.stdout, result.stderr) == (0, "é.png\n".encode(), b"")
     assert (tmp_path / "é.png").exists()
+
+
+def test_names_are_written_down_as_text(demo_bundle: Path, tmp_path: Path) -> None:
+    """A benchmark ended in a traceback at the first record, which has the names of the bundles."""
+    shutil.copytree(demo_bundle, tmp_path / "bündel")
+    one_call = ("--rounds", "1", "--calls", "1", *SHORT)
+    result = run("bench", "latency", "bündel".encode(), *one_call, "--out", "é".encode(), cwd=tmp_path, **ASCII_LOCALE)
+    assert (result.returncode, result.stdout) == (0, "é/report.html\n".encode()), result.stderr
+    assert "bündel" in (tmp_path / "é" / "report.md").read_text(encoding="utf-8")
+    assert name_text(Path(os.fsdecode(b"a/b\xff"))) == "b\ufffd"
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names of files are UTF-8 there")
