@@ -10,7 +10,7 @@ from amused_edge.quantization import account
 from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
+from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
 from amused_edge.runtime.places import check_free
 from amused_edge.runtime.stages import OnStage
 
@@ -88,9 +88,9 @@ def _check_names(names: Sequence[str]) -> None:
     """Each recipe gets a folder of its own beside the report."""
     for name in names:
         if name in (PARENT, "report.md", "report.json"):
-            raise OptionsError(f"a recipe is named {name!r}, which the report needs; give it another name")
+            raise OptionsError(f"a recipe is named {quoted(name)}, which the report needs; give it another name")
         if names.count(name) > 1:
-            raise OptionsError(f"two recipes are named {name!r}; give each its own name, once")
+            raise OptionsError(f"two recipes are named {quoted(name)}; give each its own name, once")
 
 
 def _prefixed(on_stage: OnStage | None, name: str) -> OnStage | None:
@@ -115,7 +115,7 @@ def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
         [
             f"# {parent.model.name}: what converting and quantizing it costs",
             "",
-            f"Made from {parent.model.source!r} by amused-edge {parent.tools['amused-edge']} with "
+            f"Made from {quoted(parent.model.source, 600)} by amused-edge {parent.tools['amused-edge']} with "
             f"onnxruntime {parent.tools['onnxruntime']}.",
             "",
             "The recipes were tuned on a small demo model. On weights that nobody has tried they are unproven until "

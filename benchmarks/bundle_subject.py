@@ -18,6 +18,7 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.conditioning import Conditioning, stack
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import Simulation
+from amused_edge.runtime.library_paths import name_text
 from amused_edge.runtime.manifest import MANIFEST_NAME
 from amused_edge.runtime.mask_predict import mask_predict
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
@@ -202,7 +203,7 @@ def bundle_specs(
             "stored": {role: graph.stored_precision for role, graph in graphs.items()},
         }
         files = [bundle.file(entry) for role in roles for entry in graphs[role].files]
-        specs.append(SubjectSpec(bundle.path.resolve().name, TARGET, arguments, tuple(files), facts))
+        specs.append(SubjectSpec(name_text(bundle.path.resolve()), TARGET, arguments, tuple(files), facts))
     return distinct(specs)
 
 

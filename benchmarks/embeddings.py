@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.pipeline import AmusedPipeline
 
 Encoded = dict[str, NDArray[Any]]
@@ -25,7 +25,7 @@ class Embeddings:
 
     def __getitem__(self, prompt: str) -> Encoded:
         if prompt not in self._places:
-            raise OptionsError(f"there are no embeddings of the prompt {prompt!r}; make them again with it")
+            raise OptionsError(f"there are no embeddings of the prompt {quoted(prompt)}; make them again with it")
         place = slice(self._places[prompt], self._places[prompt] + 1)
         return {"hidden_states": self._hidden_states[place], "pooled": self._pooled[place]}
 

@@ -26,6 +26,7 @@ from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.engines.parallel_rows import threads_of_a_row
 from amused_edge.runtime.engines.static_batch import has_static_batch, split
+from amused_edge.runtime.library_paths import library_path
 
 Feeds = Mapping[str, np.ndarray[Any, Any]]
 
@@ -74,10 +75,10 @@ def audit_model(
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         optimised = save_optimised(options, Path(folder))
-        session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(library_path(model), options, providers=["CPUExecutionProvider"])
         for _ in range(1 + calls):
             session.run(None, dict(feeds))
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         int8_blocks, kernels = int8_block_products(optimised), convolution_kernels(optimised)
     return _account(_node_times(events, 1 + calls), int8_blocks, kernels, calls)
 

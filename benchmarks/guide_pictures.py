@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from amused_edge.runtime.errors import told_in_one_line
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pictures import ImageArray, check_png_path, contact_sheet, write_animation, write_png
 from amused_edge.runtime.pictures.heat_map import heat_map
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.scripts import run
 from amused_edge.runtime.tasks import Inpainting, Task, Variation, outpainting
 
 FOX = "a flat icon of a fox on a blue background"
@@ -119,9 +119,8 @@ def _main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("folder", type=Path)
     chosen = parser.parse_args()
-    with told_in_one_line():
-        draw_guide(chosen.bundle, chosen.folder)
+    draw_guide(chosen.bundle, chosen.folder)
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main)

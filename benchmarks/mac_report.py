@@ -20,13 +20,14 @@ from amused_edge.runtime import golden
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import COMPUTE_UNITS
-from amused_edge.runtime.errors import GraphError, told_in_one_line
+from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.golden import GOLDEN_PROMPT, GoldenReport
 from amused_edge.runtime.measurements import Fidelity
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.places import check_new_file
 from amused_edge.runtime.prompt_file import read_prompts
+from amused_edge.runtime.scripts import run
 from amused_edge.runtime.whole_file import whole_file
 
 EVALUATOR = EngineOptions(simulate="half")
@@ -174,11 +175,10 @@ def _main() -> None:
     parser.add_argument("--prompts", type=Path, help="text file, one prompt per line")
     parser.add_argument("--count", type=int, default=PROMPTS, help="pictures to compare")
     given = parser.parse_args()
-    with told_in_one_line():
-        prompts = BUILT_IN if given.prompts is None else read_prompts(given.prompts)
-        write(given.bundle, given.out, prompts[: max(1, given.count)])
+    prompts = BUILT_IN if given.prompts is None else read_prompts(given.prompts)
+    write(given.bundle, given.out, prompts[: max(1, given.count)])
     print(given.out)
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main, "coreml")

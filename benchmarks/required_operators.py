@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.errors import BundleError, quoted
+from amused_edge.runtime.scripts import run
 
 Operators = dict[tuple[str, int], set[str]]
 """(domain, opset that the graph imports of it) -> names."""
@@ -78,8 +79,8 @@ def reduced_build_config(operators: Operators) -> str:
 def _models(bundle: Bundle) -> list[Path]:
     if bundle.manifest.target != "onnx":
         raise BundleError(
-            f"bundle {bundle.path} has the target {bundle.manifest.target!r}; only ONNX Runtime can be built with "
-            "fewer operators: give bundles for ONNX"
+            f"bundle {bundle.path} has the target {quoted(bundle.manifest.target)}; only ONNX Runtime can be built "
+            "with fewer operators: give bundles for ONNX"
         )
     return [bundle.file(graph.files[0]) for graph in bundle.manifest.graphs.values()]
 
@@ -120,9 +121,9 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description="List the operators that a reduced build of ONNX Runtime needs.")
     parser.add_argument("bundles", type=Path, nargs="+")
     bundles: list[Path] = parser.parse_args().bundles
-    print(f"# {' '.join(path.name for path in bundles)}, onnxruntime {ort.__version__}")
-    print(reduced_build_config(required_operators([Bundle.open(path) for path in bundles])), end="")
+    config = reduced_build_config(required_operators([Bundle.open(path) for path in bundles]))
+    print(f"# {' '.join(path.name for path in bundles)}, onnxruntime {ort.__version__}\n{config}", end="")
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main, "quantize")

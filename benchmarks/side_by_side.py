@@ -10,10 +10,10 @@ from pathlib import Path
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import SIMULATIONS, Simulation
-from amused_edge.runtime.errors import told_in_one_line
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pictures import ImageArray, check_png_path, contact_sheet, write_png
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.scripts import run
 
 
 def side_by_side(
@@ -46,11 +46,10 @@ def _main() -> None:
     parser.add_argument("--scale", type=int, default=1)
     parser.add_argument("--simulate", choices=SIMULATIONS, help="of Core ML bundles")
     chosen = parser.parse_args()
-    with told_in_one_line():
-        check_png_path(chosen.out)
-        sheet = side_by_side(chosen.bundles, chosen.prompts, chosen.seed, chosen.scale, chosen.simulate)
-        write_png(sheet, chosen.out)
+    check_png_path(chosen.out)
+    sheet = side_by_side(chosen.bundles, chosen.prompts, chosen.seed, chosen.scale, chosen.simulate)
+    write_png(sheet, chosen.out)
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main)

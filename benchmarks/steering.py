@@ -16,6 +16,7 @@ from amused_edge.benchmarks.quality.sources import choose_prompts
 from amused_edge.benchmarks.statistics import bootstrap, difference, mean, resampled
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.scripts import run
 
 WAYS: dict[str, GenerationOptions] = {
     "the bundle's defaults": GenerationOptions(),
@@ -79,4 +80,4 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main)

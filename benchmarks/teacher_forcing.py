@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amused_edge.benchmarks import fidelity
 from amused_edge.benchmarks.images import decibels, psnr, squared_error, ssim
 from amused_edge.runtime import sampler
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.mask_predict import mask_predict
 from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
@@ -186,7 +187,7 @@ def compare_bundles(
         Of the loop; with guidance, the negative prompt is empty.
     """
     if _REFERENCE in others:
-        raise ValueError(f"a bundle is named {_REFERENCE!r}, which is the reference")
+        raise ValueError(f"a bundle is named {quoted(_REFERENCE)}, which is the reference")
     logits = {name: LogitMeter() for name in others}
     pictures = {name: PictureMeter() for name in others}
     everyone = {_REFERENCE: reference, **others}

@@ -13,6 +13,7 @@ from amused_edge.export.target import Target
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.bundle_writer import BundleWriter, new_bundle
 from amused_edge.runtime.engines import load_graph
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.manifest import GOLDEN_NAME, TOKENIZER_NAME, Geometry, Manifest, MicroConditioning, ModelInfo
 from amused_edge.runtime.measurements import Parity, Simulated
 from amused_edge.runtime.options import GenerationOptions, whole_number
@@ -119,7 +120,7 @@ def _target(name: str) -> Target:
         from amused_edge.export.to_coreml import CoreMLOptions
 
         return CoreMLTarget(CoreMLOptions())
-    raise ExportError(f"target is {name!r}; this amused-edge exports to: {', '.join(TARGETS)}")
+    raise ExportError(f"target is {quoted(name)}; this amused-edge exports to: {', '.join(TARGETS)}")
 
 
 def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:

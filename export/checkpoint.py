@@ -26,7 +26,8 @@ from amused_edge.export.safetensors_folder import SafetensorsFolder
 from amused_edge.export.tensors import Tensors, declared_shapes
 from amused_edge.export.tokenizer import CheckpointTokenizer, read_tokenizer
 from amused_edge.export.weight_files import check_variant
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.library_paths import name_text
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.schedule import Schedule
 
@@ -200,7 +201,7 @@ def _found(source: str | Path, variant: str | None) -> tuple[Path, str]:
     """Return the folder, downloaded if need be, and the name of its source."""
     folder = Path(source)
     if os.path.exists(source):  # a name that is too long, or empty, is simply not there
-        return folder, folder.resolve().name
+        return folder, name_text(folder.resolve())
     model = hub_model(str(source))
     if model is None:
         raise CheckpointError(
@@ -227,11 +228,12 @@ def _text_config(path: Path) -> TextConfig:
     named = content.get("transformers_weights")
     if named not in (None, "model.safetensors"):
         raise CheckpointError(
-            f"{path}: transformers_weights is {named!r}; save the weights as model.safetensors and remove the setting"
+            f"{path}: transformers_weights is {quoted(named)}; save the weights as model.safetensors and "
+            "remove the setting"
         )
     nested = content.get("text_config", content)
     if not isinstance(nested, dict):
-        raise CheckpointError(f"{path}: text_config is {nested!r}; it must be the config of CLIP's text encoder")
+        raise CheckpointError(f"{path}: text_config is {quoted(nested)}; it must be the config of CLIP's text encoder")
     return parse_config(TextConfig, nested, "text_encoder/config.json")
 
 
@@ -243,7 +245,7 @@ def _sampler(path: Path, schedule: Schedule) -> SamplerSettings:
     names |= {"temperature": "temperature", "schedule": "schedule"}
     unknown = sorted(set(content) - set(names))
     if unknown:
-        raise CheckpointError(f"{path} has an unknown setting {unknown[0]!r}; it may have {', '.join(names)}")
+        raise CheckpointError(f"{path} has an unknown setting {quoted(unknown[0])}; it may have {', '.join(names)}")
     try:
         return SamplerSettings(**{"schedule": schedule, **{names[key]: value for key, value in content.items()}})
     except OptionsError as error:

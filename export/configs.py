@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from amused_edge.export.errors import CheckpointError
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.options import choice
 from amused_edge.runtime.schedule import SCHEDULES, Schedule
 
@@ -172,7 +172,7 @@ def parse_config(kind: type[C], content: dict[str, Any], where: str) -> C:
             values[entry.name] = _converted(value, entry.default, minimum)
         except (ValueError, OverflowError) as error:
             wanted = _wanted(entry.default, minimum)
-            raise CheckpointError(f"{where}: {entry.name} is {value!r}; it must be {wanted}") from error
+            raise CheckpointError(f"{where}: {entry.name} is {quoted(value)}; it must be {wanted}") from error
     return kind(**values)
 
 
@@ -220,5 +220,6 @@ def _block_names(names: tuple[str, ...]) -> tuple[str, ...]:
 def _only(name: str, value: object, supported: object) -> None:
     if value != supported:
         raise CheckpointError(
-            f"vqvae/config.json: {name} is {value!r}; amused-edge converts VQ-GANs with {supported!r}, as aMUSEd's"
+            f"vqvae/config.json: {name} is {quoted(value)}; amused-edge converts VQ-GANs with {quoted(supported)}, "
+            "as aMUSEd's"
         )

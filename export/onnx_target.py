@@ -12,6 +12,7 @@ from amused_edge.export.parity import Tolerances
 from amused_edge.export.target import Target
 from amused_edge.runtime.bundle_writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.golden import Tolerance
 from amused_edge.runtime.graph_entry import GraphEntry
 from amused_edge.runtime.manifest import OPTIMIZATIONS, EngineInfo, Optimization
@@ -48,7 +49,7 @@ class OnnxTarget(Target):
 
     def __init__(self, optimize: Optimization = "portable") -> None:
         if optimize not in OPTIMIZATIONS:
-            raise ExportError(f"optimize is {optimize!r}; choose {', '.join(OPTIMIZATIONS)}")
+            raise ExportError(f"optimize is {quoted(optimize)}; choose {', '.join(OPTIMIZATIONS)}")
         self.optimize = optimize
 
     def engine_info(self) -> EngineInfo:

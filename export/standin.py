@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from amused_edge.export.checkpoint import text_shapes, uvit_shapes, vqgan_shapes
 from amused_edge.export.configs import TextConfig, UVitConfig, VQGanConfig, parse_config
-from amused_edge.runtime.errors import told_in_one_line
 from amused_edge.runtime.places import check_free
+from amused_edge.runtime.scripts import run
 
 _VQGAN_STAGES = 5
 
@@ -80,6 +79,8 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
     OutputExistsError, OptionsError
         `out` exists, or cannot be written.
     """
+    from amused_edge.export.checkpoint import text_shapes, uvit_shapes, vqgan_shapes
+
     uvit, vqgan = CONFIGS[name]
     check_free(out)
     out.mkdir(parents=True)
@@ -167,9 +168,8 @@ def _main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dtype", choices=sorted(_DTYPES), default="float32")
     chosen = parser.parse_args()
-    with told_in_one_line():
-        write_standin(chosen.name, chosen.out, seed=chosen.seed, dtype=chosen.dtype)
+    write_standin(chosen.name, chosen.out, seed=chosen.seed, dtype=chosen.dtype)
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main, "export")

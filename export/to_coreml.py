@@ -16,6 +16,7 @@ from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
 from amused_edge.runtime.engines.mil.program import FLOATS, Program, Value, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.graph_entry import TensorSpec
 
 Precision = Literal["float16", "float32"]
@@ -43,9 +44,9 @@ class CoreMLOptions:
 
     def __post_init__(self) -> None:
         if self.ios not in SYSTEMS:
-            raise ExportError(f"ios is {self.ios!r}; choose {', '.join(str(ios) for ios in SYSTEMS)}")
+            raise ExportError(f"ios is {quoted(self.ios)}; choose {', '.join(str(ios) for ios in SYSTEMS)}")
         if self.precision not in PRECISIONS:
-            raise ExportError(f"precision is {self.precision!r}; choose {', '.join(PRECISIONS)}")
+            raise ExportError(f"precision is {quoted(self.precision)}; choose {', '.join(PRECISIONS)}")
 
     def stored(self, module: nn.Module) -> Precision:
         """Return what a module's weights are stored in."""

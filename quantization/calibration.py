@@ -16,6 +16,7 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.engines.static_batch import of_any_batch
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.tasks import TextToImage
@@ -117,7 +118,7 @@ class _WatchedGraph:
             try:
                 ranges[name] = observer.range(calibration.ranges)
             except ValueError as error:
-                raise QuantizationError(f"calibration cannot use the value {name!r}: {error}") from error
+                raise QuantizationError(f"calibration cannot use the value {quoted(name)}: {error}") from error
         return Observations({name: np.asarray(product) for name, product in self._products.items()}, ranges)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from amused_edge.quantization.recipes import Rule
 from amused_edge.quantization.rounding import rounding_error
 from amused_edge.runtime.engines.mil.program import Name, Program, read_model, read_program
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, quietly
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.graph_entry import TensorFormat
 
 compression = ct.optimize.coreml
@@ -70,7 +71,7 @@ def _format(weight: Weight, rule: Rule, made: Program) -> TensorFormat:
     reference = arguments.get(parameter)
     constant = made.constants.get(reference.name) if isinstance(reference, Name) else None
     if constant is None or (constant.stored == "const") != (rule.bits == 32):
-        raise QuantizationError(f"{weight.name} was not written as rule {rule.tensors!r} says; use coremltools 9")
+        raise QuantizationError(f"{weight.name} was not written as rule {quoted(rule.tensors)} says; use coremltools 9")
     width = 16 if weight.value.dtype == np.float16 else 32
     return TensorFormat(
         bits=width if rule.bits == 32 else rule.bits,

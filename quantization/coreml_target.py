@@ -16,6 +16,7 @@ from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.mil.description import EVALUATOR, GOLDEN_TOLERANCE
 from amused_edge.runtime.engines.mil.package import package, package_files
 from amused_edge.runtime.engines.mil.program import read_program
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.golden import Tolerance
 from amused_edge.runtime.graph_entry import GraphEntry
 from amused_edge.runtime.manifest import EngineInfo, Manifest
@@ -90,7 +91,7 @@ def _fitting(rule: Rule, weight: Weight, role: str, bundle: Bundle) -> Rule:
     """Return a rule as it is carried out for a weight: without groups where the system has none."""
     what = _unfit(rule, weight, bundle)
     if what is not None:
-        raise RecipeError(f"rule {rule.tensors!r} for {role}/{weight.name}: {what}")
+        raise RecipeError(f"rule {quoted(rule.tensors)} for {role}/{weight.name}: {what}")
     fits = rule.group is not None and _outputs(weight) % rule.group == 0
     return rule if fits and _system(bundle) >= FINE_GRAINED_SYSTEM else replace(rule, group=None)
 
@@ -120,6 +121,6 @@ def _system(bundle: Bundle) -> int:
     found = re.search(r"\d+", bundle.manifest.engine.version)
     if found is None:
         raise QuantizationError(
-            f"{bundle.path}: {bundle.manifest.engine.version!r} is no version of iOS; export it again"
+            f"{bundle.path}: {quoted(bundle.manifest.engine.version)} is no version of iOS; export it again"
         )
     return int(found.group())

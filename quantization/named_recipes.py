@@ -6,6 +6,7 @@ from pathlib import Path
 from amused_edge.quantization.errors import RecipeError
 from amused_edge.quantization.named_coreml_recipes import COREML_RECIPES, NOT_FOR_COREML
 from amused_edge.quantization.recipes import Calibration, Recipe, Rule
+from amused_edge.runtime.errors import quoted
 
 _COMMON = (
     Rule("*/*.depthwise.weight"),  # nine values a channel, and all that a token knows of its place
@@ -115,11 +116,11 @@ def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
         return named[source]
     if target == "coreml" and source in NOT_FOR_COREML:
         raise RecipeError(
-            f"recipe {source!r} is not for Core ML: {NOT_FOR_COREML[str(source)]}; choose {', '.join(named)}"
+            f"recipe {quoted(source)} is not for Core ML: {NOT_FOR_COREML[str(source)]}; choose {', '.join(named)}"
         )
     path = Path(source)
     if path.suffix != ".json":
-        raise RecipeError(f"there is no recipe {str(source)!r}; choose {', '.join(named)}, or give a FILE.json")
+        raise RecipeError(f"there is no recipe {quoted(str(source))}; choose {', '.join(named)}, or give a FILE.json")
     try:
         return Recipe.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except RecipeError as error:  # a ValueError too

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes import RANKS, Operator
+from amused_edge.runtime.errors import quoted
 
 _PLACES: dict[tuple[str, int], Operator] = {
     ("MatMul", 1): "matmul",
@@ -93,7 +94,9 @@ def expand_gemms(graph: ir.Graph) -> None:
         if factor is None or factor.const_value is None:
             continue
         if any(_number(node, name, 1.0) != 1.0 for name in ("alpha", "beta")) or _number(node, "transA", 0):
-            raise QuantizationError(f"node {node.name!r} is a Gemm with alpha, beta or transA, which are not supported")
+            raise QuantizationError(
+                f"node {quoted(node.name)} is a Gemm with alpha, beta or transA, which are not supported"
+            )
         if _number(node, "transB", 0):
             if factor not in turned:
                 turned[factor] = _transposed(graph, factor)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from amused_edge.benchmarks.prompts import BUILT_IN
 from amused_edge.quantization.recipes import Recipe
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.options import whole_number
 
 FIDELITY_PROMPTS = 8
@@ -31,7 +31,9 @@ class QuantizeOptions:
 
     def __post_init__(self) -> None:
         if self.prompts is not None and (isinstance(self.prompts, str) or not self.prompts):
-            raise OptionsError(f"prompts is {self.prompts!r}; give a list of one or more, or None for built-in ones")
+            raise OptionsError(
+                f"prompts is {quoted(self.prompts)}; give a list of one or more, or None for built-in ones"
+            )
         whole_number("fidelity_prompts", self.fidelity_prompts, minimum=1)
         if self.calibration_prompts is not None:
             whole_number("calibration_prompts", self.calibration_prompts, minimum=1)

@@ -9,6 +9,7 @@ from amused_edge.quantization.onnx_load import load_model
 from amused_edge.quantization.onnx_weights import Weight, expand_gemms, find_weights
 from amused_edge.quantization.recipes import Recipe, Rule
 from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.errors import quoted
 
 
 @dataclass
@@ -76,7 +77,9 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
 def check_parent(bundle: Bundle) -> None:
     """Raise `QuantizationError` unless a bundle is one that export wrote, for ONNX."""
     if bundle.manifest.target != "onnx":
-        raise QuantizationError(f"{bundle.path} is for {bundle.manifest.target!r}; this is done with ONNX bundles only")
+        raise QuantizationError(
+            f"{bundle.path} is for {quoted(bundle.manifest.target)}; this is done with ONNX bundles only"
+        )
     check_unquantized(bundle)
 
 
@@ -85,8 +88,8 @@ def check_unquantized(bundle: Bundle) -> None:
     if bundle.manifest.quantization is not None:
         name = bundle.manifest.quantization.recipe.get("name")
         raise QuantizationError(
-            f"{bundle.path} is quantized already (recipe {name!r}), and doing it twice adds up the errors; quantize "
-            "the bundle that `amused-edge export` wrote"
+            f"{bundle.path} is quantized already (recipe {quoted(name)}), and doing it twice adds up the errors; "
+            "quantize the bundle that `amused-edge export` wrote"
         )
 
 
@@ -97,6 +100,6 @@ def _check_half(recipe: Recipe, plan: GraphPlan) -> None:
     for name, rule in plan.rules.items():
         if rule.bits < 32 and rule.activations != "half":
             raise RecipeError(
-                f"recipe {recipe.name!r} has 'half' activations in {plan.role} and rule {rule.tensors!r} for {name}; "
-                "in a graph that computes in halves a weight is 'half' or has 32 bits"
+                f"recipe {quoted(recipe.name)} has 'half' activations in {plan.role} and rule {quoted(rule.tensors)} "
+                f"for {name}; in a graph that computes in halves a weight is 'half' or has 32 bits"
             )

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from amused_edge.quantization.errors import RecipeError
+from amused_edge.runtime.errors import quoted
 
 Operator = Literal["matmul", "conv", "table"]
 Activations = Literal["float", "half", "dynamic", "rowwise", "blockwise", "static"]
@@ -77,7 +78,7 @@ class Rule:
     group: int | None = None
 
     def __post_init__(self) -> None:
-        where = f"rule {self.tensors!r}"
+        where = f"rule {quoted(self.tensors)}"
         _one_of(where, "operator", self.operator, (None, *get_args(Operator)))
         _one_of(where, "activations", self.activations, get_args(Activations))
         _one_of(where, "rounding", self.rounding, get_args(Rounding))
@@ -87,9 +88,11 @@ class Rule:
         bits, operators = _COMPUTE[self.activations]
         if self.bits not in bits:
             choices = ", ".join(str(b) for b in sorted(bits))
-            raise RecipeError(f"{where}: {self.activations!r} activations go with {choices} bits, not {self.bits}")
+            raise RecipeError(
+                f"{where}: {quoted(self.activations)} activations go with {choices} bits, not {self.bits}"
+            )
         if self.operator is not None and self.operator not in operators:
-            raise RecipeError(f"{where}: {self.activations!r} activations are not for {self.operator}")
+            raise RecipeError(f"{where}: {quoted(self.activations)} activations are not for {self.operator}")
         self._check_block(where)
         self._check_palette(where)
 
@@ -97,9 +100,13 @@ class Rule:
         if self.block is not None:
             power = type(self.block) is int and self.block >= _SMALLEST_BLOCK and self.block & (self.block - 1) == 0
             if not power:
-                raise RecipeError(f"{where}: block is {self.block!r}; give a power of two from {_SMALLEST_BLOCK} on")
+                raise RecipeError(
+                    f"{where}: block is {quoted(self.block)}; give a power of two from {_SMALLEST_BLOCK} on"
+                )
             if self.bits > 8 or self.activations in (*PER_CHANNEL, "static"):
-                raise RecipeError(f"{where}: {self.bits} bits with {self.activations!r} activations take no block")
+                raise RecipeError(
+                    f"{where}: {self.bits} bits with {quoted(self.activations)} activations take no block"
+                )
         if self.rounding == "feedback" and self.block is None:
             raise RecipeError(f"{where}: rounding 'feedback' is for blocks; give a block")
 
@@ -110,7 +117,9 @@ class Rule:
         elif self.bits == 6 or self.group is not None:
             raise RecipeError(f'{where}: 6 bits and groups are for palettes; add "palette": true')
         if self.group is not None and (type(self.group) is not int or self.group < 1):
-            raise RecipeError(f"{where}: group is {self.group!r}; give a whole number of output channels from 1 on")
+            raise RecipeError(
+                f"{where}: group is {quoted(self.group)}; give a whole number of output channels from 1 on"
+            )
 
     def matches(self, role: str, names: Iterable[str], operator: Operator) -> bool:
         """Say whether a weight falls under the rule."""
@@ -124,15 +133,15 @@ class Rule:
         if self.palette:
             message = "a palette"
         elif operator not in _COMPUTE[self.activations][1]:
-            message = f"{self.activations!r} activations"
+            message = f"{quoted(self.activations)} activations"
         elif self.bits == 4 and operator != "matmul":
             message = "4 bits"
         elif operator == "matmul" and self.bits < 16 and self.block is None and self.activations not in PER_CHANNEL:
-            message = f"{self.bits} bits with {self.activations!r} activations and no block"
+            message = f"{self.bits} bits with {quoted(self.activations)} activations and no block"
         if message is not None:
             raise RecipeError(
-                f"rule {self.tensors!r} asks for {message} of {weight}, which no engine computes; narrow its pattern "
-                "or name an operator"
+                f"rule {quoted(self.tensors)} asks for {message} of {weight}, which no engine computes; narrow its "
+                "pattern or name an operator"
             )
 
 
@@ -154,7 +163,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if type(self.prompts) is not int or self.prompts < 1:
-            raise RecipeError(f"calibration: prompts is {self.prompts!r}; it must be a whole number from 1 on")
+            raise RecipeError(f"calibration: prompts is {quoted(self.prompts)}; it must be a whole number from 1 on")
         _one_of("calibration", "ranges", self.ranges, get_args(Ranges))
 
 
@@ -176,14 +185,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not self.name.strip(". ") or not self.name.isprintable() or any(mark in self.name for mark in "/\\"):
-            raise RecipeError(f"a recipe's name is {self.name!r}; it must also do as the name of a folder")
+            raise RecipeError(f"a recipe's name is {quoted(self.name)}; it must also do as the name of a folder")
         if not self.rules:
-            raise RecipeError(f"recipe {self.name!r} has no rules")
+            raise RecipeError(f"recipe {quoted(self.name)} has no rules")
         needing = [r for r in self.rules if r.activations == "static" or r.rounding == "feedback"]
         if needing and self.calibration is None:
             raise RecipeError(
-                f"recipe {self.name!r} needs a calibration: rule {needing[0].tensors!r} has static activations or "
-                "rounding 'feedback'"
+                f"recipe {quoted(self.name)} needs a calibration: rule {quoted(needing[0].tensors)} has static "
+                "activations or rounding 'feedback'"
             )
 
     def rule(self, role: str, names: Sequence[str], operator: Operator) -> Rule:
@@ -200,8 +209,8 @@ class Recipe:
             if not any(rule.matches(*weight) for weight in known):
                 what = "weight" if rule.operator is None else f"weight of a {rule.operator}"
                 raise RecipeError(
-                    f"recipe {self.name!r}: the pattern {rule.tensors!r} matches no {what}; patterns are matched with "
-                    "ROLE/NAME, for example denoiser/transformer_layers.0.ff.net.2.weight"
+                    f"recipe {quoted(self.name)}: the pattern {quoted(rule.tensors)} matches no {what}; patterns are "
+                    "matched with ROLE/NAME, for example denoiser/transformer_layers.0.ff.net.2.weight"
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -233,7 +242,9 @@ class Recipe:
         for rule in rules:
             given = _checked("a rule", rule, Rule)
             if not isinstance(given["tensors"], str):
-                raise RecipeError(f"a rule's 'tensors' is {given['tensors']!r}; it must be a pattern of ROLE/NAME")
+                raise RecipeError(
+                    f"a rule's 'tensors' is {quoted(given['tensors'])}; it must be a pattern of ROLE/NAME"
+                )
             built.append(Rule(**given))
         calibration = values.get("calibration")
         if calibration is not None:
@@ -248,18 +259,18 @@ def _without_defaults(rule: Rule) -> dict[str, Any]:
 def _checked(what: str, content: object, kind: type[Any]) -> Mapping[str, Any]:
     """Check that an object has the fields of a dataclass and no others."""
     if not isinstance(content, dict):
-        raise RecipeError(f"{what} is {content!r}; it must be a JSON object")
+        raise RecipeError(f"{what} is {quoted(content)}; it must be a JSON object")
     known = [f.name for f in fields(kind)]
     for name in content:
         if name not in known:
-            raise RecipeError(f"{what} has the unknown field {name!r}; known are {', '.join(known)}")
+            raise RecipeError(f"{what} has the unknown field {quoted(name)}; known are {', '.join(known)}")
     for name in ("name", "rules", "tensors"):
         if name in known and name not in content:
-            raise RecipeError(f"{what} lacks the field {name!r}")
+            raise RecipeError(f"{what} lacks the field {quoted(name)}")
     return content
 
 
 def _one_of(where: str, name: str, value: object, choices: tuple[Any, ...]) -> None:
     if not any(value == choice and type(value) is type(choice) for choice in choices):
         shown = ", ".join(repr(choice) for choice in choices)
-        raise RecipeError(f"{where}: {name} is {value!r}; choose {shown}")
+        raise RecipeError(f"{where}: {name} is {quoted(value)}; choose {shown}")

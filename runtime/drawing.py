@@ -14,7 +14,7 @@ from amused_edge.runtime.canvas import Canvas
 from amused_edge.runtime.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
 from amused_edge.runtime.embeddings import PromptEmbeddings
 from amused_edge.runtime.engines import Graph, call
-from amused_edge.runtime.errors import OptionsError, StateError
+from amused_edge.runtime.errors import OptionsError, StateError, quoted
 from amused_edge.runtime.graph_store import GraphStore
 from amused_edge.runtime.mask_predict import Step, mask_predict
 from amused_edge.runtime.options import SamplerSettings
@@ -160,8 +160,8 @@ class Drawing:
         g, parameters = self._geometry, state.parameters
         if parameters.bundle_sha256 != self._bundle.sha256:
             raise StateError(
-                f"the state is of the bundle {parameters.bundle_name!r} with hash {parameters.bundle_sha256[:12]}, "
-                f"this one has {self._bundle.sha256[:12]}; use the same bundle"
+                f"the state is of the bundle {quoted(parameters.bundle_name)} with hash "
+                f"{parameters.bundle_sha256[:12]}, this one has {self._bundle.sha256[:12]}; use the same bundle"
             )
         known = state.tokens[state.tokens != g.mask_token_id]
         if state.tokens.shape != (g.grid_height, g.grid_width) or ((known < 0) | (known >= g.codebook_size)).any():

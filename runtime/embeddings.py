@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.sampler import FloatArray
 
 
@@ -52,4 +52,4 @@ def check_text(prompt: str) -> None:
     try:
         prompt.encode()
     except UnicodeEncodeError as error:
-        raise OptionsError(f"prompt {prompt!r} is not valid Unicode: {error.reason}") from error
+        raise OptionsError(f"prompt {quoted(prompt)} is not valid Unicode: {error.reason}") from error

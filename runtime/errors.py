@@ -1,12 +1,41 @@
-"""Every error that amused-edge raises on purpose: one line that says what was wrong, with the value, and what to do."""
+"""Every error that amused-edge raises on purpose: one line that says what was wrong, with the value, and what to do.
 
-import contextlib
-import sys
-from collections.abc import Iterator
+Values come from users, files and other libraries. So a message is made one short line where it is made, whoever shows
+it; and each value in it is `quoted`, so that a long one leaves room for the rest.
+"""
+
+_MESSAGE, _VALUE = 400, 100
+"""Longest message and longest value in one, in characters."""
+
+
+def one_line(text: str, limit: int = _MESSAGE) -> str:
+    """Return a text as one line without control characters; of one longer than the limit, its beginning and end."""
+    joined = " ".join(line.strip() for line in _cut(text, 2 * limit).splitlines() if line.strip())
+    shown = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in joined)
+    return _cut("".join(shown), limit)
+
+
+def quoted(value: object, limit: int = _VALUE) -> str:
+    """Return a value for a message: its `repr`, as one short line."""
+    try:
+        return one_line(repr(value), limit)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits; lists within each other
+        return f"a very long {type(value).__name__}"
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return a text without its middle, where it is longer than the limit."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
 
 
 class AmusedEdgeError(Exception):
     """Base of all errors raised on purpose."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class OptionsError(AmusedEdgeError, ValueError):
@@ -40,16 +69,10 @@ class StateError(AmusedEdgeError, ValueError):
 class AmusedEdgeWarning(UserWarning):
     """Something was done otherwise than a caller may think, and the result is still good: a prompt was cut, say."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
+
 
 def first_line(error: Exception) -> str:
     """Return the first line of another library's error, or its kind where it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-@contextlib.contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """End the process with an error's line in place of a traceback: for modules that are run by themselves."""
-    try:
-        yield
-    except (AmusedEdgeError, OSError) as error:
-        sys.exit(" ".join(str(error).split()))

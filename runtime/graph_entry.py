@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.errors import BundleError, quoted
 from amused_edge.runtime.json_fields import Fields
 
 
@@ -24,7 +24,7 @@ class FileEntry:
             or any(part in ("..", ".") for part in self.path.split("/"))
         ):
             raise BundleError(
-                f"the manifest names {self.path!r}, which may lie outside the bundle; do not use this bundle"
+                f"the manifest names {quoted(self.path)}, which may lie outside the bundle; do not use this bundle"
             )
 
 
@@ -115,7 +115,7 @@ def read_file(fields: Fields) -> FileEntry:
 def _tensor(fields: Fields) -> TensorSpec:
     shape = fields.get("shape", list)
     if not all(type(side) in (int, str) for side in shape):
-        raise BundleError(f"manifest.json: shape {shape!r} is not a list of numbers and names")
+        raise BundleError(f"manifest.json: shape {quoted(shape)} is not a list of numbers and names")
     layout = fields.get("layout", str) if "layout" in fields else "array"
     return TensorSpec(fields.get("name", str), fields.get("dtype", str), tuple(shape), layout)
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.errors import BundleError, quoted
 
 T = TypeVar("T")
 
@@ -32,7 +32,9 @@ class Fields:
             with contextlib.suppress(OverflowError):
                 value = float(value)
         if type(value) is not kind:
-            raise BundleError(f"{self._where}: {name!r} is {value!r}, not a {kind.__name__}; {self._advice}")
+            raise BundleError(
+                f"{self._where}: {quoted(name)} is {quoted(value)}, not a {kind.__name__}; {self._advice}"
+            )
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -41,7 +43,7 @@ class Fields:
     def raw(self, name: str) -> Any:
         """Return a field that must be there, of whatever type."""
         if name not in self._value:
-            raise BundleError(f"{self._where} lacks {name!r}; {self._advice}")
+            raise BundleError(f"{self._where} lacks {quoted(name)}; {self._advice}")
         return self._value[name]
 
     def values(self, name: str, kind: type[T]) -> list[T]:

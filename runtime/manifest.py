@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any, Literal, TypeVar, get_args
 
-from amused_edge.runtime.errors import BundleError, OptionsError
+from amused_edge.runtime.errors import BundleError, OptionsError, quoted
 from amused_edge.runtime.graph_entry import FileEntry, GraphEntry, read_file, read_graph
 from amused_edge.runtime.json_fields import Fields
 from amused_edge.runtime.measurements import (
@@ -100,7 +100,7 @@ class MicroConditioning:
         for name, value in list(vars(self).items()):
             number: Any = value
             if isinstance(value, bool) or not isinstance(value, Real) or not abs(number) <= _MICRO_LIMIT:
-                raise OptionsError(f"{name} is {value!r}; it must be a number from -1e9 to 1e9")
+                raise OptionsError(f"{name} is {quoted(value)}; it must be a number from -1e9 to 1e9")
             object.__setattr__(self, name, float(number))
 
 
@@ -248,7 +248,8 @@ def _engine(fields: Fields) -> EngineInfo:
     optimize: Any = fields.get("optimize", str) if "optimize" in fields else "portable"
     if optimize not in OPTIMIZATIONS:
         raise BundleError(
-            f"{MANIFEST_NAME}: optimize is {optimize!r}; this amused-edge knows {', '.join(OPTIMIZATIONS)}; upgrade it"
+            f"{MANIFEST_NAME}: optimize is {quoted(optimize)}; this amused-edge knows {', '.join(OPTIMIZATIONS)}; "
+            "upgrade it"
         )
     return EngineInfo(fields.get("name", str), fields.get("version", str), fields.get("oldest_tried", str), optimize)
 

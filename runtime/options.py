@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, get_args
 
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.schedule import (
     GUIDANCE_RAMPS,
     SCHEDULES,
@@ -120,7 +120,7 @@ class GenerationOptions:
 def whole_number(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
     """Return `value` as an int, or raise `OptionsError` naming it if it is no whole number or out of range."""
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise OptionsError(f"{name} is {value!r}; it must be a whole number")
+        raise OptionsError(f"{name} is {quoted(value)}; it must be a whole number")
     if value < minimum:
         raise OptionsError(f"{name} is {value}; it must be {minimum} or more")
     if maximum is not None and int(value) > maximum:
@@ -131,7 +131,7 @@ def whole_number(name: str, value: object, *, minimum: int, maximum: int | None 
 def real_number(name: str, value: Any) -> float:
     """Return `value` as a float, or raise `OptionsError` naming it if it is no number from 0 to 1e6."""
     if isinstance(value, bool) or not isinstance(value, Real) or (isinstance(value, float) and math.isnan(value)):
-        raise OptionsError(f"{name} is {value!r}; it must be a number")
+        raise OptionsError(f"{name} is {quoted(value)}; it must be a number")
     number: Any = value
     if not 0 <= number <= _REAL_LIMIT:
         raise OptionsError(f"{name} is {value}; it must be between 0 and {_REAL_LIMIT:g}")
@@ -141,22 +141,22 @@ def real_number(name: str, value: Any) -> float:
 def _temperature(value: object) -> Temperature:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
-            raise OptionsError(f"temperature is {value!r}; give one number or a pair (first, last)")
+            raise OptionsError(f"temperature is {quoted(value)}; give one number or a pair (first, last)")
         return (real_number("temperature", value[0]), real_number("temperature", value[1]))
     return real_number("temperature", value)
 
 
 def _interval(value: object) -> tuple[float, float]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise OptionsError(f"guidance_interval is {value!r}; give a pair (begin, end) of shares of the run")
+        raise OptionsError(f"guidance_interval is {quoted(value)}; give a pair (begin, end) of shares of the run")
     begin, end = (real_number("guidance_interval", share) for share in value)
     if not begin <= end <= 1.0:
-        raise OptionsError(f"guidance_interval is {value!r}; its shares must rise within 0 to 1")
+        raise OptionsError(f"guidance_interval is {quoted(value)}; its shares must rise within 0 to 1")
     return (begin, end)
 
 
 def choice(name: str, value: C, choices: tuple[str, ...]) -> C:
     """Return `value`, or raise `OptionsError` naming it if it is none of `choices`."""
     if value not in choices:
-        raise OptionsError(f"{name} is {value!r}; choose one of: {', '.join(choices)}")
+        raise OptionsError(f"{name} is {quoted(value)}; choose one of: {', '.join(choices)}")
     return value

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings, check_text
-from amused_edge.runtime.errors import BundleError, OptionsError, StateError
+from amused_edge.runtime.errors import BundleError, OptionsError, StateError, quoted
 from amused_edge.runtime.json_fields import Fields
 from amused_edge.runtime.manifest import MicroConditioning
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings
@@ -200,7 +200,7 @@ def _check_task(task: dict[str, Any]) -> None:
     values = Fields(task, "task", _ADVICE)
     kind = values.get("kind", str)
     if kind not in _KINDS:
-        raise StateError(f"the task {kind!r} is not known to this amused-edge; upgrade it")
+        raise StateError(f"the task {quoted(kind)} is not known to this amused-edge; upgrade it")
     hashes = [f"{name}_sha256" for name in _PICTURES[kind]]
     expected = {"kind", "prompt", "negative_prompt", "picture", "micro_conditioning", *hashes, *OWN_FIELDS[kind]}
     if set(task) != expected:
@@ -226,4 +226,4 @@ def _difference(given: Task, expected: dict[str, Any]) -> str:
     """Name the first field that differs."""
     found = _described(given.single(*given.pictures()[0]))
     names = [name for name in {**expected, **found} if found.get(name) != expected.get(name)]
-    return f"its {names[0]} is {found.get(names[0])!r}, the picture's {expected.get(names[0])!r}"
+    return f"its {names[0]} is {quoted(found.get(names[0]))}, the picture's {quoted(expected.get(names[0]))}"

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings, check_text
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.manifest import MicroConditioning
 from amused_edge.runtime.options import choice, real_number, whole_number
 from amused_edge.runtime.pictures.masks import COVERAGES, Coverage
@@ -63,7 +63,7 @@ class Task:
         texts = _prompts("prompt", prompts)
         count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1, maximum=_COUNT_LIMIT)
         if micro_conditioning is not None and not isinstance(micro_conditioning, MicroConditioning):
-            raise OptionsError(f"micro_conditioning is {micro_conditioning!r}; give a MicroConditioning")
+            raise OptionsError(f"micro_conditioning is {quoted(micro_conditioning)}; give a MicroConditioning")
         first = whole_number("first_picture", first_picture, minimum=0)
         if first + count > _PICTURE_LIMIT:
             raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
@@ -276,12 +276,12 @@ def _hashes(images: Sequence[Image.Image]) -> tuple[str, ...]:
 def _prompts(name: str, value: object) -> tuple[Prompt, ...]:
     prompts = (value,) if isinstance(value, str | PromptEmbeddings) else value
     if not isinstance(prompts, Sequence) or isinstance(prompts, bytes):
-        raise OptionsError(f"{name} is {value!r}; it must be a string or a list of strings")
+        raise OptionsError(f"{name} is {quoted(value)}; it must be a string or a list of strings")
     if not prompts:
         raise OptionsError(f"no {name} was given; give at least one")
     for prompt in prompts:
         if not isinstance(prompt, str | PromptEmbeddings):
-            raise OptionsError(f"{name} is {prompt!r}; it must be a string")
+            raise OptionsError(f"{name} is {quoted(prompt)}; it must be a string")
         if isinstance(prompt, str):
             check_text(prompt)
     return tuple(prompts)

@@ -8,7 +8,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from amused_edge.runtime.embeddings import check_text
-from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.sampler import IntArray
 
 
@@ -29,8 +30,9 @@ class PromptTokenizer:
     """
 
     def __init__(self, path: Path, length: int) -> None:
+        file = library_path(path)
         try:
-            self._tokenizer = Tokenizer.from_file(str(path))
+            self._tokenizer = Tokenizer.from_file(file)
         except Exception as error:  # the library raises bare Exception
             raise BundleError(f"{path} is not a tokenizer: {error}; export the bundle again") from error
         padding, truncation = self._tokenizer.padding, self._tokenizer.truncation
@@ -46,7 +48,7 @@ class PromptTokenizer:
             if encoding.overflowing:
                 cut = prompt[max(end for _, end in encoding.offsets) :].strip()
                 warn(
-                    f"the text encoder reads {len(encoding.ids)} tokens; cut off: {cut!r}",
+                    f"the text encoder reads {len(encoding.ids)} tokens; cut off: {quoted(cut)}",
                     AmusedEdgeWarning,
                     stacklevel=2,
                 )

@@ -5,6 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+EXTRAS = {
+    "export x y": "export",
+    "export x y --target coreml": "export,coreml",
+    "validate x y": "export,quantize",
+    "quantize BUNDLE y --recipe w8": "quantize",
+    "quantize BUNDLE y --recipe w8 --sensitivity": "quantize",
+    "bench latency BUNDLE --out y": "bench",
+    "bench quality BUNDLE BUNDLE --out y": "bench",
+    "bench compare BUNDLE --steps 1,2 --out y": "bench",
+}
+"""Command -> the extras that it names where they are not installed."""
+
 
 def main(bundle: str) -> None:
     """Draw with the installed package; exits with 1 if anything is off."""
@@ -21,9 +33,12 @@ def main(bundle: str) -> None:
     assert result.images.std() > 10, "the picture is flat"
     command = [str(Path(sys.executable).parent / "amused-edge"), "inspect", bundle, "--verify"]
     print(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-    export = subprocess.run([command[0], "export", "x", "y"], capture_output=True, text=True, check=False)
-    assert export.returncode == 1
-    assert "install this package with its extras" in export.stderr, export.stderr
+    for line, extras in EXTRAS.items():
+        words = [bundle if word == "BUNDLE" else word for word in line.split()]
+        failed = subprocess.run([command[0], *words], capture_output=True, text=True, check=False)
+        assert failed.returncode == 1, (line, failed.stderr)
+        assert failed.stderr.count("\n") == 1, (line, failed.stderr)
+        assert f"pip install 'amused-edge[{extras}]'" in failed.stderr, (line, failed.stderr)
 
 
 if __name__ == "__main__":

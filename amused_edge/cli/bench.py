@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from amused_edge.benchmarks.run_folder import RECORDS_NAME, is_new
-from amused_edge.cli import options
+from amused_edge.cli import console, options
+from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
 
 bundles = click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
@@ -36,15 +37,15 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-@click.group()
+@click.group(cls=Group)
 def bench() -> None:
     """Measure bundles against each other: results.json, report.md and report.html."""
 
 
-@bench.command()
+@bench.command(cls=Command, extras=("bench",))
 @bundles
 @out("bench-latency")
-@click.option("--prompt", default="a red fox in the snow", show_default=True)
+@click.option("--prompt", type=options.TextType(), default="a red fox in the snow", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--steps", type=options.ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]")
 @click.option("--guidance", type=options.ListOf(float), help="One or several.  [default: the first bundle's]")
@@ -81,7 +82,7 @@ def latency(
         bench_latency(specs, chosen, out, report)
 
 
-@bench.command()
+@bench.command(cls=Command, extras=("bench",))
 @bundles
 @out("bench-quality")
 @click.option("--reference", type=click.Path(path_type=Path), help="A bundle.  [default: the first BUNDLE]")
@@ -138,7 +139,7 @@ def quality(
         bench_quality(specs, chosen, sources, out, report)
 
 
-@bench.command()
+@bench.command(cls=Command, extras=("bench",))
 @bundles
 @out("bench-compare")
 @click.option("--steps", type=options.ListOf(int), required=True, help="Several, as 4,8,12.")
@@ -190,7 +191,7 @@ def _resumable(out: Path, quiet: bool) -> Iterator[Report]:
             yield report
     except BaseException:
         if _size(out / RECORDS_NAME) > had:
-            click.echo(f"what was measured is kept in {out}; the same command goes on from there", err=True)
+            console.complain(f"what was measured is kept in {out}; the same command goes on from there")
         raise
     if not quiet:
-        click.echo(f"{out / 'report.html'}")
+        console.say(f"{out / 'report.html'}")

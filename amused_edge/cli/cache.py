@@ -4,8 +4,12 @@ from datetime import datetime
 
 import click
 
+from amused_edge.cli import console
+from amused_edge.cli.command import Command
+from amused_edge.runtime.errors import quoted
 
-@click.command()
+
+@click.command(cls=Command)
 @click.option("--clear", is_flag=True, help="Remove them all.")
 def cache(clear: bool) -> None:
     """Show the graphs that were prepared for this machine's CPU, and the disk they take.
@@ -17,6 +21,6 @@ def cache(clear: bool) -> None:
     entries = clear_prepared() if clear else prepared_entries()
     for entry in entries:
         used = datetime.fromtimestamp(entry.used).astimezone()
-        click.echo(f"{entry.bytes / 1e6:>9.1f} MB  used {used:%Y-%m-%d %H:%M}  {entry.label!r}")
+        console.say(f"{entry.bytes / 1e6:>9.1f} MB  used {used:%Y-%m-%d %H:%M}  {quoted(entry.label)}")
     total = sum(entry.bytes for entry in entries)
-    click.echo(f"{total / 1e6:>9.1f} MB  {len(entries)} graphs{' removed' if clear else ''}")
+    console.say(f"{total / 1e6:>9.1f} MB  {len(entries)} graphs{' removed' if clear else ''}")

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amused_edge.cli import options
+from amused_edge.cli import console, options
+from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
 
 if TYPE_CHECKING:
     from amused_edge.export.target import Target
 
 
-@click.command()
+@click.command(cls=Command, extras=("export",))
 @click.argument("checkpoint")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--target", type=click.Choice(["onnx", "coreml"]), default="onnx", show_default=True)
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--height", type=int, help="Of the pictures, in pixels.  [default: the checkpoint's]")
 @click.option("--width", type=int, help="Of the pictures, in pixels.  [default: the checkpoint's]")
 @click.option("--variant", type=click.Choice(["fp16"]), help="Read the checkpoint's half-precision files.")
-@click.option("--name", help="Of the model, for the manifest.")
+@click.option("--name", type=options.TextType(), help="Of the model, for the manifest.")
 @options.sampler
 @options.quiet
 def export(
@@ -71,7 +72,7 @@ def export(
         measured = bundle.manifest.fidelity.logits
         size = bundle.manifest.bytes / 1e6
         how = "parity" if bundle.manifest.simulated is None else "parity of the program, simulated,"
-        click.echo(
+        console.say(
             f"{out}: {size:.1f} MB; {how} over {measured.rows} rows: mean KL {measured.mean_kl:.1e} nats, "
             f"logits within {measured.max_logit_error:.1e}"
         )

@@ -8,19 +8,21 @@ from warnings import warn
 
 import click
 
-from amused_edge.cli import options
+from amused_edge.cli import console, options
+from amused_edge.cli.command import Command
 from amused_edge.cli.draw import draw_all, draw_files
 from amused_edge.cli.outputs import OutputFiles, picture_paths
 from amused_edge.cli.progress import progress
+from amused_edge.runtime.errors import quoted
 
 if TYPE_CHECKING:
     from amused_edge.runtime import Bundle, GenerationOptions, PictureParameters
     from amused_edge.runtime.tasks import Task
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
+@click.argument("prompts", type=options.TextType(), nargs=-1, metavar="[PROMPT]...")
 @click.option(
     "--prompts-file", type=click.Path(path_type=Path), help="UTF-8 text file with more prompts, one per line."
 )
@@ -42,7 +44,12 @@ if TYPE_CHECKING:
 @click.option("--count", type=int, help="Pictures per prompt.  [default: 1]")
 @click.option("--first", type=int, help="Index of each prompt's first picture.  [default: 0]")
 @click.option("--seed", type=int, help="Of the random numbers.  [default: 0]")
-@click.option("--negative", multiple=True, help="What to steer away from: once for all prompts, or once per prompt.")
+@click.option(
+    "--negative",
+    type=options.TextType(),
+    multiple=True,
+    help="What to steer away from: once for all prompts, or once per prompt.",
+)
 @options.picture
 @options.sampler
 @options.control
@@ -111,7 +118,7 @@ def generate(
             write_png(contact_sheet([picture.image for picture in pictures], columns or 4, scale or 1, captions), sheet)
             written = [sheet]
     if not quiet and written:
-        click.echo("\n".join(map(str, written)))
+        console.say("\n".join(map(str, written)))
 
 
 def _check_usage(
@@ -224,7 +231,7 @@ def _like(path: Path, asked: dict[str, Any], bundle: "Bundle") -> "PictureParame
     parameters = PictureParameters.from_json(read_parameters(path))
     if parameters.bundle_sha256 != bundle.sha256:
         warn(
-            f"{path} was drawn by another bundle ({parameters.bundle_name!r}); this one may draw another picture",
+            f"{path} was drawn by another bundle ({quoted(parameters.bundle_name)}); this one may draw another picture",
             AmusedEdgeWarning,
             stacklevel=2,
         )

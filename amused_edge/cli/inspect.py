@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from amused_edge.cli import options
+from amused_edge.cli import console, options
+from amused_edge.cli.command import Command
+from amused_edge.runtime.errors import one_line, quoted
 
 if TYPE_CHECKING:
     from amused_edge.runtime.bundle import Bundle
     from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("bundle", metavar="BUNDLE|FILE.png", type=click.Path(path_type=Path))
 @click.option("--verify", is_flag=True, help="Check every hash and run the golden input.")
 @options.simulate
@@ -34,7 +36,7 @@ def inspect(bundle: Path, verify: bool, simulate: Any, lint: bool) -> None:
     if lint:
         _lint(opened)
     if verify and not _verify(opened, simulate):
-        click.echo("amused-edge: this engine does not reproduce the golden output; try another engine", err=True)
+        console.complain("this engine does not reproduce the golden output; try another engine")
         sys.exit(1)
 
 
@@ -43,41 +45,51 @@ def _show_picture(path: Path) -> None:
     from amused_edge.runtime.pictures import read_parameters
 
     parameters = PictureParameters.from_json(read_parameters(path))
-    click.echo(json.dumps(parameters.to_dict(), indent=1, ensure_ascii=False))
+    text = json.dumps(parameters.to_dict(), indent=1, ensure_ascii=False)
+    console.say(
+        "".join(c if c == "\n" or (c.isprintable() and console.encodes(c)) else json.dumps(c)[1:-1] for c in text)
+    )
+
+
+def _line(text: str) -> None:
+    """Print text that is from a file in part: no line breaks, no control characters."""
+    console.say(one_line(text))
 
 
 def _show(bundle: "Bundle") -> None:
     m = bundle.manifest
     g, s = m.geometry, m.sampler
     made_by = m.tools.get("amused-edge", "?")
-    click.echo(f"{m.model.name!r}, licence {m.model.license!r}, for {m.target!r}, made by amused-edge {made_by!r}")
-    click.echo(f"pictures    {g.image_width} x {g.image_height} pixels")
-    click.echo(f"tokens      {g.grid_width} x {g.grid_height} of {g.codebook_size} codes")
-    click.echo(f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule}")
-    click.echo(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
+    _line(
+        f"{quoted(m.model.name)}, licence {quoted(m.model.license)}, for {quoted(m.target)}, made by amused-edge "
+        f"{quoted(made_by)}"
+    )
+    _line(f"pictures    {g.image_width} x {g.image_height} pixels")
+    _line(f"tokens      {g.grid_width} x {g.grid_height} of {g.codebook_size} codes")
+    _line(f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule}")
+    _line(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
     if m.target == "onnx":
-        click.echo(f"optimized   {m.engine.optimize}")
+        _line(f"optimized   {m.engine.optimize}")
     for role, graph in m.graphs.items():
         precision = f"stored {graph.stored_precision}, executed {graph.executed_precision}"
-        click.echo(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")
+        _line(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")
     if m.quantization is not None:
-        parent = repr(m.quantization.parent[:12])[1:-1]  # text from a file: no line breaks, no control characters
-        click.echo(f"recipe      {m.quantization.recipe.get('name')!r}, of the bundle {parent}")
+        _line(f"recipe      {quoted(m.quantization.recipe.get('name'))}, of the bundle {m.quantization.parent[:12]}")
         if m.quantization.logits is not None and m.quantization.pictures is not None:
             _show_fidelity("fidelity", m.quantization.logits, m.quantization.pictures)
     if m.simulated is not None:
-        click.echo(f"simulated   by a {repr(m.simulated.evaluator)[1:-1]}; not run by {m.engine.name}")
+        _line(f"simulated   by a {m.simulated.evaluator}; not run by {m.engine.name}")
     for title, checked in (("parity", m.parity), ("simulated", m.simulated)):
         if checked is not None:
             for role, errors in checked.roles.items():
-                click.echo(f"{title:<11} {role}: {', '.join(f'{name} {error:.1e}' for name, error in errors.items())}")
+                _line(f"{title:<11} {role}: {', '.join(f'{name} {error:.1e}' for name, error in errors.items())}")
             _show_fidelity(title, checked.logits, checked.pictures)
 
 
 def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFidelity") -> None:
     psnr = "equal" if pictures.psnr is None else f"{pictures.psnr:.1f} dB"
     count = f"{logits.generations} generation{'' if logits.generations == 1 else 's'}"
-    click.echo(
+    _line(
         f"{title:<11} {count}: mean KL {logits.mean_kl:.1e} nats, "
         f"logits {logits.max_logit_error:.1e}, equal draws {logits.equal_draws:.2%}, pictures {psnr}"
     )
@@ -85,12 +97,12 @@ def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFideli
 
 def _lint(bundle: "Bundle") -> None:
     if bundle.manifest.target != "coreml":
-        raise click.UsageError(f"--lint is for Core ML bundles; {bundle.path} is for {bundle.manifest.target!r}")
+        raise click.UsageError(f"--lint is for Core ML bundles; {bundle.path} is for {quoted(bundle.manifest.target)}")
     from amused_edge.benchmarks.neural_engine import lint_bundle, table
 
     for role, findings in lint_bundle(bundle).items():
-        click.echo(f"\n## {role}\n")
-        click.echo("\n".join(table(findings)))
+        console.say(f"\n## {role}\n")
+        console.say("\n".join(table(findings)))
 
 
 def _verify(bundle: "Bundle", simulate: Any) -> bool:
@@ -98,11 +110,11 @@ def _verify(bundle: "Bundle", simulate: Any) -> bool:
     from amused_edge.runtime.engines.stored_floats import check_stored_floats
 
     verification.verify(bundle)
-    click.echo("hashes      all right")
+    console.say("hashes      all right")
     check_stored_floats(bundle)
     with AmusedPipeline(bundle, EngineOptions(simulate=simulate, check_floats=True)) as pipeline:
         report = golden.compare(pipeline)
-    click.echo(
+    console.say(
         f"golden      ids {'equal' if report.same_ids else 'differ'}, logits within {report.logit_error:.1e}, "
         f"{report.equal_tokens:.2%} of tokens equal, pixels within {report.pixel_error}"
     )

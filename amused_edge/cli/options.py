@@ -1,10 +1,13 @@
 """Options that several commands share, and how their text becomes values."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from amused_edge.runtime.errors import quoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,6 +22,19 @@ simulate = click.option(
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 
+class TextType(click.ParamType[str]):
+    """Text, as UTF-8 also where the system's locale is another: Python then hides its bytes in surrogates."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text; bytes that are no UTF-8 stay as they are, and are refused by whoever reads the text."""
+        try:
+            return os.fsencode(value).decode() if any("\udc80" <= c <= "\udcff" for c in value) else str(value)
+        except UnicodeError:
+            return str(value)
+
+
 class TemperatureType(click.ParamType[Any]):
     """One number, or two with a comma between: first and last step."""
 
@@ -31,9 +47,9 @@ class TemperatureType(click.ParamType[Any]):
         try:
             parts = [float(part) for part in value.split(",")]
         except ValueError:
-            self.fail(f"{value!r} is not a number or two numbers with a comma", param, ctx)
+            self.fail(f"{quoted(value)} is not a number or two numbers with a comma", param, ctx)
         if len(parts) > 2:
-            self.fail(f"{value!r} has more than two numbers", param, ctx)
+            self.fail(f"{quoted(value)} has more than two numbers", param, ctx)
         return parts[0] if len(parts) == 1 else tuple(parts)
 
 
@@ -52,7 +68,7 @@ class ListOf(click.ParamType[Any]):
             return tuple(dict.fromkeys(self._kind(part) for part in value.split(",")))
         except ValueError:
             kind = "whole number" if self._kind is int else "number"
-            self.fail(f"{value!r} is not a {kind}, or several with commas between", param, ctx)
+            self.fail(f"{quoted(value)} is not a {kind}, or several with commas between", param, ctx)
 
 
 class Numbers(click.ParamType[Any]):
@@ -72,7 +88,7 @@ class Numbers(click.ParamType[Any]):
         except ValueError:
             parts = ()
         if len(parts) != count:
-            self.fail(f"{value!r} is not {self.name}: {count} numbers with commas between", param, ctx)
+            self.fail(f"{quoted(value)} is not {self.name}: {count} numbers with commas between", param, ctx)
         return parts
 
 

@@ -123,5 +123,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _slug(prompt: str) -> str:
     """Return the prompt as a short file name, at most 60 bytes."""
+    from amused_edge.runtime.library_paths import file_name
+
     words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-").encode()[:60]
-    return words.decode(errors="ignore") or "picture"
+    return file_name(words.decode(errors="ignore") or "picture")

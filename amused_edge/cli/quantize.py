@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from amused_edge.cli import options
+from amused_edge.cli import console, options
+from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
 
 
-@click.command()
+@click.command(cls=Command, extras=("quantize",))
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file.")
@@ -54,13 +55,13 @@ def quantize(
         return
     if sensitivity:
         mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
-        click.echo(f"{out}: {len(result.rows)} weights measured{mixed}")
+        console.say(f"{out}: {len(result.rows)} weights measured{mixed}")
         return
     size = made.manifest.bytes / 1e6
     cost = made.manifest.fidelity
     how = "" if made.manifest.simulated is None else ", simulated"
     psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
-    click.echo(
+    console.say(
         f"{out}: {size:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
         f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
     )

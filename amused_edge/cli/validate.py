@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
-from amused_edge.cli import options
+from amused_edge.cli import console, options
+from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
 
 
-@click.command()
+@click.command(cls=Command, extras=("export", "quantize"))
 @click.argument("checkpoint")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--recipe", "recipes", multiple=True, metavar="NAME|FILE.json", help="[default: fp16, w8, w8a8 and w4]")
@@ -41,8 +42,8 @@ def validate(
             checkpoint, out, recipes or DEFAULT_RECIPES, ExportOptions(variant=variant), chosen, on_stage=report
         )
     if not quiet:
-        click.echo(str(result.report))
+        console.say(str(result.report))
     for recipe, reason in result.failures.items():
-        click.echo(f"amused-edge: recipe {recipe} failed: {reason}", err=True)
+        console.complain(f"recipe {recipe} failed: {reason}")
     if result.failures:
         sys.exit(1)

@@ -8,7 +8,7 @@ from amused_edge.benchmarks.audit import Audit, Operator
 from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, cold_turn, warm_turn
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import SubjectSpec
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.options import GenerationOptions, SamplerSettings, whole_number
 from amused_edge.runtime.stages import OnStage
 
@@ -46,7 +46,7 @@ class LatencyOptions:
         for name in ("settings", "threads", "batches"):
             values = getattr(self, name)
             if not values or len(set(values)) != len(values):
-                raise OptionsError(f"{name} is {values!r}; give one or more, each once")
+                raise OptionsError(f"{name} is {quoted(values)}; give one or more, each once")
         for number in self.threads:
             if number is not None:
                 whole_number("threads", number, minimum=1)

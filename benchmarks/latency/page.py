@@ -13,6 +13,7 @@ from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
 from amused_edge.benchmarks.statistics import ENOUGH, certainty
 from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import quoted
 
 STAGES = ("text_encoder", "conditioner", "denoiser", "sampler", "image_decoder")
 OPERATORS = 8
@@ -35,7 +36,8 @@ def page(
     sure = certainty(options.rounds)
     none = "; 'none' where it holds 1" if sure >= cells.VERDICT else ": too few to tell a difference from none"
     lead = (
-        f"{machine.line()} Prompt {options.prompt!r}, seed {options.seed}, {rounds}; in each, every row has a process "
+        f"{machine.line()} Prompt {quoted(options.prompt)}, seed {options.seed}, {rounds}; in each, every row has a "
+        "process "
         "of its own, in turns. Times are medians, in brackets the 10th to 90th percentile, or the least and the most "
         f"of less than {ENOUGH} values. Ratios are to {specs[0].label}: the median of the rounds' ratios and their "
         f"range, which holds the true median with {sure:.0%}{none}. Fewer rounds of a row are less sure."

@@ -16,6 +16,7 @@ from typing import IO, Any
 from amused_edge.benchmarks.environment import load_average
 from amused_edge.benchmarks.memory import Memory, MemoryWatch, resident
 from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.runtime.errors import one_line
 from amused_edge.runtime.options import SamplerSettings
 
 READ_SHARE = 0.5
@@ -209,4 +210,4 @@ def _explain(process: _Process, errors: IO[str]) -> str:
     if code < 0:
         name = signal.Signals(-code).name
         return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return words[-1] if words else f"exit code {code}"
+    return one_line(words[-1]) if words else f"exit code {code}"

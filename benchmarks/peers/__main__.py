@@ -19,7 +19,7 @@ from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
 from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
 from amused_edge.benchmarks.settings import settings_grid
 from amused_edge.benchmarks.subject import SubjectSpec, distinct
-from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
+from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
 from amused_edge.runtime.pipeline import AmusedPipeline
 
 PROMPT = "a red fox in the snow"
@@ -40,7 +40,7 @@ def _subjects(
     known = {*left_out, *(spec.label for spec in peers)}
     unknown = set(without) - known
     if unknown:
-        raise OptionsError(f"there is no peer {sorted(unknown)[0]!r}; there are: {', '.join(sorted(known))}")
+        raise OptionsError(f"there is no peer {quoted(sorted(unknown)[0])}; there are: {', '.join(sorted(known))}")
     left_out |= {label: "left out by --without" for label in without if label not in left_out}
     specs = distinct(
         [*(p for p in peers if p.label not in without), *bundle_specs(chosen.bundles, embeddings=embeddings)]

@@ -14,7 +14,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from amused_edge.benchmarks.quality.onnx_model import open_session, run
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.pictures import ImageArray
 
 Array = NDArray[Any]
@@ -40,7 +41,7 @@ class ClipScorer:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._tokenizer = Tokenizer.from_file(library_path(folder / "tokenizer.json"))
             self._preprocess = _Preprocessing(json.loads((folder / "preprocessor_config.json").read_text("utf-8")))
         except Exception as error:  # tokenizers raises bare ones
             raise OptionsError(f"{folder} holds no CLIP: {error}") from error
@@ -118,14 +119,16 @@ def _transformers(folder: Path) -> tuple[Embed, int]:
     try:
         kind = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
         if kind != "clip":
-            raise ValueError(f"config.json is of a {kind!r}")
+            raise ValueError(f"config.json is of a {quoted(kind)}")
         model, loaded = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, AttributeError) as error:
         raise OptionsError(f"{folder} holds neither model.onnx nor a transformers CLIP: {error}") from error
     if loaded["missing_keys"]:  # they would be random numbers
-        raise OptionsError(f"the CLIP in {folder} lacks weights, for example {sorted(loaded['missing_keys'])[0]!r}")
+        raise OptionsError(
+            f"the CLIP in {folder} lacks weights, for example {quoted(sorted(loaded['missing_keys'])[0])}"
+        )
     model.eval()
 
     @torch.no_grad()

@@ -15,7 +15,8 @@ from amused_edge.benchmarks.free_running import run_steps
 from amused_edge.benchmarks.run_folder import RunFolder
 from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
 from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, follow
-from amused_edge.runtime.errors import GenerationError, OptionsError
+from amused_edge.runtime.errors import GenerationError, OptionsError, quoted
+from amused_edge.runtime.library_paths import file_name
 from amused_edge.runtime.manifest import Geometry
 from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.pictures import ImageArray
@@ -107,7 +108,7 @@ def draw_all(
 
 def picture_path(folder: Path, label: str, index: int) -> Path:
     """Return where a picture of a run lies."""
-    return folder / PICTURES / label / f"{index:04d}.png"
+    return folder / PICTURES / file_name(label) / f"{index:04d}.png"
 
 
 def read_pictures(folder: Path, label: str, count: int) -> list[ImageArray]:
@@ -146,7 +147,7 @@ def _draw(
         try:
             steps = run_steps(sources[label], geometry, settings, seed=seed, picture=index)
         except GenerationError as error:
-            raise GenerationError(f"{label}, {prompt!r}: {error}") from error
+            raise GenerationError(f"{label}, {quoted(prompt)}: {error}") from error
         differ = [not np.array_equal(step.tokens[0], grid) for step, grid in zip(steps, path, strict=True)]
         first = differ.index(True) + 1 if any(differ) else None
         tokens = steps[-1].tokens

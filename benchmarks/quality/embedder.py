@@ -7,7 +7,7 @@ import numpy as np
 
 from amused_edge.benchmarks.distribution import Features
 from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session, run
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.pictures import ImageArray
 
 
@@ -31,8 +31,8 @@ class Embedder:
         chosen = outputs.get("features", next(iter(outputs.values())))
         if len(chosen.shape) != 2 or chosen.type not in ("tensor(float)", "tensor(double)", "tensor(float16)"):
             raise OptionsError(
-                f"{what} gives {chosen.name!r} of type {chosen.type} and shape {list(chosen.shape)}; it must give "
-                "features, floats of shape (batch, D)"
+                f"{what} gives {quoted(chosen.name)} of type {chosen.type} and shape {list(chosen.shape)}; it must "
+                "give features, floats of shape (batch, D)"
             )
         self._output = chosen.name
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from amused_edge.benchmarks.distribution import Features
 from amused_edge.benchmarks.quality.onnx_model import only_picture_input, open_session, run
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pictures.sources import read_image
 
@@ -47,7 +47,9 @@ class Judge:
             if self._sheet.shape[0] < self._side * (1 + max(entry["row"] for entry in self._entries.values())):
                 raise ValueError("references.png has too few rows")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OptionsError(f"{folder} holds no judge: {error!r}; it needs judge.json and references.*") from error
+            raise OptionsError(
+                f"{folder} holds no judge: {quoted(error)}; it needs judge.json and references.*"
+            ) from error
         self.prompts = tuple(self._entries)
         self._session = open_session(folder / "judge.onnx", "the judge")
         self._pictures = only_picture_input(self._session, f"the judge {folder}")
@@ -58,7 +60,7 @@ class Judge:
     def _entry(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Check and return a true picture's entry: its place, and the place of each answer among the labels."""
         if any(type(entry[place]) is not int or entry[place] < 0 for place in ("row", "column")):
-            raise ValueError(f"{entry['prompt']!r} has no row and column")
+            raise ValueError(f"{quoted(entry['prompt'])} has no row and column")
         answers = {question: self._labels[question].index(entry[question]) for question in QUESTIONS}
         return {"row": entry["row"], "column": entry["column"], **answers}
 
@@ -68,7 +70,7 @@ class Judge:
         if missing:
             raise OptionsError(
                 f"{self._folder} has no true picture of {len(missing)} of {len(prompts)} prompts, the first "
-                f"{missing[0]!r}; give prompts that it has, or leave the judge away"
+                f"{quoted(missing[0])}; give prompts that it has, or leave the judge away"
             )
         if shape != (self._side, self._side):
             raise OptionsError(

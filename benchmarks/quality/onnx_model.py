@@ -11,7 +11,8 @@ from PIL import Image
 
 from amused_edge.runtime.engines.onnx_runtime import session_options
 from amused_edge.runtime.engines.options import EngineOptions
-from amused_edge.runtime.errors import OptionsError, first_line
+from amused_edge.runtime.errors import OptionsError, first_line, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.pictures import ImageArray
 
 BATCH = 32
@@ -20,7 +21,9 @@ BATCH = 32
 def open_session(path: Path, what: str) -> ort.InferenceSession:
     """Load a model; raises `OptionsError`, which calls it `what`, if that fails."""
     try:
-        return ort.InferenceSession(str(path), session_options(EngineOptions()), providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            library_path(path), session_options(EngineOptions()), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # the binding's exceptions have no public base
         raise OptionsError(f"cannot load {what} {path}: {first_line(error)}") from error
 
@@ -55,7 +58,8 @@ class PictureInput:
         shape = tensor.shape
         if len(shape) != 4 or tensor.type not in ("tensor(float)", "tensor(uint8)") or 3 not in (shape[1], shape[3]):
             raise OptionsError(
-                f"{what} takes {tensor.name!r} of type {tensor.type} and shape {list(shape)}; it must take pictures, "
+                f"{what} takes {quoted(tensor.name)} of type {tensor.type} and shape {list(shape)}; it must take "
+                "pictures, "
                 "float32 in [0, 1] or uint8, of shape (batch, 3, height, width) or (batch, height, width, 3)"
             )
         self.name: str = tensor.name

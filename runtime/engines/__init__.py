@@ -7,7 +7,7 @@ from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.engines.graph import Graph, call
 from amused_edge.runtime.engines.options import CACHE_BYTES, EngineOptions
 from amused_edge.runtime.engines.static_batch import of_any_batch
-from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
+from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, quoted
 
 __all__ = ["CACHE_BYTES", "EngineOptions", "Graph", "call", "load_graph"]
 
@@ -39,7 +39,7 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
             bundle.check_unchanged(file)
         return of_any_batch(role, bundle.graph(role), graph)
     raise BundleError(
-        f"bundle {bundle.path} has the target {target!r}, which this amused-edge cannot run; upgrade amused-edge"
+        f"bundle {bundle.path} has the target {quoted(target)}, which this amused-edge cannot run; upgrade amused-edge"
     )
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import onnxruntime as ort
 
 from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.errors import one_line
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.machine import cpu_fingerprint
 from amused_edge.runtime.prepared import PreparedStore
 
@@ -59,16 +61,16 @@ def prepared_session(
     try:
         found = store.find(key) or store.add(key, _label(bundle, role), prepare)
     except Exception as error:  # the binding's exceptions have no public base; a full disk is one of them
-        logger.warning("cannot prepare %s of %s: %s", role, bundle.path, error)
+        logger.warning("cannot prepare %s of %s: %s", role, bundle.path, one_line(str(error)))
         return None
     if found is None:
         return None
     mapped = make_options()
     mapped.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return ort.InferenceSession(str(found / _MODEL), mapped, providers=[CPU])
+        return ort.InferenceSession(library_path(found / _MODEL), mapped, providers=[CPU])
     except Exception as error:  # the binding's exceptions have no public base
-        logger.warning("%s does not load (%s); it is removed", found, error)
+        logger.warning("%s does not load (%s); it is removed", found, one_line(str(error)))
         store.discard(key)
         return None
 
@@ -85,7 +87,7 @@ def save_optimised(options: ort.SessionOptions, folder: Path) -> Path:
 def _prepare(model: Path, folder: Path, options: ort.SessionOptions) -> None:
     save_optimised(options, folder)
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
-    ort.InferenceSession(str(model), options, providers=[CPU], disabled_optimizers=[_HOLDS_SLICES])
+    ort.InferenceSession(library_path(model), options, providers=[CPU], disabled_optimizers=[_HOLDS_SLICES])
 
 
 def _key(bundle: Bundle, role: str) -> str:

@@ -22,7 +22,8 @@ from amused_edge.runtime.engines.onnx_prepared import CPU, prepared_session
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.engines.parallel_rows import ParallelRows
 from amused_edge.runtime.engines.static_batch import has_static_batch, of_any_batch
-from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line
+from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.machine import adds_signed_products_exactly
 
 _LARGE_TENSORS = ("image_decoder", "image_encoder")
@@ -67,7 +68,9 @@ class OnnxRuntimeGraph:
         available = ort.get_available_providers()
         unknown = sorted(set(providers) - set(available))
         if unknown:
-            raise OptionsError(f"provider {unknown[0]!r} is not in this onnxruntime; it has: {', '.join(available)}")
+            raise OptionsError(
+                f"provider {quoted(unknown[0])} is not in this onnxruntime; it has: {', '.join(available)}"
+            )
         self._session: ort.InferenceSession | None = None
         self._hidden: list[str] = []
         try:
@@ -77,7 +80,9 @@ class OnnxRuntimeGraph:
                 make_options = partial(role_options, options, role)
                 self._session = prepared_session(bundle, role, model, options.cache_bytes, make_options)
             if self._session is None:
-                self._session = ort.InferenceSession(str(model), role_options(options, role), providers=providers)
+                self._session = ort.InferenceSession(
+                    library_path(model), role_options(options, role), providers=providers
+                )
         except Exception as error:  # the binding's exceptions have no public base
             advice = "verify the bundle with `amused-edge inspect --verify`"
             if bundle.links:  # 1.24.1 refuses weights that are links, other versions may again
@@ -178,7 +183,7 @@ def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
         file = model.parent / reference.location
         if file not in sizes:
             raise BundleError(
-                f"{model} reads weights from {reference.location!r}, which the manifest does not list; "
+                f"{model} reads weights from {quoted(reference.location)}, which the manifest does not list; "
                 "do not use this bundle"
             )
         if min(reference.offset, reference.length) < 0 or reference.offset + reference.length > sizes[file]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.machine import usable_cores
 from amused_edge.runtime.options import whole_number
 
@@ -89,9 +89,9 @@ class EngineOptions:
         if self.providers is not None:
             names = not isinstance(self.providers, str) and all(isinstance(name, str) for name in self.providers)
             if not self.providers or not names:
-                raise OptionsError(f"providers is {self.providers!r}; give a list of names, or None for the CPU")
+                raise OptionsError(f"providers is {quoted(self.providers)}; give a list of names, or None for the CPU")
             object.__setattr__(self, "providers", tuple(self.providers))
         if self.compute_units not in COMPUTE_UNITS:
-            raise OptionsError(f"compute_units is {self.compute_units!r}; choose {', '.join(COMPUTE_UNITS)}")
+            raise OptionsError(f"compute_units is {quoted(self.compute_units)}; choose {', '.join(COMPUTE_UNITS)}")
         if self.simulate not in (None, *SIMULATIONS):
-            raise OptionsError(f"simulate is {self.simulate!r}; choose {', '.join(SIMULATIONS)}, or None")
+            raise OptionsError(f"simulate is {quoted(self.simulate)}; choose {', '.join(SIMULATIONS)}, or None")

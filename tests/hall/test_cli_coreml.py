@@ -119,12 +119,12 @@ def test_without_coremltools_the_extra_is_named(
     for name in [name for name in sys.modules if "coreml" in name or "engines.mil" in name]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "coremltools", None)  # as if it were not installed
-    for command in (
-        ("export", demo_checkpoint, "out", "--target", "coreml"),
-        ("generate", tiny_coreml, "a fox", "--simulate", "half"),
-        ("quantize", tiny_coreml, "out", "--recipe", "w8"),
+    for extras, *command in (
+        ("export,coreml", "export", demo_checkpoint, "out", "--target", "coreml"),
+        ("coreml", "generate", tiny_coreml, "a fox", "--simulate", "half"),
+        ("quantize,coreml", "quantize", tiny_coreml, "out", "--recipe", "w8"),
     ):
-        one_line(cli(*command), 1, "coremltools", "not installed", "amused-edge[coreml]")
+        one_line(cli(*command), 1, "coremltools", "not installed", f"amused-edge[{extras}]")
     assert list(Path().iterdir()) == []
 
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from amused_edge import validation
-from amused_edge.cli import commands, main
+from amused_edge.cli import main
+from amused_edge.cli.program import commands
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
 from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError

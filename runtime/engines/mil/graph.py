@@ -11,7 +11,7 @@ from amused_edge.runtime.engines.mil.operators import OPERATORS
 from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import FLOATS, Name, Operation, Program, Value, read_program
 from amused_edge.runtime.engines.options import EngineOptions
-from amused_edge.runtime.errors import BundleError, GraphError
+from amused_edge.runtime.errors import BundleError, GraphError, quoted
 from amused_edge.runtime.graph_entry import GraphEntry
 
 _HALF = "fp16"
@@ -83,12 +83,12 @@ class Machine:
         for op in program.operations:
             if op.operator not in OPERATORS:
                 raise GraphError(
-                    f"operation {op.name!r} is a {op.operator!r}, which the evaluator does not know; it can be run on "
-                    "a Mac only"
+                    f"operation {quoted(op.name)} is a {quoted(op.operator)}, which the evaluator does not know; it "
+                    "can be run on a Mac only"
                 )
             if any(0 in value.shape for value in op.outputs):
                 raise GraphError(
-                    f"operation {op.name!r} has a shape that is not fixed, which the evaluator cannot plan"
+                    f"operation {quoted(op.name)} has a shape that is not fixed, which the evaluator cannot plan"
                 )
         self._program = program
         self._round, self._check = round_halves, check_floats
@@ -108,7 +108,9 @@ class Machine:
             try:
                 results = self._compute(op, values)
             except (TypeError, ValueError, IndexError, AssertionError) as error:
-                raise GraphError(f"the evaluator cannot compute {op.operator!r} {op.name!r}: {error}") from error
+                raise GraphError(
+                    f"the evaluator cannot compute {quoted(op.operator)} {quoted(op.name)}: {error}"
+                ) from error
             for value, result in zip(op.outputs, results, strict=True):
                 values[value.name] = self._stored(result, value)
             for name in self._last.get(index, ()):
@@ -134,7 +136,7 @@ class Machine:
         """Give a value the type that the program says, halves as float32."""
         value = np.asarray(value)
         if value.shape != as_.shape:
-            raise GraphError(f"{as_.name!r} has shape {list(value.shape)}, the program says {list(as_.shape)}")
+            raise GraphError(f"{quoted(as_.name)} has shape {list(value.shape)}, the program says {list(as_.shape)}")
         if as_.dtype not in FLOATS:
             return value.astype(as_.dtype)
         if as_.dtype == _HALF and self._round:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.errors import GraphError
+from amused_edge.runtime.errors import GraphError, quoted
 
 Array = NDArray[Any]
 
@@ -91,7 +91,7 @@ def gelu(x: Array, mode: str = "EXACT") -> Array:
     elif mode == "EXACT":
         share = 1 + _erf(x * np.float32(math.sqrt(0.5)))
     else:
-        raise GraphError(f"gelu with mode {mode!r} is not known to the evaluator")
+        raise GraphError(f"gelu with mode {quoted(mode)} is not known to the evaluator")
     result: Array = 0.5 * x * share
     return result
 
@@ -135,7 +135,9 @@ def conv(
 ) -> Array:
     """(B, in, h, w) and weight (out, in / groups, kh, kw) -> (B, out, h', w'), one product per place of the kernel."""
     if pad_type not in ("valid", "custom") or x.ndim != 4 or any(d != 1 for d in dilations):
-        raise GraphError(f"conv with pad_type {pad_type!r}, rank {x.ndim} or dilations is not known to the evaluator")
+        raise GraphError(
+            f"conv with pad_type {quoted(pad_type)}, rank {x.ndim} or dilations is not known to the evaluator"
+        )
     if pad_type == "custom":
         x = np.pad(x, ((0, 0), (0, 0), (pad[0], pad[1]), (pad[2], pad[3])))
     batch, inputs, height, width = x.shape
@@ -321,7 +323,7 @@ def slice_by_index(
 def pad(x: Array, pad: Sequence[int], mode: str = "constant", constant_val: float = 0.0) -> Array:
     """Around the last axes, with a constant."""
     if mode != "constant":
-        raise GraphError(f"pad with mode {mode!r} is not known to the evaluator")
+        raise GraphError(f"pad with mode {quoted(mode)} is not known to the evaluator")
     pairs = [(int(pad[i]), int(pad[i + 1])) for i in range(0, len(pad), 2)]
     return np.pad(x, [(0, 0)] * (x.ndim - len(pairs)) + pairs, constant_values=constant_val)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.mil.quiet_coremltools import ct, load_program, types
-from amused_edge.runtime.errors import BundleError, first_line
+from amused_edge.runtime.errors import BundleError, first_line, quoted
 
 WEIGHTS = "@model_path/weights/weight.bin"
 """The only file beside the model from which a program may read."""
@@ -177,4 +177,6 @@ def _check_weights(package: Path, spec: Any) -> None:
             for value in held:
                 file = value.blobFileValue.fileName
                 if file not in ("", WEIGHTS):
-                    raise BundleError(f"{package} reads weights from {file!r}, outside of it; do not use this bundle")
+                    raise BundleError(
+                        f"{package} reads weights from {quoted(file)}, outside of it; do not use this bundle"
+                    )

@@ -1,0 +1,57 @@
+"""A command that knows which extras of this package it needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from amused_edge.cli.console import printing
+from amused_edge.runtime.extras import advice
+
+
+class LibraryError(click.ClickException):
+    """A library that a command needs is missing, broken or too old."""
+
+
+class Group(click.Group):
+    """Commands, and their --help."""
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """Read the arguments, or print the help."""
+        with printing():
+            return super().make_context(*args, **named)
+
+
+class Command(click.Command):
+    """A command, and the extras that bring its libraries.
+
+    Parameters
+    ----------
+    extras
+        Needed however the command is called.
+    """
+
+    def __init__(self, *args: Any, extras: tuple[str, ...] = (), **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.extras = extras
+
+    def make_context(self, *args: Any, **named: Any) -> click.Context:
+        """Read the arguments, or print the help."""
+        with printing():
+            return super().make_context(*args, **named)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an import that fails tells what to install."""
+        try:
+            return super().invoke(ctx)
+        except (ImportError, AttributeError, OSError) as error:
+            message = advice(error, (*self.extras, *_asked(ctx.params)))
+            if message is None or ctx.find_root().params["debug"]:
+                raise
+            raise LibraryError(message) from error
+
+
+def _asked(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the extras that options ask for."""
+    coreml = options.get("target") == "coreml" or options.get("simulate") is not None or options.get("lint")
+    return ("coreml",) if coreml else ()

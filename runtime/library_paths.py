@@ -1,0 +1,36 @@
+"""Names of files in UTF-8, whatever the system's locale is: for libraries, for records, and of new files."""
+
+import os
+from pathlib import Path
+
+from amused_edge.runtime.errors import OptionsError
+
+
+def library_path(path: Path) -> str:
+    """Return a path as text that a library finds the file by.
+
+    Python hides the bytes of a name that its locale does not know in surrogates, which other libraries refuse.
+
+    Raises
+    ------
+    OptionsError
+        The name's bytes are no UTF-8.
+    """
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeDecodeError as error:
+        raise OptionsError(f"{path}: libraries open no files whose names are not UTF-8; rename it") from error
+
+
+def name_text(path: Path) -> str:
+    """Return the name of a file or folder as text that can be written down; bytes that are no UTF-8 are replaced."""
+    return os.fsencode(path.name).decode(errors="replace")
+
+
+def file_name(text: str) -> str:
+    """Return text as the name of a file, in UTF-8 also where the locale lacks its letters."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return os.fsdecode(text.encode())
+    return text
