@@ -205,8 +205,8 @@ def _found(source: str | Path, variant: str | None) -> tuple[Path, str]:
     model = hub_model(str(source))
     if model is None:
         raise CheckpointError(
-            f"cannot read {folder / 'model_index.json'}: there is no such folder, and {str(source)!r} is no hub id "
-            "(OWNER/NAME, such as amused/amused-256)"
+            f"cannot read {folder / 'model_index.json'}: there is no such folder, and {quoted(str(source))} is no "
+            "hub id (OWNER/NAME, such as amused/amused-256)"
         )
     return download(model, variant), model.name
 
@@ -215,7 +215,7 @@ def _check_classes(path: Path) -> None:
     index = read_json(path, "is this an aMUSEd checkpoint in diffusers layout?")
     for part, classes in _CLASSES.items():
         if index.get(part) not in classes:
-            raise CheckpointError(f"{path}: {part} is {index.get(part)!r}; aMUSEd's is {classes[0]}")
+            raise CheckpointError(f"{path}: {part} is {quoted(index.get(part))}; aMUSEd's is {classes[0]}")
 
 
 def _config(kind: type[Any], path: Path) -> Any:

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from amused_edge.export.errors import CheckpointError
-from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.errors import OptionsError, first_line, quoted
 from amused_edge.runtime.options import choice
 from amused_edge.runtime.schedule import SCHEDULES, Schedule
+
+_LARGEST = 2**24
+_FEW = {"maximum": 256}
+"""Of layers: a network is built, without weights, before it is compared with those that there are."""
 
 C = TypeVar("C", "UVitConfig", "VQGanConfig", "TextConfig", "SchedulerConfig")
 
@@ -33,11 +37,11 @@ class UVitConfig:
     codebook_size: int = 8192
     in_channels: int = 768
     block_out_channels: int = 768
-    num_res_blocks: int = 3
+    num_res_blocks: int = field(default=3, metadata=_FEW)
     downsample: bool = False
     upsample: bool = False
     block_num_heads: int = 12
-    num_hidden_layers: int = 22
+    num_hidden_layers: int = field(default=22, metadata=_FEW)
     num_attention_heads: int = 16
     intermediate_size: int = 2816
     layer_norm_eps: float = 1e-6
@@ -70,7 +74,7 @@ class VQGanConfig:
     down_block_types: tuple[str, ...] = ("DownEncoderBlock2D",)
     up_block_types: tuple[str, ...] = ("UpDecoderBlock2D",)
     block_out_channels: tuple[int, ...] = (64,)
-    layers_per_block: int = 1
+    layers_per_block: int = field(default=1, metadata=_FEW)
     act_fn: str = "silu"
     latent_channels: int = 3
     num_vq_embeddings: int = 256
@@ -115,7 +119,7 @@ class TextConfig:
     hidden_size: int = 512
     intermediate_size: int = 2048
     projection_dim: int = 512
-    num_hidden_layers: int = 12
+    num_hidden_layers: int = field(default=12, metadata=_FEW)
     num_attention_heads: int = 8
     max_position_embeddings: int = 77
     hidden_act: str = "quick_gelu"
@@ -145,7 +149,7 @@ def read_json(path: Path, hint: str = "download the checkpoint again") -> dict[s
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot read {path}; {hint}") from error
+        raise CheckpointError(f"cannot read {path} ({first_line(error)}); {hint}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a JSON object; {hint}")
     return content
@@ -159,6 +163,10 @@ def parse_config(kind: type[C], content: dict[str, Any], where: str) -> C:
     CheckpointError
         A value has the wrong type, or the network is of a kind that no aMUSEd is.
     """
+    if content.get("quantization_config"):
+        raise CheckpointError(
+            f"{where} has a quantization_config; amused-edge converts checkpoints in floats, and quantizes the bundle"
+        )
     values: dict[str, Any] = {}
     for entry in fields(kind):
         if entry.name not in content:
@@ -167,16 +175,16 @@ def parse_config(kind: type[C], content: dict[str, Any], where: str) -> C:
             continue
         value = content[entry.name]
         value = tuple(value) if isinstance(value, list) else value
-        minimum = entry.metadata.get("minimum", 1)
+        bounds = (entry.metadata.get("minimum", 1), entry.metadata.get("maximum", _LARGEST))
         try:
-            values[entry.name] = _converted(value, entry.default, minimum)
+            values[entry.name] = _converted(value, entry.default, *bounds)
         except (ValueError, OverflowError) as error:
-            wanted = _wanted(entry.default, minimum)
+            wanted = _wanted(entry.default, *bounds)
             raise CheckpointError(f"{where}: {entry.name} is {quoted(value)}; it must be {wanted}") from error
     return kind(**values)
 
 
-def _converted(value: Any, default: object, minimum: int) -> Any:
+def _converted(value: Any, default: object, minimum: int, maximum: int) -> Any:
     """Return a value as one of the default's type, or raise `ValueError`.
 
     16.0 is taken for 16, and 1 for 1.0. Floats must be positive, and lists must not be empty. Where the default is
@@ -184,7 +192,7 @@ def _converted(value: Any, default: object, minimum: int) -> Any:
     """
     if isinstance(default, tuple):
         if isinstance(value, tuple) and value:
-            return tuple(_converted(item, default[0], minimum) for item in value)
+            return tuple(_converted(item, default[0], minimum, maximum) for item in value)
     elif isinstance(default, bool | str):
         if type(value) is type(default):
             return value
@@ -193,15 +201,16 @@ def _converted(value: Any, default: object, minimum: int) -> Any:
     elif type(value) in (int, float) and math.isfinite(value):
         if isinstance(default, float) and value > 0:
             return float(value)
-        if not isinstance(default, float) and value == int(value) and value >= minimum:
+        if not isinstance(default, float) and value == int(value) and minimum <= value <= maximum:
             return int(value)
     raise ValueError(value)
 
 
-def _wanted(default: object, minimum: int) -> str:
+def _wanted(default: object, minimum: int, maximum: int) -> str:
     if isinstance(default, tuple):
-        return f"a list, each item {_wanted(default[0], minimum)}"
+        return f"a list, each item {_wanted(default[0], minimum, maximum)}"
     whole = "a whole number above 0" if minimum == 1 else f"a whole number of {minimum} or more"
+    whole += "" if maximum == _LARGEST else f", at most {maximum}"
     names = {bool: "true or false", int: whole, float: "a number above 0", str: "a string"}
     return names.get(type(default), f"{whole}, or null")
 

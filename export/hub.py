@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from amused_edge.export.errors import AS_SAFETENSORS, CheckpointError
 from amused_edge.export.weight_files import COMPONENTS
-from amused_edge.runtime.errors import first_line
+from amused_edge.runtime.errors import first_line, quoted
 
 _ID = re.compile(r"(?P<name>(?!\.)[\w.-]+/[\w.-]+)(@(?P<revision>[^\s@]+))?/?")
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
@@ -158,7 +158,7 @@ def _reason(error: Exception, model: HubModel) -> str:
     meanings = (  # a class stands before those that it derives from
         (errors.GatedRepoError, f"its owner gives access on request; ask for it at {model.page}, then {_LOGIN}"),
         (errors.RepositoryNotFoundError, _NOT_FOUND),
-        (errors.RevisionNotFoundError, f"it has no revision {model.revision or 'main'!r}; see {model.page}"),
+        (errors.RevisionNotFoundError, f"it has no revision {quoted(model.revision or 'main')}; see {model.page}"),
         (errors.DisabledRepoError, f"the hub has disabled it; see {model.page}"),
         (
             errors.OfflineModeIsEnabled,

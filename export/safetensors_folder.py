@@ -9,6 +9,15 @@ from amused_edge.export.errors import CheckpointError
 from amused_edge.export.tensors import all_finite
 from amused_edge.export.weight_files import Library, find_weight_files
 
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
+"""Types of weights. Whole numbers are somebody's quantization, whose scales lie elsewhere."""
+
+_NO_WEIGHTS = {
+    b"version https://git-lfs": "a Git LFS pointer in place of the file; run `git lfs pull` in its folder",
+    b"<": "a web page in place of the file; download it again, logged in where that is needed",
+}
+"""How files begin that stand where weights should."""
+
 
 class SafetensorsFolder:
     """Names, shapes and values of the tensors in a component's folder.
@@ -27,6 +36,7 @@ class SafetensorsFolder:
     def __init__(self, folder: Path, library: Library, variant: str | None = None) -> None:
         self.folder = folder
         self._files: dict[str, Path] = {}
+        self._types: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         for file in find_weight_files(folder, library, variant).files:
             self._read_header(file)
@@ -37,8 +47,12 @@ class SafetensorsFolder:
                 for name in opened.keys():  # noqa: SIM118 - not a mapping
                     part = opened.get_slice(name)
                     self._files[name] = file
+                    self._types[name] = str(part.get_dtype())
                     self.shapes[name] = tuple(part.get_shape())
         except (SafetensorError, OSError) as error:
+            for beginning, what in _NO_WEIGHTS.items():
+                if _begins_with(file, beginning):
+                    raise CheckpointError(f"{file} is {what}") from error
             raise CheckpointError(f"{file} is not a whole safetensors file ({error}); download it again") from error
 
     def read(self, name: str) -> torch.Tensor:
@@ -48,7 +62,8 @@ class SafetensorsFolder:
         return tensor.float() if tensor.is_floating_point() else tensor
 
     def check(self, expected: dict[str, tuple[int, ...]], ignored: frozenset[str] = frozenset()) -> None:
-        """Raise `CheckpointError` naming missing, extra and misshapen tensors, or a value that is not finite.
+        """Raise `CheckpointError` naming tensors that are missing, extra, misshapen or no floats, or a value that
+        is not finite.
 
         Parameters
         ----------
@@ -67,11 +82,13 @@ class SafetensorsFolder:
             for name, shape in sorted(expected.items())
             if name in self.shapes and self.shapes[name] != shape
         ]
-        problems = [
-            f"{kind}: {_some(names)}"
-            for kind, names in (("missing", missing), ("unexpected", extra), ("wrong shape", misshapen))
-            if names
+        codes = [
+            f"{name} ({self._types[name]})"
+            for name in sorted(expected)
+            if name in self._types and self._types[name] not in _FLOATS
         ]
+        found = {"missing": missing, "unexpected": extra, "wrong shape": misshapen, "no floats": codes}
+        problems = [f"{kind}: {_some(names)}" for kind, names in found.items() if names]
         if problems:
             raise CheckpointError(f"the weights in {self.folder} do not fit its config.json; {'; '.join(problems)}")
         for name in expected:
@@ -89,6 +106,14 @@ class SafetensorsFolder:
             f"{f', as are others of its values ({len(places)} in all)' if len(places) > 1 else ''}; weights must be "
             "finite: download the file again, or save one from before training diverged"
         )
+
+
+def _begins_with(file: Path, beginning: bytes) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(beginning)) == beginning
+    except OSError:
+        return False
 
 
 def _some(names: list[str], limit: int = 5) -> str:

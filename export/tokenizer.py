@@ -14,6 +14,7 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from amused_edge.export.configs import TextConfig, read_json
 from amused_edge.export.errors import CheckpointError
+from amused_edge.runtime.errors import quoted
 
 _SHORTEST = 3
 """Start, one token of text, end."""
@@ -110,7 +111,7 @@ def _check_ids(tokenizer: CLIPTokenizerFast, folder: Path, text: TextConfig) -> 
     token, last = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
     if last >= text.vocab_size:
         raise CheckpointError(
-            f"{folder} has the token {token!r} with id {last}, but the text encoder knows {text.vocab_size} "
+            f"{folder} has the token {quoted(token)} with id {last}, but the text encoder knows {text.vocab_size} "
             "(vocab_size in text_encoder/config.json); resize its embedding, or remove the token"
         )
     if tokenizer.pad_token_id is None:
@@ -123,7 +124,7 @@ def _length(tokenizer: CLIPTokenizerFast, folder: Path, text: TextConfig) -> int
         return positions
     if type(length) is not int or not _SHORTEST <= length <= positions:
         raise CheckpointError(
-            f"{folder / 'tokenizer_config.json'}: model_max_length is {length!r}; it must be a whole number from "
+            f"{folder / 'tokenizer_config.json'}: model_max_length is {quoted(length)}; it must be a whole number from "
             f"{_SHORTEST} to the text encoder's max_position_embeddings, {positions}"
         )
     return length

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from amused_edge.export.errors import AS_SAFETENSORS, CheckpointError
-from amused_edge.runtime.errors import AmusedEdgeWarning
+from amused_edge.runtime.errors import AmusedEdgeWarning, quoted
 
 Library = Literal["diffusers", "transformers"]
 
@@ -121,7 +121,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
         raise CheckpointError(f"{index} is not a safetensors index ({error}); download it again") from error
     for name, file in zip(names, files, strict=True):
         if Path(name).name != name:
-            raise CheckpointError(f"{index} names the shard {name!r}, which may lie outside its folder")
+            raise CheckpointError(f"{index} names the shard {quoted(name)}, which may lie outside its folder")
         if not file.is_file():
             raise CheckpointError(f"{index} names the shard {name}, which is missing; download it again")
     return files

@@ -46,9 +46,14 @@ class PromptEmbeddings:
 
 Prompt = str | PromptEmbeddings
 
+_LONGEST = 10_000_000
+"""Characters. Pictures hold their prompt, and readers of PNG files refuse more than 64 MB of text."""
+
 
 def check_text(prompt: str) -> None:
-    """Raise `OptionsError` if a prompt cannot be written as UTF-8."""
+    """Raise `OptionsError` if a prompt cannot be written as UTF-8, or is longer than a picture's file could hold."""
+    if len(prompt) > _LONGEST:
+        raise OptionsError(f"a prompt has {len(prompt)} characters; the text encoder reads some dozens of words")
     try:
         prompt.encode()
     except UnicodeEncodeError as error:

@@ -157,6 +157,6 @@ def _interval(value: object) -> tuple[float, float]:
 
 def choice(name: str, value: C, choices: tuple[str, ...]) -> C:
     """Return `value`, or raise `OptionsError` naming it if it is none of `choices`."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise OptionsError(f"{name} is {quoted(value)}; choose one of: {', '.join(choices)}")
     return value

@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
+from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError, quoted
 from amused_edge.runtime.manifest import MANIFEST_NAME, Manifest
 
 
@@ -50,13 +50,13 @@ def check_name(path: Path) -> None:
     except UnicodeEncodeError:
         known = False
     if path.name in ("", "..") or not known:
-        raise OptionsError(f"{str(path)!r} is no name for a file or folder; choose another one")
+        raise OptionsError(f"{quoted(str(path))} is no name for a file or folder; choose another one")
 
 
 def check_folder(folder: Path) -> None:
     """Raise `OptionsError` if a folder is not there, or nothing can be written into it."""
     try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        is_folder = stat.S_ISDIR(folder.resolve(strict=True).stat().st_mode)  # the working folder may be gone
     except FileNotFoundError as error:
         raise OptionsError(f"folder {folder} does not exist; create it first") from error
     except (OSError, ValueError) as error:

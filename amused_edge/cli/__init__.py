@@ -6,6 +6,7 @@ What takes long to import is imported when an interruption ends in one line, too
 
 import signal
 import sys
+import threading
 from types import FrameType
 
 from amused_edge.cli import console
@@ -52,7 +53,7 @@ def _heed_signals() -> list[signal.Signals]:
         came.append(signal.Signals(number))
         sys.exit(128 + number)
 
-    for each in _STOPPED:
+    for each in _STOPPED if threading.current_thread() is threading.main_thread() else ():
         if signal.getsignal(each) is not signal.SIG_IGN:  # as of a job in the background
             signal.signal(each, leave)
     return came

@@ -2,7 +2,7 @@
 
 import glob
 import os
-import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,5 +125,7 @@ def _slug(prompt: str) -> str:
     """Return the prompt as a short file name, at most 60 bytes."""
     from amused_edge.runtime.library_paths import file_name
 
-    words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-").encode()[:60]
+    letters = unicodedata.normalize("NFC", prompt.lower())
+    kept = "".join(letter if letter.isalnum() or unicodedata.category(letter)[0] == "M" else " " for letter in letters)
+    words = "-".join(kept.split()).encode()[:60]
     return file_name(words.decode(errors="ignore") or "picture")

@@ -11,6 +11,7 @@ from amused_edge.export.configs import TextConfig
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.layers import Linear
 from amused_edge.export.tensors import Tensors
+from amused_edge.runtime.errors import quoted
 
 
 class TextEncoder(nn.Module):
@@ -37,7 +38,7 @@ class TextEncoder(nn.Module):
 def _clip(config: TextConfig) -> CLIPTextModelWithProjection:
     if config.hidden_act not in ACT2FN:
         raise CheckpointError(
-            f"text_encoder/config.json: hidden_act is {config.hidden_act!r}, which transformers has not"
+            f"text_encoder/config.json: hidden_act is {quoted(config.hidden_act)}, which transformers has not"
         )
     try:
         unused = {"bos_token_id": None, "pad_token_id": None}  # their defaults are ids of CLIP's own vocabulary

@@ -28,6 +28,12 @@ _UPRIGHT = {
 _STEPS = {"1": 255, "L;2": 85, "L;4": 17}
 """Form of a file's grey levels -> 8-bit levels from one to the next."""
 
+_FORMATS = (
+    *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "JXL", "TIFF", "GIF", "BMP", "DIB", "PPM", "JPEG2000", "TGA"),
+    *("QOI", "PCX", "SGI", "DDS", "ICO", "ICNS"),
+)
+"""Of files, where Pillow or a plug-in of the user's reads them. Not EPS, which it hands to another program."""
+
 _NEAREST_MODES = {"La": "LA", "RGBa": "RGBA", "LAB": "RGB", "HSV": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "PA": "RGBA"}
 
 
@@ -82,7 +88,8 @@ def _without_extras(path: Path) -> Image.Image | None:
 
 
 def _loaded(source: Path | io.BytesIO) -> Image.Image:
-    image = Image.open(source)
+    Image.init()
+    image = Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN])
     try:
         _scale_transparent_colour(image)
         image.load()
