@@ -21,7 +21,7 @@ def folder(name: str) -> Path | None:
     return None if base is None else base / "amused-edge" / name
 
 
-def note(place: Path | None, reason: object) -> None:
+def note(place: Path | None, reason: OSError | None = None) -> None:
     """Warn once per process that nothing can be kept.
 
     Parameters
@@ -29,18 +29,17 @@ def note(place: Path | None, reason: object) -> None:
     place
         What `folder` returned.
     reason
-        An error, or what else is the matter.
+        Why the folder cannot be used.
     """
     cache = None if place is None else place.parent
     if cache in _NOTED:
         return
     _NOTED.add(cache)
-    where = (
-        "there is no home folder to keep a cache in" if cache is None else f"the cache folder {cache} cannot be used"
-    )
-    why = (isinstance(reason, OSError) and reason.strerror) or str(reason)
+    what = "there is no home folder to keep a cache in"
+    if cache is not None and reason is not None:
+        what = f"the cache folder {cache} cannot be used ({reason.strerror or reason})"
     warnings.warn(
-        f"{where} ({why}); nothing is kept for the next start; XDG_CACHE_HOME may name another folder",
+        f"{what}; nothing is kept for the next start; XDG_CACHE_HOME may name another folder",
         AmusedEdgeWarning,
         stacklevel=2,
     )

@@ -80,7 +80,7 @@ class PreparedStore:
         """
         folder = cache.folder("prepared")
         if folder is None:
-            cache.note(None, "the user has none")
+            cache.note(None)
             return None
         partial = folder / f".{key}.{uuid.uuid4().hex}"
         try:

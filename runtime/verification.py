@@ -52,7 +52,7 @@ def verify_once(bundle: Bundle) -> None:
         return
     verify(bundle)
     if folder is None:
-        cache.note(None, "the user has none")
+        cache.note(None)
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def _compiled(bundle: Bundle, role: str, temporary: Path) -> Path:
     """
     folder = cache.folder("compiled")
     if folder is None:
-        cache.note(None, "the user has none")
+        cache.note(None)
         return _compile(bundle, role, temporary)
     try:
         return _compile(bundle, role, folder / f"{verification.state(bundle)[:32]}-{platform.mac_ver()[0]}")

@@ -491,6 +491,7 @@ def test_a_name_too_long_for_the_file_system_is_a_bundle_error(small_bundle: Pat
         Bundle.open(small_bundle)
 
 
+@pytest.mark.filterwarnings("ignore:there is no home folder")
 def test_verification_needs_no_home(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Path.home() raises where there is neither HOME nor an entry for the user."""
 
