@@ -83,7 +83,7 @@ class Geometry:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 < value < _LIMIT:
-                raise BundleError(f"the geometry's {name} is {value}; it must be between 1 and {_LIMIT - 1}")
+                raise BundleError(f"the geometry's {name} is {quoted(value)}; it must be between 1 and {_LIMIT - 1}")
         if self.mask_token_id < self.codebook_size:
             raise BundleError(f"mask_token_id {self.mask_token_id} is one of the {self.codebook_size} codes")
 

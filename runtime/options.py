@@ -107,7 +107,7 @@ class GenerationOptions:
     def __post_init__(self) -> None:
         seed = whole_number("seed", self.seed, minimum=0)
         if seed >= _SEED_LIMIT:
-            raise OptionsError(f"seed is {seed}; it must be below 2^64")
+            raise OptionsError(f"seed is {quoted(seed)}; it must be below 2^64")
         object.__setattr__(self, "seed", seed)
         self.settings(SamplerSettings())  # every value that was given is checked here, not at first use
 
@@ -122,9 +122,9 @@ def whole_number(name: str, value: object, *, minimum: int, maximum: int | None 
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise OptionsError(f"{name} is {quoted(value)}; it must be a whole number")
     if value < minimum:
-        raise OptionsError(f"{name} is {value}; it must be {minimum} or more")
+        raise OptionsError(f"{name} is {quoted(int(value))}; it must be {minimum} or more")
     if maximum is not None and int(value) > maximum:
-        raise OptionsError(f"{name} is {value}; it must be {maximum} or less")
+        raise OptionsError(f"{name} is {quoted(int(value))}; it must be {maximum} or less")
     return int(value)
 
 
@@ -134,7 +134,8 @@ def real_number(name: str, value: Any) -> float:
         raise OptionsError(f"{name} is {quoted(value)}; it must be a number")
     number: Any = value
     if not 0 <= number <= _REAL_LIMIT:
-        raise OptionsError(f"{name} is {value}; it must be between 0 and {_REAL_LIMIT:g}")
+        shown = quoted(int(value)) if isinstance(value, Integral) else value
+        raise OptionsError(f"{name} is {shown}; it must be between 0 and {_REAL_LIMIT:g}")
     return float(number)
 
 

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import click
 
@@ -32,9 +32,16 @@ _SHOWN = 250
 class _Failure(click.ClickException):
     """Something that a user may do something about: told in one line."""
 
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(one_line(message))
-        self.code = code
+    exit_code = FAILED
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        console.complain(one_line(self.message))
+
+
+class _Misuse(_Failure):
+    """A value, or a place to write to, that the command cannot take."""
+
+    exit_code = USAGE
 
 
 class _Program(Group):
@@ -44,12 +51,12 @@ class _Program(Group):
         try:
             return super().invoke(ctx)
         except LibraryError as error:
-            raise _Failure(error.message, FAILED) from error
+            raise _Failure(error.message) from error
         except (AmusedEdgeError, ImportError, OSError) as error:
             if ctx.params["debug"]:
                 raise
-            usage = isinstance(error, OptionsError | OutputExistsError | StateError)
-            raise _Failure(str(error), USAGE if usage else FAILED) from error
+            kind = _Misuse if isinstance(error, OptionsError | OutputExistsError | StateError) else _Failure
+            raise kind(str(error)) from error
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,8 +78,8 @@ def run() -> int:
     try:
         code = commands(standalone_mode=False)
     except _Failure as failure:
-        console.complain(failure.message)
-        return failure.code
+        failure.show()
+        return failure.exit_code
     except console.UnprintedError as error:
         return console.unprinted(error.__cause__)
     except click.ClickException as error:

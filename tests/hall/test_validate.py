@@ -15,7 +15,7 @@ from amused_edge.cli import main
 from amused_edge.cli.program import commands
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError
+from amused_edge.runtime.errors import AmusedEdgeError
 from tests.conftest import Validated
 
 RECIPES = ("fp16", "w8", "w8a8", "w4")
@@ -164,7 +164,9 @@ def test_one_recipe_twice(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("exported")
 def test_an_output_that_exists(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    assert isinstance(validate(tmp_path / "out", "w8").exception, OutputExistsError)
+    result = validate(tmp_path / "out", "w8")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "out exists; choose another folder" in result.stderr
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -7,7 +7,14 @@ import pytest
 
 from amused_edge.export.errors import CheckpointError
 from amused_edge.quantization.errors import RecipeError
-from amused_edge.runtime import AmusedEdgeError, AmusedEdgeWarning, BundleError, OptionsError, OutputExistsError
+from amused_edge.runtime import (
+    AmusedEdgeError,
+    AmusedEdgeWarning,
+    BundleError,
+    GenerationOptions,
+    OptionsError,
+    OutputExistsError,
+)
 from amused_edge.runtime.errors import one_line, quoted
 from amused_edge.runtime.json_fields import Fields
 
@@ -82,3 +89,12 @@ def test_a_field_of_a_manifest_is_quoted_short() -> None:
 def test_a_line_has_no_end_of_a_line() -> None:
     assert one_line(" a\r\n\n  b\u2028c\x85d\x0be ") == "a b c d e"
     assert one_line("é 猫") == "é 猫"  # letters are no control characters
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["large", "small"])
+def test_an_option_of_thousands_of_digits(value: int) -> None:
+    """Python writes no number that long: the message itself was an error, and not one of ours."""
+    for option in ("seed", "steps", "guidance_scale"):
+        with pytest.raises(OptionsError) as caught:
+            GenerationOptions(**{option: value})
+        assert str(caught.value).startswith(f"{option} is a very long int; it must be ")

@@ -11,7 +11,7 @@ from amused_edge.runtime.engines.mil.operators import OPERATORS
 from amused_edge.runtime.engines.mil.package import package
 from amused_edge.runtime.engines.mil.program import FLOATS, Name, Operation, Program, Value, read_program
 from amused_edge.runtime.engines.options import EngineOptions
-from amused_edge.runtime.errors import BundleError, GraphError, quoted
+from amused_edge.runtime.errors import BundleError, GraphError, first_line, quoted
 from amused_edge.runtime.graph_entry import GraphEntry
 
 _HALF = "fp16"
@@ -109,7 +109,7 @@ class Machine:
                 results = self._compute(op, values)
             except (TypeError, ValueError, IndexError, AssertionError) as error:
                 raise GraphError(
-                    f"the evaluator cannot compute {quoted(op.operator)} {quoted(op.name)}: {error}"
+                    f"the evaluator cannot compute {quoted(op.operator)} {quoted(op.name)}: {first_line(error)}"
                 ) from error
             for value, result in zip(op.outputs, results, strict=True):
                 values[value.name] = self._stored(result, value)
