@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError, quoted
+from amused_edge.runtime.library_paths import library_path
 from amused_edge.runtime.manifest import MANIFEST_NAME, Manifest
 
 
@@ -20,9 +21,11 @@ def check_free(path: Path) -> None:
     OutputExistsError
         There is something at this place, if only a link to nothing.
     OptionsError
-        The name is none or too long, a parent is a file or may not be written to, or the place is inside a bundle.
+        The name is none, too long or not UTF-8, a parent is a file or may not be written to, or the place is inside a
+        bundle.
     """
     check_name(path)
+    library_path(path)  # engines open what is written there
     existing, missing = _split(path)
     if not missing:
         raise OutputExistsError(f"{path} exists; choose another folder or remove it")
@@ -59,7 +62,7 @@ def check_folder(folder: Path) -> None:
         is_folder = stat.S_ISDIR(folder.resolve(strict=True).stat().st_mode)  # the working folder may be gone
     except FileNotFoundError as error:
         raise OptionsError(f"folder {folder} does not exist; create it first") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # the last: links in a loop
         raise OptionsError(f"{folder} cannot be read: {_reason(error)}; choose another folder") from error
     if not is_folder:
         raise OptionsError(f"{folder} is a file, where a folder is needed; choose another one")

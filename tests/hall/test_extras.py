@@ -95,7 +95,9 @@ def test_core_ml_names_its_extra(tiny_coreml: Path, tmp_path: Path) -> None:
     for args in (["generate", tiny_coreml, "x", "-o", "x.png"], ["inspect", tiny_coreml, "--verify"]):
         code, text = run(COMMAND, ALL, *args, "--simulate", "half", cwd=tmp_path)
         assert (code, text.count("\n")) == (1, 1)
-        assert "coremltools, which is not installed: pip install 'amused-edge[coreml]'" in text
+        assert "coremltools" in text
+        assert "not installed" in text
+        assert "pip install 'amused-edge[coreml]'" in text
 
 
 def test_a_clip_of_transformers_names_the_extra_of_transformers(demo_bundle: Path, tmp_path: Path) -> None:

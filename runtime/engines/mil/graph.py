@@ -127,7 +127,7 @@ class Machine:
 
         arguments = {name: resolve(given) for name, given in op.arguments.items()}
         if self._check and op.operator in _HIDING:
-            check_finite(f"operation {op.name!r}", arguments["x"])
+            check_finite(f"operation {quoted(op.name)}", arguments["x"])
         with np.errstate(over="ignore"):  # to infinity, as on a phone
             result = OPERATORS[op.operator](**arguments)
         return result if isinstance(result, tuple) else (result,)
