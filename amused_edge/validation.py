@@ -7,11 +7,11 @@ from pathlib import Path
 
 from amused_edge.export.bundle_export import ExportOptions, export_bundle
 from amused_edge.quantization import account
-from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.quantization.recipes.named import load_recipe
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
-from amused_edge.runtime.places import check_free
 from amused_edge.runtime.stages import OnStage
 
 DEFAULT_RECIPES = ("fp16", "w8", "w8a8", "w4")

@@ -6,19 +6,27 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from amused_edge.export import parity
-from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
+from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.target import Target
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import BundleWriter, new_bundle
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import (
+    GOLDEN_NAME,
+    TOKENIZER_NAME,
+    Geometry,
+    Manifest,
+    MicroConditioning,
+    ModelInfo,
+)
+from amused_edge.runtime.bundle.measurements import Parity, Simulated
+from amused_edge.runtime.bundle.places import check_free
+from amused_edge.runtime.bundle.writer import BundleWriter, new_bundle
+from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.engines import load_graph
 from amused_edge.runtime.errors import quoted
-from amused_edge.runtime.manifest import GOLDEN_NAME, TOKENIZER_NAME, Geometry, Manifest, MicroConditioning, ModelInfo
-from amused_edge.runtime.measurements import Parity, Simulated
-from amused_edge.runtime.options import GenerationOptions, whole_number
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.places import check_free
+from amused_edge.runtime.sampling.options import GenerationOptions
 from amused_edge.runtime.stages import OnStage, Stages
 
 TOOLS = ("amused-edge", "torch", "transformers", "numpy", "tokenizers")
@@ -112,12 +120,12 @@ def export_bundle(
 
 def _target(name: str) -> Target:
     if name == "onnx":
-        from amused_edge.export.onnx_target import OnnxTarget
+        from amused_edge.export.onnx.target import OnnxTarget
 
         return OnnxTarget()
     if name == "coreml":
-        from amused_edge.export.coreml_target import CoreMLTarget
-        from amused_edge.export.to_coreml import CoreMLOptions
+        from amused_edge.export.coreml.target import CoreMLTarget
+        from amused_edge.export.coreml.write import CoreMLOptions
 
         return CoreMLTarget(CoreMLOptions())
     raise ExportError(f"target is {quoted(name)}; this amused-edge exports to: {', '.join(TARGETS)}")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from amused_edge.export.checkpoint import Checkpoint
+from amused_edge.export.checkpoint.checkpoint import Checkpoint
 from amused_edge.export.modules import conditioner
-from amused_edge.runtime.manifest import Geometry
+from amused_edge.runtime.bundle.manifest import Geometry
 
 EXAMPLE_BATCH = 2
 """torch.export keeps an axis dynamic only if its example is larger than 1."""

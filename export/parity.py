@@ -12,21 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from amused_edge.benchmarks.fidelity import relative_error
-from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, PictureMeter, follow, logit_source
-from amused_edge.export.checkpoint import Checkpoint
+from amused_edge.benchmarks.metrics.logits import relative_error
+from amused_edge.benchmarks.subjects.teacher_forcing import LogitMeter, LogitSource, PictureMeter, follow, logit_source
+from amused_edge.export.checkpoint.checkpoint import Checkpoint
 from amused_edge.export.errors import CheckpointError, ParityError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules import conditioner
+from amused_edge.export.modules.tensors import all_finite
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
-from amused_edge.export.tensors import all_finite
-from amused_edge.runtime import golden, sampler
+from amused_edge.runtime import golden_check
+from amused_edge.runtime.arrays import FloatArray, IntArray
+from amused_edge.runtime.bundle.golden import GOLDEN_PROMPT, Golden, Tolerance
+from amused_edge.runtime.bundle.measurements import LogitFidelity, PictureFidelity
 from amused_edge.runtime.engines import Graph
-from amused_edge.runtime.golden import GOLDEN_PROMPT, Golden, Tolerance
-from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
-from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.sampler import FloatArray, IntArray
+from amused_edge.runtime.sampling import sampler
+from amused_edge.runtime.sampling.options import GenerationOptions
 
 FLOAT_TOLERANCE = 1e-4
 """Largest |difference| of a float output, relative to its largest |value|."""
@@ -144,7 +145,7 @@ def check_generation(
             f"a whole generation differs from the checkpoint: mean KL {logits.mean_kl:.3g} nats "
             f"(allowed {allowed:.3g}), pixels by {pixel_error} of 255 (allowed {PIXEL_TOLERANCE})"
         )
-    return logits, pictures.result(), golden.describe(pipeline, GOLDEN_PROMPT, tokens, picture, golden_tolerance)
+    return logits, pictures.result(), golden_check.describe(pipeline, GOLDEN_PROMPT, tokens, picture, golden_tolerance)
 
 
 def _torch_source(checkpoint: Checkpoint, pipeline: AmusedPipeline, prompts: list[str], scale: float) -> LogitSource:

@@ -6,11 +6,11 @@ from torch import nn
 
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.parity import Tolerances
-from amused_edge.runtime.bundle_writer import BundleWriter
+from amused_edge.runtime.bundle.golden import Tolerance
+from amused_edge.runtime.bundle.graph_entry import GraphEntry
+from amused_edge.runtime.bundle.manifest import EngineInfo
+from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
-from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.graph_entry import GraphEntry
-from amused_edge.runtime.manifest import EngineInfo
 
 
 class Target(Protocol):

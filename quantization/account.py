@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from amused_edge.quantization.recipes import Recipe
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.graph_entry import TensorFormat
-from amused_edge.runtime.manifest import Manifest
-from amused_edge.runtime.measurements import Fidelity, LogitFidelity, PictureFidelity
-from amused_edge.runtime.places import check_free
+from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.graph_entry import TensorFormat
+from amused_edge.runtime.bundle.manifest import Manifest
+from amused_edge.runtime.bundle.measurements import Fidelity, LogitFidelity, PictureFidelity
+from amused_edge.runtime.bundle.places import check_free
 
 WORST = 10
 """Weights that the page shows."""

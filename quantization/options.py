@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from amused_edge.benchmarks.prompts import BUILT_IN
-from amused_edge.quantization.recipes import Recipe
+from amused_edge.benchmarks.subjects.prompts import BUILT_IN
+from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
-from amused_edge.runtime.options import whole_number
 
 FIDELITY_PROMPTS = 8
 

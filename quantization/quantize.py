@@ -7,21 +7,23 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from amused_edge.benchmarks.teacher_forcing import compare_bundles
+from amused_edge.benchmarks.subjects.teacher_forcing import compare_bundles
 from amused_edge.quantization import account
 from amused_edge.quantization.errors import QuantizationError
-from amused_edge.quantization.named_recipes import load_recipe
 from amused_edge.quantization.options import QuantizeOptions
-from amused_edge.quantization.recipes import Recipe
+from amused_edge.quantization.recipes.named import load_recipe
+from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.quantization.target import Target
-from amused_edge.runtime import golden, verification
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import BundleWriter, new_bundle
+from amused_edge.runtime import golden_check
+from amused_edge.runtime.bundle import verification
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.golden import GOLDEN_PROMPT
+from amused_edge.runtime.bundle.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
+from amused_edge.runtime.bundle.measurements import Fidelity, Quantization, Simulated
+from amused_edge.runtime.bundle.writer import BundleWriter, new_bundle
 from amused_edge.runtime.engines.stored_floats import check_stored_floats
-from amused_edge.runtime.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
-from amused_edge.runtime.measurements import Fidelity, Quantization, Simulated
-from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.sampling.options import GenerationOptions
 from amused_edge.runtime.stages import OnStage, Stages
 
 __all__ = ["QuantizeOptions", "quantize_bundle"]
@@ -82,10 +84,10 @@ def quantize_bundle(
 
 def _target(parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> Target:
     if parent.manifest.target == "coreml":
-        from amused_edge.quantization.coreml_target import CoreMLTarget
+        from amused_edge.quantization.coreml.target import CoreMLTarget
 
         return CoreMLTarget(parent, recipe)
-    from amused_edge.quantization.onnx_target import OnnxTarget
+    from amused_edge.quantization.onnx.target import OnnxTarget
 
     return OnnxTarget(parent, recipe, options)
 
@@ -122,7 +124,7 @@ def _measure(
         )["made"]
         if not math.isfinite(fidelity.logits.mean_kl):
             raise QuantizationError("the new bundle's logits are not finite; choose a recipe with more bits")
-        expected = golden.draw(made, golden.GOLDEN_PROMPT, target.golden_tolerance(manifest))
+        expected = golden_check.draw(made, GOLDEN_PROMPT, target.golden_tolerance(manifest))
     entry = writer.write_text(GOLDEN_NAME, expected.to_json())
     manifest = replace(manifest, engine=target.engine_info(manifest), files={**manifest.files, GOLDEN_NAME: entry})
     digest = hashlib.sha256((parent.path / MANIFEST_NAME).read_bytes()).hexdigest()

@@ -4,12 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Protocol
 
-from amused_edge.quantization.recipes import Recipe
-from amused_edge.runtime.bundle_writer import BundleWriter
+from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.golden import Tolerance
+from amused_edge.runtime.bundle.graph_entry import GraphEntry
+from amused_edge.runtime.bundle.manifest import EngineInfo, Manifest
+from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
-from amused_edge.runtime.golden import Tolerance
-from amused_edge.runtime.graph_entry import GraphEntry
-from amused_edge.runtime.manifest import EngineInfo, Manifest
+from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.stages import Stages
 
 
@@ -64,3 +67,13 @@ def describe_bits(stored: Mapping[str, tuple[int, tuple[int, ...]]]) -> str:
     total = sum(values.values())
     shares = sorted(values.items(), key=lambda item: -item[1])
     return ", ".join(f"{bits} bits {count / total:.1%}" for bits, count in shares)
+
+
+def check_unquantized(bundle: Bundle) -> None:
+    """Raise `QuantizationError` if a bundle is quantized already."""
+    if bundle.manifest.quantization is not None:
+        name = bundle.manifest.quantization.recipe.get("name")
+        raise QuantizationError(
+            f"{bundle.path} is quantized already (recipe {quoted(name)}), and doing it twice adds up the errors; "
+            "quantize the bundle that `amused-edge export` wrote"
+        )

@@ -4,10 +4,10 @@ Needs numpy, onnxruntime, tokenizers and pillow; never torch, transformers, diff
 bundles alone. An engine's library is imported only when a pipeline loads its first graph.
 """
 
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.cancellation import Cancellation
-from amused_edge.runtime.embeddings import PromptEmbeddings
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import MicroConditioning
 from amused_edge.runtime.engines import CACHE_BYTES, EngineOptions
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.errors import (
     AmusedEdgeError,
     AmusedEdgeWarning,
@@ -19,14 +19,14 @@ from amused_edge.runtime.errors import (
     OutputExistsError,
     StateError,
 )
-from amused_edge.runtime.manifest import MicroConditioning
-from amused_edge.runtime.mask_predict import Step
-from amused_edge.runtime.options import GenerationOptions, SamplerSettings
-from amused_edge.runtime.parameters import PictureParameters
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.result import GenerationResult, Picture
-from amused_edge.runtime.state import PictureState
-from amused_edge.runtime.tasks import Inpainting, TextToImage, Variation, outpainting
+from amused_edge.runtime.sampling.mask_predict import Step
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.tasks.embeddings import PromptEmbeddings
+from amused_edge.runtime.tasks.kinds import Inpainting, TextToImage, Variation, outpainting
+from amused_edge.runtime.tasks.parameters import PictureParameters
+from amused_edge.runtime.tasks.result import GenerationResult, Picture
+from amused_edge.runtime.tasks.state import PictureState
 
 __all__ = [
     "CACHE_BYTES",

@@ -8,23 +8,23 @@ from types import TracebackType
 
 import numpy as np
 
-from amused_edge.runtime import start, verification
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.cancellation import Cancellation
-from amused_edge.runtime.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
-from amused_edge.runtime.drawing import Drawing, OnStep, guided_logits
-from amused_edge.runtime.embeddings import Prompt, PromptEmbeddings
+from amused_edge.runtime.arrays import FloatArray, ImageArray, IntArray
+from amused_edge.runtime.bundle import verification
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.drawing import start
+from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
+from amused_edge.runtime.drawing.draw import Drawing, OnStep, guided_logits
+from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
+from amused_edge.runtime.engines.cancellation import Cancellation
+from amused_edge.runtime.engines.graph_store import GraphStore, Load
 from amused_edge.runtime.errors import StateError
-from amused_edge.runtime.graph_store import GraphStore, Load
-from amused_edge.runtime.mask_predict import Step
-from amused_edge.runtime.options import GenerationOptions, SamplerSettings
-from amused_edge.runtime.pictures.arrays import ImageArray
-from amused_edge.runtime.result import GenerationResult, Picture
-from amused_edge.runtime.sampler import FloatArray, IntArray
-from amused_edge.runtime.state import PictureState
-from amused_edge.runtime.tasks import Inpainting, Task, TextToImage
-from amused_edge.runtime.tokenizer import PromptTokenizer
+from amused_edge.runtime.sampling.mask_predict import Step
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
+from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage
+from amused_edge.runtime.tasks.result import GenerationResult, Picture
+from amused_edge.runtime.tasks.state import PictureState
 
 _LOW_MEMORY_BATCH = 16
 """Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time."""

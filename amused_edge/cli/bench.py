@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from amused_edge.benchmarks.run_folder import RECORDS_NAME, is_new
+from amused_edge.benchmarks.report.run_folder import RECORDS_NAME, is_new
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
@@ -70,10 +70,10 @@ def latency(
     quiet: bool,
 ) -> None:
     """Measure time and memory of BUNDLEs in turns; the first is the baseline."""
-    from amused_edge.benchmarks.bundle_subject import bundle_specs
     from amused_edge.benchmarks.latency.bench import bench_latency
     from amused_edge.benchmarks.latency.measure import LatencyOptions
-    from amused_edge.benchmarks.settings import settings_grid
+    from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
+    from amused_edge.benchmarks.subjects.settings import settings_grid
 
     specs = bundle_specs(bundles)
     settings = settings_grid(bundles[0], steps, guidance)
@@ -121,11 +121,11 @@ def quality(
     quiet: bool,
 ) -> None:
     """Compare what BUNDLEs draw with what the reference draws, prompt by prompt."""
-    from amused_edge.benchmarks.bundle_subject import bundle_specs
     from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
-    from amused_edge.runtime.bundle import Bundle
-    from amused_edge.runtime.options import GenerationOptions
+    from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
+    from amused_edge.runtime.bundle.folder import Bundle
+    from amused_edge.runtime.sampling.options import GenerationOptions
 
     everyone = [*([] if reference is None else [reference]), *bundles]
     specs = bundle_specs(everyone, simulate=simulate)
@@ -169,10 +169,10 @@ def compare(
     quiet: bool,
 ) -> None:
     """Weigh quality against time and memory: every BUNDLE with every number of steps and guidance scale."""
-    from amused_edge.benchmarks.bundle_subject import bundle_specs
     from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
-    from amused_edge.benchmarks.settings import settings_grid
+    from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
+    from amused_edge.benchmarks.subjects.settings import settings_grid
 
     specs = bundle_specs(bundles)
     tools = open_sources(judge=judge, clip=clip).tools

@@ -16,7 +16,7 @@ def cache(clear: bool) -> None:
 
     They are made by `amused-edge generate --cache`, and can be made again.
     """
-    from amused_edge.runtime.prepared import clear_prepared, prepared_entries
+    from amused_edge.runtime.system.prepared_store import clear_prepared, prepared_entries
 
     entries = clear_prepared() if clear else prepared_entries()
     for entry in entries:

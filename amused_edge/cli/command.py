@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from amused_edge.cli.console import printing
-from amused_edge.runtime.extras import advice
+from amused_edge.runtime.system.extras import advice
 
 
 class LibraryError(click.ClickException):

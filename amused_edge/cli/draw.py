@@ -10,7 +10,7 @@ from amused_edge.cli.progress import Report
 if TYPE_CHECKING:
     from amused_edge.runtime import AmusedPipeline, GenerationOptions, Picture, PictureState, Step
     from amused_edge.runtime.pictures import ImageArray
-    from amused_edge.runtime.tasks import Task
+    from amused_edge.runtime.tasks.kinds import Task
 
 
 def draw_files(

@@ -52,11 +52,11 @@ def export(
 
     --steps, --guidance, --temperature and --schedule become the bundle's defaults.
     """
-    from amused_edge.runtime.places import check_free
+    from amused_edge.runtime.bundle.places import check_free
 
     check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
-    from amused_edge.runtime.options import GenerationOptions
+    from amused_edge.runtime.sampling.options import GenerationOptions
 
     if target != "coreml" and (ios is not None or precision is not None):
         raise click.UsageError("--ios and --precision go with --target coreml")
@@ -81,11 +81,11 @@ def export(
 def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "Target":
     """Return a target with the options that were given."""
     if name == "onnx":
-        from amused_edge.export.onnx_target import OnnxTarget
+        from amused_edge.export.onnx.target import OnnxTarget
 
         return OnnxTarget(optimize or "portable")
-    from amused_edge.export.coreml_target import CoreMLTarget
-    from amused_edge.export.to_coreml import CoreMLOptions
+    from amused_edge.export.coreml.target import CoreMLTarget
+    from amused_edge.export.coreml.write import CoreMLOptions
 
     given = {"ios": ios, "precision": precision}
     return CoreMLTarget(CoreMLOptions(**{key: value for key, value in given.items() if value is not None}))

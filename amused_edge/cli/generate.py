@@ -17,7 +17,7 @@ from amused_edge.runtime.errors import quoted
 
 if TYPE_CHECKING:
     from amused_edge.runtime import Bundle, GenerationOptions, PictureParameters
-    from amused_edge.runtime.tasks import Task
+    from amused_edge.runtime.tasks.kinds import Task
 
 
 @click.command(cls=Command)
@@ -134,7 +134,7 @@ def _check_usage(
 
 def _texts(prompts: Sequence[str], file: Path | None) -> list[str]:
     """Return the prompts of the command line, then those of a file."""
-    from amused_edge.runtime.prompt_file import read_prompts
+    from amused_edge.runtime.tasks.prompt_file import read_prompts
 
     return [*prompts, *(() if file is None else read_prompts(file))]
 
@@ -176,7 +176,7 @@ _OUTPAINTING = ("strength", "feather")
 
 def _task(texts: list[str], asked: dict[str, Any], bundle: "Bundle") -> "Task":
     from amused_edge.runtime import Inpainting, TextToImage, Variation, outpainting
-    from amused_edge.runtime.parameters import OWN_FIELDS
+    from amused_edge.runtime.tasks.parameters import OWN_FIELDS
 
     micro = {name: asked[name] for name in _MICRO if asked[name] is not None}
     common: dict[str, Any] = {
@@ -220,8 +220,8 @@ def _margins(asked: dict[str, Any]) -> dict[str, Any]:
 def _like(path: Path, asked: dict[str, Any], bundle: "Bundle") -> "PictureParameters":
     """Return the parameters of a picture that was drawn before; a note says if another bundle drew it."""
     from amused_edge.runtime import AmusedEdgeWarning, PictureParameters
-    from amused_edge.runtime.parameters import OWN_FIELDS
     from amused_edge.runtime.pictures import read_parameters
+    from amused_edge.runtime.tasks.parameters import OWN_FIELDS
 
     for name in (*_COMMON, *OWN_FIELDS["inpainting"]):
         if asked[name] not in (None, ()):
@@ -241,7 +241,7 @@ def _like(path: Path, asked: dict[str, Any], bundle: "Bundle") -> "PictureParame
 def _task_like(parameters: "PictureParameters", asked: dict[str, Any]) -> "Task":
     """Return the task of a picture that was drawn before."""
     from amused_edge.runtime import outpainting
-    from amused_edge.runtime.parameters import rebuild_task
+    from amused_edge.runtime.tasks.parameters import rebuild_task
 
     if _kind(asked) != "outpainting":
         return rebuild_task(parameters, asked["image"], asked["mask"])

@@ -12,8 +12,8 @@ from amused_edge.cli.command import Command
 from amused_edge.runtime.errors import one_line, quoted
 
 if TYPE_CHECKING:
-    from amused_edge.runtime.bundle import Bundle
-    from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
+    from amused_edge.runtime.bundle.folder import Bundle
+    from amused_edge.runtime.bundle.measurements import LogitFidelity, PictureFidelity
 
 
 @click.command(cls=Command)
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--lint", is_flag=True, help="Of a Core ML bundle: what may keep it off the Neural Engine.")
 def inspect(bundle: Path, verify: bool, simulate: Any, lint: bool) -> None:
     """Show what BUNDLE holds and what was measured when it was made, or, of a picture that amused-edge wrote, how."""
-    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.bundle.folder import Bundle
 
     if bundle.suffix.lower() == ".png" and not bundle.is_dir():
         if verify or simulate is not None or lint:
@@ -98,7 +98,7 @@ def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFideli
 def _lint(bundle: "Bundle") -> None:
     if bundle.manifest.target != "coreml":
         raise click.UsageError(f"--lint is for Core ML bundles; {bundle.path} is for {quoted(bundle.manifest.target)}")
-    from amused_edge.benchmarks.neural_engine import lint_bundle, table
+    from amused_edge.benchmarks.execution.neural_engine import lint_bundle, table
 
     for role, findings in lint_bundle(bundle).items():
         console.say(f"\n## {role}\n")
@@ -106,14 +106,15 @@ def _lint(bundle: "Bundle") -> None:
 
 
 def _verify(bundle: "Bundle", simulate: Any) -> bool:
-    from amused_edge.runtime import AmusedPipeline, EngineOptions, golden, verification
+    from amused_edge.runtime import AmusedPipeline, EngineOptions, golden_check
+    from amused_edge.runtime.bundle import verification
     from amused_edge.runtime.engines.stored_floats import check_stored_floats
 
     verification.verify(bundle)
     console.say("hashes      all right")
     check_stored_floats(bundle)
     with AmusedPipeline(bundle, EngineOptions(simulate=simulate, check_floats=True)) as pipeline:
-        report = golden.compare(pipeline)
+        report = golden_check.compare(pipeline)
     console.say(
         f"golden      ids {'equal' if report.same_ids else 'differ'}, logits within {report.logit_error:.1e}, "
         f"{report.equal_tokens:.2%} of tokens equal, pixels within {report.pixel_error}"

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from amused_edge.runtime import Picture
     from amused_edge.runtime.pictures import ImageArray
-    from amused_edge.runtime.tasks import Task
+    from amused_edge.runtime.tasks.kinds import Task
 
 _MANY = 9999
 """A step as long in its file's name as there will be."""
@@ -46,8 +46,8 @@ class OutputFiles:
     def check(self) -> None:
         """Raise if a file cannot be written or exists; with a state, pictures may exist."""
         from amused_edge.runtime import OptionsError, OutputExistsError
+        from amused_edge.runtime.bundle.places import check_folder
         from amused_edge.runtime.pictures import check_png_path
-        from amused_edge.runtime.places import check_folder
 
         if self.state is not None and (self.previews is not None or self.heatmap or self.reveal):
             raise click.UsageError("--preview-dir, --heatmap and --reveal do not go with --resume")
@@ -107,7 +107,7 @@ def picture_paths(task: "Task", seed: int, output: Path | None) -> tuple[Path, .
 def _check_state(path: Path) -> None:
     """Raise if a state can neither be read from a place nor written to it."""
     from amused_edge.runtime import OptionsError
-    from amused_edge.runtime.places import check_folder, check_new_file
+    from amused_edge.runtime.bundle.places import check_folder, check_new_file
 
     if not os.path.exists(path):
         check_new_file(path)
@@ -123,7 +123,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 def _slug(prompt: str) -> str:
     """Return the prompt as a short file name, at most 60 bytes."""
-    from amused_edge.runtime.library_paths import file_name
+    from amused_edge.runtime.system.library_paths import file_name
 
     letters = unicodedata.normalize("NFC", prompt.lower())
     kept = "".join(letter if letter.isalnum() or unicodedata.category(letter)[0] == "M" else " " for letter in letters)

@@ -39,8 +39,8 @@ def quantize(
     With --sensitivity no bundle is made: OUT gets sensitivity.json, .md and .png, and recipe.json with a limit.
     """
     from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-    from amused_edge.quantization.search import RECIPE_NAME, search
-    from amused_edge.runtime.prompt_file import read_prompts
+    from amused_edge.quantization.sensitivity.search import RECIPE_NAME, search
+    from amused_edge.runtime.tasks.prompt_file import read_prompts
 
     if not sensitivity and (max_kl is not None or budget is not None):
         raise click.UsageError("--max-kl and --budget go with --sensitivity")

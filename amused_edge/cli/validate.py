@@ -32,7 +32,7 @@ def validate(
     """Export CHECKPOINT, quantize it by each recipe, and report parity, sizes and fidelity in the new folder OUT."""
     from amused_edge.export.bundle_export import ExportOptions
     from amused_edge.quantization.quantize import QuantizeOptions
-    from amused_edge.runtime.prompt_file import read_prompts
+    from amused_edge.runtime.tasks.prompt_file import read_prompts
     from amused_edge.validation import DEFAULT_RECIPES, validate
 
     given = None if prompts is None else read_prompts(prompts)

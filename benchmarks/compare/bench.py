@@ -9,19 +9,19 @@ from amused_edge.benchmarks.compare.draw import Pictures, draw_grid
 from amused_edge.benchmarks.compare.merit import Merit, choose_merit
 from amused_edge.benchmarks.compare.page import page
 from amused_edge.benchmarks.compare.pareto import Candidate, dominator
-from amused_edge.benchmarks.environment import environment
 from amused_edge.benchmarks.latency.measure import LatencyOptions, measure_latency, settings_of_run
 from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summarise
-from amused_edge.benchmarks.prompts import prompts_hash
+from amused_edge.benchmarks.machine.environment import environment
+from amused_edge.benchmarks.metrics.statistics import bootstrap, mean, resampled
 from amused_edge.benchmarks.quality.bench import check_subjects
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.quality.sources import Sources
+from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.report.write import report_files
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.statistics import bootstrap, mean, resampled
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.prompts import prompts_hash
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.stages import OnStage
 
 

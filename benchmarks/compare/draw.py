@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from amused_edge.benchmarks.free_running import draw_tokens
 from amused_edge.benchmarks.quality.draw import picture_path, read_pictures, save_picture
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.free_running import draw_tokens
+from amused_edge.benchmarks.subjects.subject import Subject, SubjectSpec, make_subject
 from amused_edge.runtime.pictures import ImageArray
+from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.stages import OnStage
 
 Pictures = Callable[[str, SamplerSettings], list[ImageArray]]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from amused_edge.benchmarks.compare.merit import Merit
 from amused_edge.benchmarks.compare.pareto import Candidate, dominator
-from amused_edge.benchmarks.environment import Environment
+from amused_edge.benchmarks.machine.environment import Environment
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Plot, Section, Table, Text
 

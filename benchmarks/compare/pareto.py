@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amused_edge.benchmarks.statistics import (
+from amused_edge.benchmarks.metrics.statistics import (
     Interval,
     Summary,
     bootstrap,

@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from amused_edge.benchmarks.environment import environment, load_average
 from amused_edge.benchmarks.latency.measure import (
     LatencyOptions,
     measure_latency,
@@ -15,9 +14,10 @@ from amused_edge.benchmarks.latency.measure import (
 from amused_edge.benchmarks.latency.page import page
 from amused_edge.benchmarks.latency.results import PICTURE, Failure, LatencyResult, summarise
 from amused_edge.benchmarks.latency.shares import shares
+from amused_edge.benchmarks.machine.environment import environment, load_average
+from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.report.write import report_files
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.stages import OnStage
 

@@ -27,7 +27,7 @@ def main() -> None:
         events.write(json.dumps({"event": event, **facts}) + "\n")
 
     job = json.loads(sys.stdin.readline())
-    from amused_edge.benchmarks.subject import make_subject
+    from amused_edge.benchmarks.subjects.subject import make_subject
 
     if job["mode"] == "audit":
         tell("audit", operators=_audit(job))
@@ -39,7 +39,7 @@ def main() -> None:
     tell("loaded", imported=imported, loaded=loaded, bytes_read=_difference(_bytes_read(), read))
     if job["mode"] == "cold" or not _wait():
         return
-    from amused_edge.runtime.options import SamplerSettings
+    from amused_edge.runtime.sampling.options import SamplerSettings
 
     all_settings = [SamplerSettings(**_pairs(settings)) for settings in job["settings"]]
     prompt, seed, batch = job["prompt"], job["seed"], job["batch"]
@@ -74,8 +74,8 @@ def _wait() -> bool:
 
 
 def _audit(job: dict[str, Any]) -> dict[str, Any]:
-    from amused_edge.benchmarks.subject import make_subject
-    from amused_edge.runtime.options import SamplerSettings
+    from amused_edge.benchmarks.subjects.subject import make_subject
+    from amused_edge.runtime.sampling.options import SamplerSettings
 
     subject = make_subject(job["target"], job["arguments"])
     audits = subject.audit(job["prompt"], SamplerSettings(**_pairs(job["settings"][0])))

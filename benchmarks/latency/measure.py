@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from amused_edge.benchmarks.audit import Audit, Operator
+from amused_edge.benchmarks.execution.audit import Audit, Operator
 from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, cold_turn, warm_turn
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
+from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
-from amused_edge.runtime.options import GenerationOptions, SamplerSettings, whole_number
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.stages import OnStage
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-from amused_edge.benchmarks.audit import Audit
-from amused_edge.benchmarks.environment import Environment
+from amused_edge.benchmarks.execution.audit import Audit
+from amused_edge.benchmarks.execution.peaks import INPUTS, OUTPUTS, ROWS
 from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.latency.results import FIRST, LOAD, PICTURE, READY, Footprint, LatencyResult, Timing
 from amused_edge.benchmarks.latency.shares import Share
-from amused_edge.benchmarks.limit import INPUTS, OUTPUTS, ROWS
-from amused_edge.benchmarks.memory import INTERVAL
+from amused_edge.benchmarks.machine.environment import Environment
+from amused_edge.benchmarks.machine.memory import INTERVAL
+from amused_edge.benchmarks.metrics.statistics import ENOUGH, certainty
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Plot, Section, Table, Text
-from amused_edge.benchmarks.statistics import ENOUGH, certainty
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import quoted
 
 STAGES = ("text_encoder", "conditioner", "denoiser", "sampler", "image_decoder")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from amused_edge.benchmarks.latency.measure import Turn
-from amused_edge.benchmarks.memory import Memory
-from amused_edge.benchmarks.statistics import Ratio, Summary, ratio_over_rounds, summary
+from amused_edge.benchmarks.machine.memory import Memory
+from amused_edge.benchmarks.metrics.statistics import Ratio, Summary, ratio_over_rounds, summary
 
 PICTURE, READY, LOAD, FIRST = "picture", "ready", "load", "first picture"
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amused_edge.benchmarks.audit import Audit
+from amused_edge.benchmarks.execution.audit import Audit
+from amused_edge.benchmarks.execution.peaks import least_seconds
 from amused_edge.benchmarks.latency.measure import Turn
-from amused_edge.benchmarks.limit import least_seconds
-from amused_edge.benchmarks.statistics import Summary, summary
+from amused_edge.benchmarks.metrics.statistics import Summary, summary
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from amused_edge.benchmarks.environment import load_average
-from amused_edge.benchmarks.memory import Memory, MemoryWatch, resident
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.machine.environment import load_average
+from amused_edge.benchmarks.machine.memory import Memory, MemoryWatch, resident
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import one_line
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 READ_SHARE = 0.5
 """A load was cold if this share of the files came from the disk, or more."""

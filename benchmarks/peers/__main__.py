@@ -8,17 +8,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from amused_edge.benchmarks.bundle_subject import bundle_specs
-from amused_edge.benchmarks.embeddings import write_embeddings
 from amused_edge.benchmarks.latency.bench import bench_latency
 from amused_edge.benchmarks.latency.measure import LatencyOptions
 from amused_edge.benchmarks.peers.make import make_peers
 from amused_edge.benchmarks.peers.specs import peer_specs
-from amused_edge.benchmarks.prompts import prompts_hash
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
 from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
-from amused_edge.benchmarks.settings import settings_grid
-from amused_edge.benchmarks.subject import SubjectSpec, distinct
+from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
+from amused_edge.benchmarks.subjects.embeddings import write_embeddings
+from amused_edge.benchmarks.subjects.prompts import prompts_hash
+from amused_edge.benchmarks.subjects.settings import settings_grid
+from amused_edge.benchmarks.subjects.subject import SubjectSpec, distinct
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
 from amused_edge.runtime.pipeline import AmusedPipeline
 

@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.audit import Audit
-from amused_edge.benchmarks.embeddings import Embeddings
-from amused_edge.runtime import sampler
-from amused_edge.runtime.manifest import Geometry
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.benchmarks.execution.audit import Audit
+from amused_edge.benchmarks.subjects.embeddings import Embeddings
+from amused_edge.runtime.arrays import FloatArray, IntArray
+from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.pictures import ImageArray
-from amused_edge.runtime.sampler import FloatArray, IntArray
+from amused_edge.runtime.sampling import sampler
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 if TYPE_CHECKING:
-    from amused_edge.benchmarks.teacher_forcing import LogitSource
+    from amused_edge.benchmarks.subjects.teacher_forcing import LogitSource
 
 
 class DiffusersSubject:

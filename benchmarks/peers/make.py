@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from amused_edge.benchmarks.peers.one_graph import DECODER, DENOISER, FACTS_NAME
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.conditioning import micro_conditions
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import Manifest
+from amused_edge.runtime.bundle.verification import sha256
+from amused_edge.runtime.drawing.conditioning import micro_conditions
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.manifest import Manifest
-from amused_edge.runtime.verification import sha256
 
 PLAIN, OPTIMUM, OPENVINO = "plain-onnx-fp32", "optimum-int8", "openvino-w8"
 _OPSET = 20

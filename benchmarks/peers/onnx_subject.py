@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.audit import Audit
+from amused_edge.benchmarks.execution.audit import Audit
 from amused_edge.benchmarks.peers.one_graph import Arrays, OneGraphSubject, Run
 from amused_edge.runtime.engines.options import EngineOptions
 
 if TYPE_CHECKING:
-    from amused_edge.benchmarks.limit import Peaks
+    from amused_edge.benchmarks.execution.peaks import Peaks
 
 
 class OnnxSubject(OneGraphSubject):
@@ -32,7 +32,7 @@ class OnnxSubject(OneGraphSubject):
 
     def peaks(self) -> "Peaks":
         """Return the products that the graphs' are held against."""
-        from amused_edge.benchmarks.limit import Peaks
+        from amused_edge.benchmarks.execution.peaks import Peaks
 
         return Peaks(self._options())
 
@@ -44,7 +44,7 @@ class OnnxSubject(OneGraphSubject):
 
     def audit_graph(self, name: str, feeds: Arrays) -> Audit:
         """Profile a graph."""
-        from amused_edge.benchmarks.execution import audit_model
+        from amused_edge.benchmarks.execution.profiling import audit_model
 
         engine = EngineOptions(threads=self.threads)
         return audit_model(self.folder / f"{name}.onnx", feeds, engine, options=self._options())

@@ -6,7 +6,7 @@ from typing import Any
 import openvino as ov
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.audit import Audit, Operator
+from amused_edge.benchmarks.execution.audit import Audit, Operator
 from amused_edge.benchmarks.peers.one_graph import Arrays, OneGraphSubject, Run
 
 CALLS = 3

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from amused_edge.benchmarks.environment import environment
+from amused_edge.benchmarks.machine.environment import environment
 from amused_edge.benchmarks.peers.make import OPENVINO, OPTIMUM, PLAIN, check_made, checkpoint_hash, weight_files
 from amused_edge.benchmarks.peers.one_graph import FACTS_NAME
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 
 # By name, so that what measures need not import what is measured.
 _PEERS = "amused_edge.benchmarks.peers"

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from amused_edge.benchmarks.environment import environment
-from amused_edge.benchmarks.prompts import prompts_hash
+from amused_edge.benchmarks.machine.environment import environment
 from amused_edge.benchmarks.quality.draw import check_alike, draw_all, read_pictures
 from amused_edge.benchmarks.quality.metrics import (
     Metric,
@@ -22,12 +21,13 @@ from amused_edge.benchmarks.quality.metrics import (
 from amused_edge.benchmarks.quality.page import Measured, page
 from amused_edge.benchmarks.quality.results import Figure, SetScores, figures, per_picture, set_scores
 from amused_edge.benchmarks.quality.sources import Sources, read_folder, try_out
+from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.report.write import report_files
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.prompts import prompts_hash
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.pictures import ImageArray
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.stages import OnStage
 
 

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from amused_edge.benchmarks.free_running import run_steps
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import Subject, SubjectSpec, make_subject
-from amused_edge.benchmarks.teacher_forcing import LogitMeter, LogitSource, follow
+from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.free_running import run_steps
+from amused_edge.benchmarks.subjects.subject import Subject, SubjectSpec, make_subject
+from amused_edge.benchmarks.subjects.teacher_forcing import LogitMeter, LogitSource, follow
+from amused_edge.runtime.arrays import FloatArray, IntArray
+from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.errors import GenerationError, OptionsError, quoted
-from amused_edge.runtime.library_paths import file_name
-from amused_edge.runtime.manifest import Geometry
-from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pictures.sources import read_image
-from amused_edge.runtime.sampler import FloatArray, IntArray
+from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.stages import OnStage
+from amused_edge.runtime.system.library_paths import file_name
 
 PICTURES = "pictures"
 

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.images import PEAK, decibels, psnr, squared_error, ssim
-from amused_edge.benchmarks.quality.clip_score import ClipScorer
+from amused_edge.benchmarks.metrics.pictures import PEAK, decibels, psnr, squared_error, ssim
+from amused_edge.benchmarks.metrics.statistics import Interval
 from amused_edge.benchmarks.quality.draw import Drawn
-from amused_edge.benchmarks.quality.judge import QUESTIONS, Judge
-from amused_edge.benchmarks.quality.lpips import SMALLEST_SIDE, Lpips
-from amused_edge.benchmarks.statistics import Interval
+from amused_edge.benchmarks.quality.instruments.clip_score import ClipScorer
+from amused_edge.benchmarks.quality.instruments.judge import QUESTIONS, Judge
+from amused_edge.benchmarks.quality.instruments.lpips import SMALLEST_SIDE, Lpips
 from amused_edge.runtime.pictures import ImageArray
 
 Values = NDArray[np.float64]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from amused_edge.benchmarks.environment import Environment
-from amused_edge.benchmarks.images import squared_error
+from amused_edge.benchmarks.machine.environment import Environment
+from amused_edge.benchmarks.metrics.pictures import squared_error
+from amused_edge.benchmarks.metrics.statistics import RESAMPLES
 from amused_edge.benchmarks.quality import metrics as m
 from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.results import Figure, fid_metric, kid_metric
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Photo, Plot, Section, Table, Text
-from amused_edge.benchmarks.statistics import RESAMPLES
-from amused_edge.benchmarks.subject import SubjectSpec
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.pictures import ImageArray, contact_sheet
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 SHEET_WIDTH = 1024
 """Of a grid, in pixels, at most; pictures are enlarged to about an eighth of it."""

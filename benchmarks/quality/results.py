@@ -5,9 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from amused_edge.benchmarks.distribution import Features, KidKernels, fid
+from amused_edge.benchmarks.metrics.sets import Features, KidKernels, fid
+from amused_edge.benchmarks.metrics.statistics import (
+    Interval,
+    Statistic,
+    Weights,
+    bootstrap,
+    difference,
+    mean,
+    resampled,
+)
 from amused_edge.benchmarks.quality.metrics import Metric, Scores
-from amused_edge.benchmarks.statistics import Interval, Statistic, Weights, bootstrap, difference, mean, resampled
 
 KID_FACTOR = 1000.0
 

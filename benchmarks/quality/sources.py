@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from amused_edge.benchmarks.prompts import BUILT_IN
-from amused_edge.benchmarks.quality.clip_score import ClipScorer
-from amused_edge.benchmarks.quality.embedder import Embedder
-from amused_edge.benchmarks.quality.judge import Judge
-from amused_edge.benchmarks.quality.lpips import SMALLEST_SIDE, Lpips
+from amused_edge.benchmarks.quality.instruments.clip_score import ClipScorer
+from amused_edge.benchmarks.quality.instruments.embedder import Embedder
+from amused_edge.benchmarks.quality.instruments.judge import Judge
+from amused_edge.benchmarks.quality.instruments.lpips import SMALLEST_SIDE, Lpips
 from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.benchmarks.subjects.prompts import BUILT_IN
+from amused_edge.runtime.bundle.verification import sha256
+from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.options import whole_number
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pictures.sources import read_image
-from amused_edge.runtime.prompt_file import read_prompts
-from amused_edge.runtime.verification import sha256
+from amused_edge.runtime.tasks.prompt_file import read_prompts
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 import math
 
-from amused_edge.benchmarks.audit import Audit, promised_precision
+from amused_edge.benchmarks.execution.audit import Audit, promised_precision
+from amused_edge.benchmarks.metrics.statistics import Interval, Ratio, Summary
 from amused_edge.benchmarks.report.document import Flag
-from amused_edge.benchmarks.statistics import Interval, Ratio, Summary
 
 
 def seconds(value: Summary | None) -> str:

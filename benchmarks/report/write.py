@@ -7,7 +7,7 @@ from typing import Any
 from amused_edge.benchmarks.report.document import Document
 from amused_edge.benchmarks.report.html import to_html
 from amused_edge.benchmarks.report.markdown import files_beside, to_markdown
-from amused_edge.benchmarks.run_folder import RESULTS_NAME
+from amused_edge.benchmarks.report.run_folder import RESULTS_NAME
 
 SCHEMA_VERSION = 1
 FORMAT = "amused-edge benchmark"

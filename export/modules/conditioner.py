@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from amused_edge.export.configs import UVitConfig
+from amused_edge.export.modules.configs import UVitConfig
 from amused_edge.export.modules.layers import KeyValue, Linear, RMSNorm, parameter
-from amused_edge.export.tensors import Tensors
+from amused_edge.export.modules.tensors import Tensors
 
 OUTPUTS = (
     "block_modulation",  # (B, 2R, C): 1 + scale, shift of each block

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from amused_edge.export.configs import UVitConfig
+from amused_edge.export.modules.configs import UVitConfig
 from amused_edge.export.modules.layers import (
     HARD_EPS,
     CrossAttention,
@@ -21,7 +21,7 @@ from amused_edge.export.modules.layers import (
     normalize_rms,
     parameter,
 )
-from amused_edge.export.tensors import Tensors
+from amused_edge.export.modules.tensors import Tensors
 
 Pieces = Iterator[torch.Tensor]
 """Slices of a conditioner output along its second axis, in the order in which blocks or layers read them."""

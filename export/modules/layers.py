@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from amused_edge.export.tensors import Tensors
+from amused_edge.export.modules.tensors import Tensors
 
 HARD_EPS = 1e-6
 """The epsilon that the reference hard-codes for conv-stage attention norms, GRN and the VQ-GAN, whatever the config

@@ -7,10 +7,10 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 from transformers.activations import ACT2FN
 
-from amused_edge.export.configs import TextConfig
 from amused_edge.export.errors import CheckpointError
+from amused_edge.export.modules.configs import TextConfig
 from amused_edge.export.modules.layers import Linear
-from amused_edge.export.tensors import Tensors
+from amused_edge.export.modules.tensors import Tensors
 from amused_edge.runtime.errors import quoted
 
 

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from amused_edge.export.configs import VQGanConfig
+from amused_edge.export.modules.configs import VQGanConfig
 from amused_edge.export.modules.layers import HARD_EPS, DerivedTensors, Linear, parameter
-from amused_edge.export.tensors import Tensors
+from amused_edge.export.modules.tensors import Tensors
 
 
 class ImageDecoder(nn.Module, DerivedTensors):

@@ -3,10 +3,10 @@
 import sys
 import threading
 
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.graph import Graph, call
 from amused_edge.runtime.engines.options import CACHE_BYTES, EngineOptions
-from amused_edge.runtime.engines.static_batch import of_any_batch
+from amused_edge.runtime.engines.rows import of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, quoted
 
 __all__ = ["CACHE_BYTES", "EngineOptions", "Graph", "call", "load_graph"]
@@ -29,7 +29,7 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     if target == "onnx":
         if options.simulate is not None:
             raise OptionsError(f"{bundle.path} is for ONNX, whose engine runs here; simulate is for Core ML bundles")
-        from amused_edge.runtime.engines.onnx_runtime import load_onnx
+        from amused_edge.runtime.engines.onnx.session import load_onnx
 
         return load_onnx(bundle, role, options)
     if target == "coreml":
@@ -51,10 +51,10 @@ def _load_coreml(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
         )
     try:
         if options.simulate is not None:
-            from amused_edge.runtime.engines.mil.graph import MilGraph
+            from amused_edge.runtime.engines.coreml.evaluator import MilGraph
 
             return MilGraph(bundle, role, options)
-        from amused_edge.runtime.engines.coreml import CoreMLGraph
+        from amused_edge.runtime.engines.coreml.mac import CoreMLGraph
 
         return CoreMLGraph(bundle, role, options)
     except ModuleNotFoundError as error:

@@ -6,9 +6,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.cancellation import Cancellation
+from amused_edge.runtime.bundle.graph_entry import GraphEntry
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.errors import GraphError
-from amused_edge.runtime.graph_entry import GraphEntry
 
 Arrays = Mapping[str, NDArray[Any]]
 

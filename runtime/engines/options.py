@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
-from amused_edge.runtime.machine import usable_cores
-from amused_edge.runtime.options import whole_number
+from amused_edge.runtime.system.cpu import usable_cores
 
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
 

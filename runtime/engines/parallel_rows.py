@@ -12,9 +12,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from amused_edge.runtime.cancellation import Cancellation
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays, Graph, call
-from amused_edge.runtime.engines.static_batch import joined, split
+from amused_edge.runtime.engines.rows import joined, split
 from amused_edge.runtime.errors import GraphError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.engines.onnx_external_data import ExternalData, tensors
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.engines.onnx.external_data import ExternalData, tensors
 from amused_edge.runtime.errors import BundleError
 
 _DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
@@ -60,8 +60,8 @@ def _of_onnx(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _of_coreml(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    from amused_edge.runtime.engines.mil.package import package
-    from amused_edge.runtime.engines.mil.program import read_program
+    from amused_edge.runtime.engines.coreml.package import package
+    from amused_edge.runtime.engines.coreml.program import read_program
 
     for name, constant in read_program(package(bundle, role)).constants.items():
         if np.issubdtype(constant.value.dtype, np.floating):

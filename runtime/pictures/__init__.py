@@ -1,6 +1,6 @@
 """Pictures: read and fitted for a bundle, blended, laid out, explained, written. Arrays are (H, W, 3) uint8 RGB."""
 
-from amused_edge.runtime.pictures.arrays import ImageArray
+from amused_edge.runtime.arrays import ImageArray
 from amused_edge.runtime.pictures.files import (
     check_png_name,
     check_png_path,

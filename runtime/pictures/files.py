@@ -6,10 +6,10 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
+from amused_edge.runtime.arrays import ImageArray
+from amused_edge.runtime.bundle.places import check_new_file
 from amused_edge.runtime.errors import OptionsError, first_line
-from amused_edge.runtime.pictures.arrays import ImageArray
-from amused_edge.runtime.places import check_new_file
-from amused_edge.runtime.whole_file import whole_file
+from amused_edge.runtime.system.whole_file import whole_file
 
 _KEYWORD = "amused-edge"
 """Of the text chunk that holds the parameters."""

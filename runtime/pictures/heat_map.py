@@ -2,9 +2,8 @@
 
 import numpy as np
 
+from amused_edge.runtime.arrays import BoolArray, FloatArray, ImageArray
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.pictures.arrays import ImageArray
-from amused_edge.runtime.sampler import BoolArray, FloatArray
 
 _COLOURS = np.array([[33, 16, 92], [156, 40, 128], [232, 83, 74], [252, 168, 60], [252, 250, 190]], np.float32)
 """From unsure, dark, to sure, bright; even steps of lightness, so it reads in grey and to colour-blind eyes."""

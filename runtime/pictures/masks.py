@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from amused_edge.runtime.pictures.arrays import ImageArray
-from amused_edge.runtime.sampler import BoolArray
+from amused_edge.runtime.arrays import BoolArray, ImageArray
 
 Coverage = Literal["half", "any"]
 COVERAGES: tuple[str, ...] = get_args(Coverage)

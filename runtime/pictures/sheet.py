@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from amused_edge.runtime.arrays import ImageArray
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.pictures.arrays import ImageArray
 from amused_edge.runtime.pictures.captions import Captions
 
 _GAP = 6

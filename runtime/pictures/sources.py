@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from amused_edge.runtime.arrays import ImageArray
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.pictures.arrays import ImageArray
 from amused_edge.runtime.pictures.opening import open_picture
 
 ImageSource = str | Path | Image.Image | NDArray[Any]

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
+from tests.support.paths import ROOT
 
-SUBJECTS = Path(__file__).parent / "subjects"
+SUBJECTS = ROOT / "tests" / "support"
 
 
 @pytest.fixture

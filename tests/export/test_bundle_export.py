@@ -10,18 +10,19 @@ import pytest
 
 from amused_edge.export import parity
 from amused_edge.export.bundle_export import ExportOptions, export_bundle
-from amused_edge.export.checkpoint import open_checkpoint
+from amused_edge.export.checkpoint.checkpoint import open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import GRAPHS
-from amused_edge.runtime import golden, verification
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime import golden_check
+from amused_edge.runtime.bundle import verification
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import ROLES, Geometry, Manifest
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.errors import OptionsError, OutputExistsError
-from amused_edge.runtime.manifest import ROLES, Geometry, Manifest
-from amused_edge.runtime.options import SamplerSettings
 from amused_edge.runtime.pipeline import AmusedPipeline
-from tests.conftest import DEMO_CHECKPOINT
-from tests.export.conftest import TinyExport
+from amused_edge.runtime.sampling.options import SamplerSettings
+from tests.support.paths import DEMO_CHECKPOINT
+from tests.support.tiny_export import TinyExport
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_manifest_survives_reading_and_writing(demo: Manifest) -> None:
 
 def test_golden_output_is_reproduced(demo_bundle: Path) -> None:
     with AmusedPipeline(Bundle.open(demo_bundle), EngineOptions()) as pipeline:
-        report = golden.compare(pipeline)
+        report = golden_check.compare(pipeline)
     assert report.same_ids
     assert report.logit_error <= 1e-5
     assert report.equal_tokens == 1

@@ -18,7 +18,7 @@ from amused_edge.export import bundle_export
 from amused_edge.export.bundle_export import export_bundle
 from amused_edge.export.errors import ParityError
 from amused_edge.runtime.errors import BundleError
-from tests.export.conftest import TinyExport
+from tests.support.tiny_export import TinyExport
 
 TEXT_ENCODER = "exporting text_encoder"
 
@@ -93,7 +93,7 @@ def test_a_full_disk(make_checkpoint: Callable[..., Path], place: Path, monkeypa
 
 def test_an_output_that_appears_meanwhile_is_kept(make_checkpoint: Callable[..., Path], place: Path) -> None:
     """Whoever else writes to the same place first wins; the writer's own check comes after the work."""
-    from amused_edge.runtime.bundle_writer import new_bundle
+    from amused_edge.runtime.bundle.writer import new_bundle
     from amused_edge.runtime.errors import OutputExistsError
 
     with pytest.raises(OutputExistsError), new_bundle(place / "out") as writer:  # noqa: PT012

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from amused_edge.export import parity
-from amused_edge.export.checkpoint import Checkpoint
+from amused_edge.export.checkpoint.checkpoint import Checkpoint
 from amused_edge.export.errors import ParityError
 from amused_edge.export.graphs import GRAPHS, Inputs
 from amused_edge.runtime.engines import EngineOptions, load_graph
-from amused_edge.runtime.options import GenerationOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
-from tests.export.conftest import TinyExport
+from amused_edge.runtime.sampling.options import GenerationOptions
+from tests.support.tiny_export import TinyExport
 
 BY_ROLE = {spec.role: spec for spec in GRAPHS}
 Outputs = dict[str, NDArray[Any]]

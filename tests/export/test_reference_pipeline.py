@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from amused_edge.export.checkpoint import Checkpoint, open_checkpoint
-from amused_edge.runtime.tokenizer import PromptTokenizer
+from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 
 # First values of image[0, -3:, -3:, -1] for "dog", seed 0, 2 steps, fp32, from diffusers' tests of the real models.
 PINNED = {256: (0.4011, 0.3992, 0.379), 512: (0.1199, 0.1171, 0.1229)}

@@ -16,14 +16,14 @@ from diffusers.schedulers import scheduling_amused
 from numpy.typing import NDArray
 from PIL import Image
 
-from amused_edge.runtime import sampler
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions
-from amused_edge.runtime.options import GenerationOptions
-from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.tasks import Inpainting, Task, Variation
-from tests.conftest import DEMO_CHECKPOINT
+from amused_edge.runtime.sampling import sampler
+from amused_edge.runtime.sampling.options import GenerationOptions
+from amused_edge.runtime.sampling.philox import Purpose, uniforms
+from amused_edge.runtime.tasks.kinds import Inpainting, Task, Variation
+from tests.support.paths import DEMO_CHECKPOINT
 
 SEED, SIDE, GRID, STEPS = 9, 64, 16, 12
 POSITIONS = GRID * GRID

@@ -15,13 +15,8 @@ import pytest
 from PIL import Image
 
 from amused_edge.cli import main
-from amused_edge.runtime.verification import sha256
-
-COMMAND = [str(Path(sys.executable).parent / "amused-edge")]
-
-
-def run(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False)
+from amused_edge.runtime.bundle.verification import sha256
+from tests.support.command import COMMAND, fails, run
 
 
 @contextlib.contextmanager
@@ -34,16 +29,6 @@ def edited_golden(bundle: Path) -> Iterator[dict[str, Any]]:
     entry = json.loads(manifest.read_text())
     entry["files"]["golden.json"] |= {"bytes": golden.stat().st_size, "sha256": sha256(golden)}
     manifest.write_text(json.dumps(entry))
-
-
-def fails(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
-    """The command failed with this code and one line that has these words, without a traceback."""
-    assert result.returncode == code, result.stderr
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert result.stderr.startswith("amused-edge: ")
-    for word in words:
-        assert word in result.stderr
-    assert result.stdout == ""
 
 
 def test_generate_writes_one_picture(demo_bundle: Path, tmp_path: Path) -> None:
@@ -299,7 +284,7 @@ def test_inspect_judges_the_decoder_and_the_tokenizer(bundle_copy: Path, tmp_pat
 def test_a_golden_prompt_of_another_version_is_used(bundle_copy: Path) -> None:
     """The prompt stands in the bundle, which never changes; the program's own may."""
     from amused_edge import AmusedPipeline
-    from amused_edge.runtime import golden
+    from amused_edge.runtime import golden_check as golden
 
     with AmusedPipeline.from_bundle(bundle_copy) as pipeline:
         (bundle_copy / "golden.json").write_text(golden.draw(pipeline, "a panda").to_json())

@@ -15,8 +15,10 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from amused_edge.cli import main
-from tests.conftest import ROOT, Validated, read_json
-from tests.hall.test_cli import fails, run
+from tests.support.command import fails, run
+from tests.support.files import read_json
+from tests.support.paths import ROOT
+from tests.support.validated import Validated
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hall.test_cli import COMMAND, fails, run
-from tests.unprivileged import run_unprivileged
+from tests.support.command import COMMAND, fails, run
+from tests.support.unprivileged import run_unprivileged
 
 
 def test_graphs_are_kept_shown_and_removed(demo_bundle: Path, tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amused_edge.benchmarks.neural_engine import RULES
+from amused_edge.benchmarks.execution.neural_engine import RULES
 from amused_edge.cli import main
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.manifest import ROLES
-from tests.hall.test_cli import run
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import ROLES
+from tests.support.command import run
 
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 
@@ -247,7 +247,7 @@ def test_a_truncated_file_is_found_at_once(cli: Cli, copy: Path) -> None:
 
 def test_a_package_that_no_longer_says_what_its_manifest_does(cli: Cli, copy: Path) -> None:
     """Somebody replaced the model and made the hashes agree: no traceback, whatever is in it."""
-    from amused_edge.runtime.verification import sha256
+    from amused_edge.runtime.bundle.verification import sha256
 
     file = copy / "text_encoder.mlpackage/Data/com.apple.CoreML/model.mlmodel"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

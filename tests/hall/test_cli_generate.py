@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState
-from tests.hall.test_cli import fails, run
+from tests.support.command import fails, run
 
 PROMPT = "a flat icon of a fox on a blue background"
 QUICK = ("--steps", "3", "--seed", "3")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from amused_edge.cli import main
-from amused_edge.runtime import AmusedPipeline, verification
+from amused_edge.runtime import AmusedPipeline
+from amused_edge.runtime.bundle import verification
 
 LONG = "x" * 300
 
@@ -168,8 +169,8 @@ def test_a_checkpoint_may_hold_its_bundle(
     demo_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As repositories of models do; reading them is not changed by it."""
-    from amused_edge.export.checkpoint import open_checkpoint
-    from amused_edge.runtime.places import check_free
+    from amused_edge.export.checkpoint.checkpoint import open_checkpoint
+    from amused_edge.runtime.bundle.places import check_free
 
     checkpoint = Path(shutil.copytree(demo_checkpoint, tmp_path / "checkpoint"))
     check_free(checkpoint / "onnx")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.hall.test_cli import fails, run
-from tests.runtime.picture_files import GREY, chunk, png
+from tests.support.command import fails, run
+from tests.support.picture_files import GREY, chunk, png
 
 
 def large(path: Path) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from amused_edge.quantization.recipes import Recipe
-from amused_edge.runtime.bundle import Bundle
-from tests.conftest import COMMAND, Validated
-from tests.hall.test_cli import fails, run
+from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.runtime.bundle.folder import Bundle
+from tests.support.command import fails, run
+from tests.support.paths import COMMAND
+from tests.support.validated import Validated
 
 FEW = ("--calibration-prompts", "1", "--fidelity-prompts", "1")
 

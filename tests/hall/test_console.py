@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from amused_edge import AmusedPipeline, GenerationOptions
-from amused_edge.runtime.library_paths import name_text
 from amused_edge.runtime.pictures import read_parameters, write_png
+from amused_edge.runtime.system.library_paths import name_text
 
 COMMAND = str(Path(sys.executable).parent / "amused-edge")
 PLAIN = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUNBUFFERED")}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from amused_edge.runtime.extras import ALWAYS, EXTRAS, advice
+from amused_edge.runtime.system.extras import ALWAYS, EXTRAS, advice
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 MODULES = {"pyyaml": "yaml", "pillow": "PIL"}
 """Package -> its module, where it is not called the same."""
 
@@ -125,9 +125,9 @@ def test_what_needs_no_extra_needs_none(demo_bundle: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("extras", "module", "args"),
     [
-        ("export", "amused_edge.export.standin", ["amused-256", "out"]),
-        ("quantize", "amused_edge.benchmarks.required_operators", ["B"]),
-        ("bench", "amused_edge.benchmarks.quality.lpips_model", ["x.tar.gz", "out"]),
+        ("export", "amused_edge.export.checkpoint.standin", ["amused-256", "out"]),
+        ("quantize", "amused_edge.benchmarks.execution.required_operators", ["B"]),
+        ("bench", "amused_edge.benchmarks.quality.instruments.lpips_model", ["x.tar.gz", "out"]),
     ],
 )
 def test_a_module_that_is_run_names_its_extra(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from amused_edge.runtime.engines import EngineOptions
-from tests.poison import change_coreml, change_onnx, nan_first, renew_golden
+from tests.support.poison import change_coreml, change_onnx, nan_first, renew_golden
 
 COMMAND = str(Path(sys.executable).with_name("amused-edge"))
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.support.paths import ROOT
+
 ROOMS = ("amused_edge", "runtime", "export", "quantization", "benchmarks")
 SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 BEFORE_ALL = ROOT / "amused_edge" / "__init__.py"  # imports nothing of ours, and names attributes only

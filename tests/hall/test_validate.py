@@ -14,9 +14,9 @@ from amused_edge import validation
 from amused_edge.cli import main
 from amused_edge.cli.program import commands
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import AmusedEdgeError
-from tests.conftest import Validated
+from tests.support.validated import Validated
 
 RECIPES = ("fp16", "w8", "w8a8", "w4")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.bundle_writer import BundleWriter
-from tests.conftest import Validated
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.writer import BundleWriter
+from tests.support.validated import Validated
 
 
 @pytest.fixture(scope="session")
@@ -25,10 +25,10 @@ def ios17(tiny_coreml: Path) -> Bundle:
 @pytest.fixture(scope="session")
 def ios18(ios17: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The conditioner alone, for iOS 18: what the plan and one graph need of a bundle."""
-    from amused_edge.export.checkpoint import open_checkpoint
-    from amused_edge.export.coreml_target import CoreMLTarget
+    from amused_edge.export.checkpoint.checkpoint import open_checkpoint
+    from amused_edge.export.coreml.target import CoreMLTarget
+    from amused_edge.export.coreml.write import CoreMLOptions
     from amused_edge.export.graphs import GRAPHS
-    from amused_edge.export.to_coreml import CoreMLOptions
 
     writer = BundleWriter(tmp_path_factory.mktemp("ios18"))
     checkpoint, target = open_checkpoint(ios17.path.parent / "checkpoint"), CoreMLTarget(CoreMLOptions(ios=18))

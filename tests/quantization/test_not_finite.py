@@ -7,10 +7,10 @@ import pytest
 
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-from amused_edge.quantization.recipes import Recipe, Rule
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.quantization.recipes.rules import Recipe, Rule
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, GraphError
-from tests.poison import change_coreml, change_onnx, nan_first
+from tests.support.poison import change_coreml, change_onnx, nan_first
 
 ONE = QuantizeOptions(["a fox"], calibration_prompts=1, fidelity_prompts=1)
 

@@ -10,12 +10,13 @@ import onnx_ir as ir
 import pytest
 
 from amused_edge.quantization import account
-from amused_edge.quantization.named_recipes import RECIPES
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-from amused_edge.quantization.recipes import Calibration, Recipe, Rule
-from amused_edge.runtime import golden, verification
-from amused_edge.runtime.bundle import Bundle
-from amused_edge.runtime.measurements import LogitFidelity, PictureFidelity
+from amused_edge.quantization.recipes.for_onnx import RECIPES
+from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
+from amused_edge.runtime import golden_check
+from amused_edge.runtime.bundle import verification
+from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.measurements import LogitFidelity, PictureFidelity
 from amused_edge.runtime.pipeline import AmusedPipeline
 
 Quantized = Callable[[str], Path]
@@ -180,7 +181,7 @@ def test_it_verifies_and_reproduces_its_golden_output(quantized_demo: Quantized,
     bundle = Bundle.open(quantized_demo(recipe))
     verification.verify(bundle)
     with AmusedPipeline.from_bundle(bundle.path) as pipeline:
-        report = golden.compare(pipeline)
+        report = golden_check.compare(pipeline)
     assert report.reproduced
     assert report.equal_tokens == 1.0
 

@@ -15,8 +15,8 @@ import pytest
 
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-from amused_edge.quantization.recipes import Recipe, Rule
-from amused_edge.runtime.bundle import Bundle
+from amused_edge.quantization.recipes.rules import Recipe, Rule
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
 
 ONE = QuantizeOptions(["a fox"], calibration_prompts=1, fidelity_prompts=1)

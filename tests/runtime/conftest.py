@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.runtime.demo import PROMPT, QUICK
+from tests.support.drawn import PROMPT, QUICK
 
 if TYPE_CHECKING:
     from amused_edge.runtime import AmusedPipeline

@@ -15,8 +15,8 @@ from amused_edge.runtime import (
     OptionsError,
     OutputExistsError,
 )
+from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.errors import one_line, quoted
-from amused_edge.runtime.json_fields import Fields
 
 LONG = "x" * 5000
 HOSTILE = "a\nb\x1b[31mred\r\t\x9b2J\u202eevil\u2028\udcff\x00"

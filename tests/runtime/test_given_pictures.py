@@ -16,7 +16,7 @@ from amused_edge.runtime import (
     Variation,
     outpainting,
 )
-from tests.runtime.demo import OTHER, PROMPT, QUICK, SIDE, right_half
+from tests.support.drawn import OTHER, PROMPT, QUICK, SIDE, right_half
 
 
 @pytest.mark.parametrize("feather", [0, 6])

@@ -15,8 +15,8 @@ from amused_edge.runtime import (
     TextToImage,
     Variation,
 )
-from amused_edge.runtime.tasks import Task
-from tests.runtime.demo import OTHER, PROMPT, QUICK, right_half
+from amused_edge.runtime.tasks.kinds import Task
+from tests.support.drawn import OTHER, PROMPT, QUICK, right_half
 
 
 def tasks(fox: Any, pipeline: AmusedPipeline) -> dict[str, Task]:

@@ -44,7 +44,7 @@ def test_the_refusal_works() -> None:
 
 def test_importing_the_runtime_needs_none_of_them() -> None:
     imported = run(
-        REFUSE + "import amused_edge.runtime\nimport amused_edge.runtime.golden, amused_edge.runtime.pictures"
+        REFUSE + "import amused_edge.runtime\nimport amused_edge.runtime.golden_check, amused_edge.runtime.pictures"
     )
     assert imported.returncode == 0, imported.stderr
 
@@ -63,6 +63,6 @@ def test_a_whole_generation_needs_none_of_them(demo_bundle: Path) -> None:
 
 def test_the_scales_need_numpy_alone() -> None:
     """So that every room can weigh on the same scales."""
-    code = "import sys, amused_edge.benchmarks.fidelity, amused_edge.benchmarks.images\n"
+    code = "import sys, amused_edge.benchmarks.metrics.logits, amused_edge.benchmarks.metrics.pictures\n"
     code += "print(sorted({'onnxruntime', 'tokenizers', 'PIL', 'torch', 'scipy'} & set(sys.modules)))"
     assert run(code).stdout.strip() == "[]"

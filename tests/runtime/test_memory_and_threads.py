@@ -17,8 +17,8 @@ from amused_edge.runtime import (
     TextToImage,
 )
 from amused_edge.runtime.engines import load_graph
-from amused_edge.runtime.tasks import Task
-from tests.runtime.demo import OTHER, PROMPT, QUICK, right_half
+from amused_edge.runtime.tasks.kinds import Task
+from tests.support.drawn import OTHER, PROMPT, QUICK, right_half
 
 
 class Watched:
@@ -51,7 +51,7 @@ class Watched:
 def test_with_little_memory_one_graph_is_loaded_at_a_time(
     kind: str, demo_bundle: Path, pipeline: AmusedPipeline, fox: Any
 ) -> None:
-    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.bundle.folder import Bundle
 
     watched = Watched()
     task: Task = TextToImage(PROMPT, pictures_per_prompt=2)
@@ -90,7 +90,7 @@ def test_with_little_memory_many_pictures_come_in_batches(
 
 
 def test_conditioning_is_remembered_within_bounds(demo_bundle: Path) -> None:
-    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.bundle.folder import Bundle
 
     calls: list[int] = []
 

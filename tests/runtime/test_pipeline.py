@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, Step, TextToImage, golden, sampler
-from amused_edge.runtime.conditioning import micro_conditions
+from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, Step, TextToImage, golden_check
+from amused_edge.runtime.bundle.manifest import Geometry, MicroConditioning
+from amused_edge.runtime.drawing.conditioning import micro_conditions
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError
-from amused_edge.runtime.manifest import Geometry, MicroConditioning
-from amused_edge.runtime.philox import Purpose, uniforms
 from amused_edge.runtime.pictures import write_png
+from amused_edge.runtime.sampling import sampler
+from amused_edge.runtime.sampling.philox import Purpose, uniforms
 
 PROMPT = "a red fox on a blue background"
 QUICK = GenerationOptions(seed=3, steps=3)
@@ -334,23 +335,23 @@ def test_a_picture_can_be_written(drawn: Any, tmp_path: Path) -> None:
 
 # --- The golden numbers.
 
-PERFECT = golden.GoldenReport(True, 0.0, 1.0, 0, golden.Tolerance(1e-3, 1))
+PERFECT = golden_check.GoldenReport(True, 0.0, 1.0, 0, golden_check.Tolerance(1e-3, 1))
 """An exported bundle's tolerance stands in it too."""
 
 
 def test_this_machine_gives_the_golden_numbers(pipeline: AmusedPipeline) -> None:
     """The engine that made the bundle is the one that runs it: equal to the bit."""
-    assert golden.compare(pipeline) == PERFECT
+    assert golden_check.compare(pipeline) == PERFECT
 
 
-def stored(pipeline: AmusedPipeline) -> golden.Golden:
-    return golden.Golden.from_json(pipeline.bundle.golden.read_text(encoding="utf-8"))
+def stored(pipeline: AmusedPipeline) -> golden_check.Golden:
+    return golden_check.Golden.from_json(pipeline.bundle.golden.read_text(encoding="utf-8"))
 
 
 def test_golden_numbers_survive_the_round_trip(pipeline: AmusedPipeline) -> None:
     g = pipeline.geometry
     numbers = stored(pipeline)
-    assert golden.Golden.from_json(numbers.to_json()) == numbers
+    assert golden_check.Golden.from_json(numbers.to_json()) == numbers
     assert len(numbers.input_ids) == g.text_length
     assert len(numbers.tokens) == g.grid_height * g.grid_width
     assert len(numbers.pixels) == 4 * 4 * 3
@@ -373,10 +374,10 @@ def test_one_changed_number_is_reported(
     numbers = stored(pipeline)
     getattr(numbers, name)[place] += change
     if name == "pixels":
-        monkeypatch.setattr(golden.Golden, "from_json", staticmethod(lambda _: numbers))
+        monkeypatch.setattr(golden_check.Golden, "from_json", staticmethod(lambda _: numbers))
     else:
-        monkeypatch.setattr(golden, "draw", lambda _pipeline, _prompt: numbers)
-    report, equal = asdict(golden.compare(pipeline)), asdict(PERFECT)
+        monkeypatch.setattr(golden_check, "draw", lambda _pipeline, _prompt: numbers)
+    report, equal = asdict(golden_check.compare(pipeline)), asdict(PERFECT)
     assert {key for key in report if report[key] != equal[key]} == expected
     if name == "logits":
         assert report["logit_error"] == pytest.approx(0.5 / np.abs(stored(pipeline).logits).max())
@@ -392,18 +393,18 @@ def test_the_bundles_own_tolerance_judges(
     same_ids: bool, logit_error: float, pixel_error: int, reproduced: bool
 ) -> None:
     """Other draws alone are no fault of the engine: one near-tie may change many."""
-    report = golden.GoldenReport(same_ids, logit_error, 0.1, pixel_error, golden.Tolerance(0.05, 4))
+    report = golden_check.GoldenReport(same_ids, logit_error, 0.1, pixel_error, golden_check.Tolerance(0.05, 4))
     assert report.reproduced is reproduced
 
 
 def test_a_tolerance_is_stored_and_read(pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """As quantizing does, whose int8 kernels differ from engine to engine."""
-    assert stored(pipeline).tolerance == golden.Tolerance(1e-3, 1)
-    wide = golden.Tolerance(0.25, 30)
-    numbers = golden.Golden.from_json(golden.draw(pipeline, PROMPT, wide).to_json())
+    assert stored(pipeline).tolerance == golden_check.Tolerance(1e-3, 1)
+    wide = golden_check.Tolerance(0.25, 30)
+    numbers = golden_check.Golden.from_json(golden_check.draw(pipeline, PROMPT, wide).to_json())
     assert numbers.tolerance == wide
-    monkeypatch.setattr(golden.Golden, "from_json", staticmethod(lambda _: numbers))
-    assert golden.compare(pipeline).tolerance == wide
+    monkeypatch.setattr(golden_check.Golden, "from_json", staticmethod(lambda _: numbers))
+    assert golden_check.compare(pipeline).tolerance == wide
 
 
 @pytest.mark.parametrize(
@@ -418,7 +419,7 @@ def test_a_tolerance_is_stored_and_read(pipeline: AmusedPipeline, monkeypatch: p
 def test_a_damaged_tolerance_is_refused(pipeline: AmusedPipeline, tolerance: Any, message: str) -> None:
     content = {**asdict(stored(pipeline)), "tolerance": tolerance}
     with pytest.raises(BundleError) as error:
-        golden.Golden.from_json(json.dumps(content))
+        golden_check.Golden.from_json(json.dumps(content))
     assert message in str(error.value)
 
 
@@ -429,7 +430,7 @@ def test_a_changed_weight_is_reported(bundle_copy: Path) -> None:
     weights *= np.float32(1.01)
     weights.tofile(file)
     with AmusedPipeline.from_bundle(bundle_copy, verify=False) as changed:
-        report = golden.compare(changed)
+        report = golden_check.compare(changed)
     assert report.same_ids
     assert report.logit_error > 1e-3
 
@@ -437,7 +438,7 @@ def test_a_changed_weight_is_reported(bundle_copy: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", '{"prompt": "a"}', '{"prompt": 5}'])
 def test_damaged_golden_numbers_are_refused(text: str) -> None:
     with pytest.raises(BundleError, match=r"golden\.json"):
-        golden.Golden.from_json(text)
+        golden_check.Golden.from_json(text)
 
 
 @pytest.mark.parametrize("tokens", [np.zeros((0, 16, 16), int), np.zeros((1, 16, 16)), np.zeros((16, 16), int)])

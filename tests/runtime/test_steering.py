@@ -18,7 +18,7 @@ from amused_edge.runtime import (
     TextToImage,
 )
 from amused_edge.runtime.engines import load_graph
-from tests.runtime.demo import PROMPT, QUICK
+from tests.support.drawn import PROMPT, QUICK
 
 
 def test_outside_its_interval_guidance_costs_nothing_and_does_nothing(demo_bundle: Path) -> None:
@@ -39,7 +39,7 @@ def test_outside_its_interval_guidance_costs_nothing_and_does_nothing(demo_bundl
 
         return Counting()
 
-    from amused_edge.runtime.bundle import Bundle
+    from amused_edge.runtime.bundle.folder import Bundle
 
     with AmusedPipeline(Bundle.open(demo_bundle), EngineOptions(), load=load) as counted:
         options = GenerationOptions(seed=3, steps=4, guidance_scale=4.0, guidance_interval=(0.25, 0.75))

@@ -17,7 +17,7 @@ from amused_edge.runtime import (
     Step,
     TextToImage,
 )
-from tests.runtime.demo import OTHER, PROMPT, QUICK, SIDE
+from tests.support.drawn import OTHER, PROMPT, QUICK, SIDE
 
 
 def test_probabilities_are_those_of_the_draw(pipeline: AmusedPipeline) -> None:

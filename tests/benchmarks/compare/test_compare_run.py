@@ -8,13 +8,13 @@ import pytest
 
 from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
 from amused_edge.benchmarks.compare.merit import choose_merit
-from amused_edge.benchmarks.images import ssim
+from amused_edge.benchmarks.metrics.pictures import ssim
 from amused_edge.benchmarks.quality.draw import read_pictures
 from amused_edge.benchmarks.quality.metrics import Instruments
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError
-from amused_edge.runtime.options import SamplerSettings
-from tests.conftest import read_json
+from amused_edge.runtime.sampling.options import SamplerSettings
+from tests.support.files import read_json
 
 Fake = Callable[..., SubjectSpec]
 GRID = (SamplerSettings(steps=2, guidance_scale=1.0), SamplerSettings(steps=4, guidance_scale=1.0))

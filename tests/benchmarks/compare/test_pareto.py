@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from amused_edge.benchmarks.compare.pareto import Candidate, dominator
-from amused_edge.benchmarks.statistics import Interval, summary
+from amused_edge.benchmarks.metrics.statistics import Interval, summary
 
 PROMPTS = 8
 

@@ -12,11 +12,11 @@ from amused_edge.benchmarks.latency import measure
 from amused_edge.benchmarks.latency.bench import bench_latency
 from amused_edge.benchmarks.latency.measure import LatencyOptions, Turn, measure_latency, measure_precision
 from amused_edge.benchmarks.latency.turn import TurnError, Work
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError, OutputExistsError
-from amused_edge.runtime.options import SamplerSettings
-from tests.conftest import read_json
+from amused_edge.runtime.sampling.options import SamplerSettings
+from tests.support.files import read_json
 
 Fake = Callable[..., SubjectSpec]
 SETTINGS = (SamplerSettings(steps=3),)

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amused_edge.benchmarks.audit import Audit, Operator
-from amused_edge.benchmarks.environment import Environment
+from amused_edge.benchmarks.execution.audit import Audit, Operator
 from amused_edge.benchmarks.latency.measure import LatencyOptions, Turn
 from amused_edge.benchmarks.latency.page import page
 from amused_edge.benchmarks.latency.results import Failure, LatencyResult, Timing, summarise
-from amused_edge.benchmarks.memory import Memory
+from amused_edge.benchmarks.machine.environment import Environment
+from amused_edge.benchmarks.machine.memory import Memory
+from amused_edge.benchmarks.metrics.statistics import Ratio, Summary
 from amused_edge.benchmarks.report import cells
 from amused_edge.benchmarks.report.document import Document, Flag, Plot, Table
 from amused_edge.benchmarks.report.markdown import to_markdown
 from amused_edge.benchmarks.report.write import report_files
-from amused_edge.benchmarks.statistics import Ratio, Summary
-from amused_edge.benchmarks.subject import SubjectSpec
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 SETTINGS = SamplerSettings(steps=4, guidance_scale=2.5)
 MACHINE = Environment("A CPU", (), 2, None, "Linux 6", "3.12.0", {})

@@ -9,11 +9,11 @@ import onnxruntime as ort
 import pytest
 from onnx import helper
 
-from amused_edge.benchmarks.audit import Audit, Operator
+from amused_edge.benchmarks.execution.audit import Audit, Operator
+from amused_edge.benchmarks.execution.peaks import OPERATIONS, Peaks, least_seconds
 from amused_edge.benchmarks.latency.measure import Turn
 from amused_edge.benchmarks.latency.shares import shares
-from amused_edge.benchmarks.limit import OPERATIONS, Peaks, least_seconds
-from tests.benchmarks.test_execution import INPUTS, OUTPUTS, UNSIGNED, WEIGHT, X, audit
+from tests.support.audited import INPUTS, OUTPUTS, UNSIGNED, WEIGHT, X, audit
 
 node = helper.make_node
 

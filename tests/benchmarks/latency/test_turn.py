@@ -18,8 +18,8 @@ import pytest
 
 from amused_edge.benchmarks.latency import turn
 from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, cold_turn, warm_turn
-from amused_edge.benchmarks.subject import SubjectSpec
-from amused_edge.runtime.options import SamplerSettings
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 Fake = Callable[..., SubjectSpec]
 TWO = (SamplerSettings(steps=4, guidance_scale=2.5), SamplerSettings(steps=7, temperature=1.5, schedule="linear"))
@@ -176,7 +176,7 @@ PARENT = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell inherit that it is ignored
 from amused_edge.benchmarks.latency.turn import cold_turn
-from amused_edge.benchmarks.subject import SubjectSpec
+from amused_edge.benchmarks.subjects.subject import SubjectSpec
 cold_turn(SubjectSpec("a", "fake_subject:Fake", {"name": "a", "log": sys.argv[1], "fails": "load", "how": "hang"}))
 """
 

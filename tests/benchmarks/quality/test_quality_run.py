@@ -13,20 +13,20 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from amused_edge.benchmarks.bundle_subject import bundle_specs
-from amused_edge.benchmarks.free_running import draw_tokens
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
 from amused_edge.benchmarks.quality.draw import Drawn, draw_all
-from amused_edge.benchmarks.quality.embedder import Embedder
+from amused_edge.benchmarks.quality.instruments.embedder import Embedder
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.quality.sources import Sources
-from amused_edge.benchmarks.run_folder import RunFolder
-from amused_edge.benchmarks.subject import SubjectSpec, make_subject
+from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
+from amused_edge.benchmarks.subjects.free_running import draw_tokens
+from amused_edge.benchmarks.subjects.subject import SubjectSpec, make_subject
+from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.errors import OptionsError, OutputExistsError
-from amused_edge.runtime.manifest import Geometry
-from amused_edge.runtime.options import SamplerSettings
-from amused_edge.runtime.schedule import mask_length
-from tests.conftest import read_json
+from amused_edge.runtime.sampling.options import SamplerSettings
+from amused_edge.runtime.sampling.schedule import mask_length
+from tests.support.files import read_json
 
 Fake = Callable[..., SubjectSpec]
 PROMPTS = ("a fox", "a panda", "\u5c0f\u72d0, in the snow", 'a "cat" | <b>', "a city")

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from amused_edge.benchmarks.prompts import BUILT_IN
-from amused_edge.benchmarks.quality.judge import Judge
+from amused_edge.benchmarks.quality.instruments.judge import Judge
 from amused_edge.benchmarks.quality.sources import choose_prompts, read_folder
-from tests.conftest import ROOT, read_json
+from amused_edge.benchmarks.subjects.prompts import BUILT_IN
+from tests.support.files import read_json
+from tests.support.paths import ROOT
 
 FOLDER = ROOT / "demo" / "judge"
 

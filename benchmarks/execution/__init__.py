@@ -1,0 +1,1 @@
+"""What the engine really ran: operators, precisions, shares of time, peaks of the machine. It draws no picture."""

@@ -1,0 +1,1 @@
+"""Commands that make pictures and pages for the guides. Nothing imports them."""

@@ -1,0 +1,130 @@
+"""Traces a module and writes it as ONNX with its weights beside it."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import onnx_ir as ir
+import onnxscript.optimizer
+import torch
+from torch import nn
+
+from amused_edge.export.graphs import Inputs
+from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
+from amused_edge.runtime.bundle.graph_entry import TensorSpec
+from amused_edge.runtime.bundle.manifest import Optimization
+
+OPSET = 20
+"""The newest with Gelu (20) and without what a year-old phone build of ONNX Runtime lacks."""
+
+IR_VERSION = 10
+
+BATCH = "batch"
+
+
+def export_onnx(
+    module: nn.Module,
+    example: Inputs,
+    outputs: tuple[str, ...],
+    path: Path,
+    *,
+    optimize: Optimization = "portable",
+    one_row: bool = False,
+) -> ir.Model:
+    """Write `path` (the graph) and `path` + ".data" (the weights).
+
+    Parameters
+    ----------
+    example
+        Inputs by name; the first axis of each becomes dynamic, except with `one_row`.
+    outputs
+        Names of what the module returns.
+    optimize
+        "portable": operators of the ONNX standard; "cpu": those of ONNX Runtime that are fastest on CPUs.
+    one_row
+        Write a graph of batch 1, with the first row of `example` as its example.
+
+    Returns
+    -------
+    The model as written; its initializers still refer to the module's tensors.
+    """
+    if one_row:
+        example = {name: value[:1] for name, value in example.items()}
+    dynamic = None if one_row else {name: {0: torch.export.Dim(BATCH)} for name in example}
+    with warnings.catch_warnings(), _Quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module,
+            (),
+            kwargs=example,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_shapes=dynamic,
+            verbose=False,
+            optimize=False,
+        )
+        assert program is not None
+        model = program.model
+        # The exporter's own optimisation folds small weights with the operators after them, and their names are lost.
+        weights = {name for name, _ in module.named_parameters()}
+        onnxscript.optimizer.optimize_ir(model, should_fold=lambda node: _keeps(weights, node))
+    if optimize == "cpu":
+        rewrite_for_cpu(model)
+    _forget_origin(model)
+    model.ir_version = min(model.ir_version, IR_VERSION)
+    model.producer_name, model.producer_version = "amused-edge", None
+    ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=1024)
+    return model
+
+
+def _keeps(weights: set[str], node: ir.Node) -> bool | None:
+    """Say that a node that reads a weight is not to be folded; leave others to the optimizer."""
+    return False if any(value is not None and value.name in weights for value in node.inputs) else None
+
+
+def tensor_specs(values: list[ir.Value]) -> tuple[TensorSpec, ...]:
+    """Return the manifest's form of a graph's inputs or outputs."""
+    specs = []
+    for value in values:
+        assert value.name is not None
+        assert value.shape is not None
+        assert value.dtype is not None
+        shape = tuple(d if isinstance(d, int) else str(d.value) for d in value.shape)
+        specs.append(TensorSpec(value.name, value.dtype.numpy().name, shape))
+    return tuple(specs)
+
+
+def _forget_origin(model: ir.Model) -> None:
+    """Drop stack traces, module paths and documentation, which name files of the exporting machine."""
+    model.metadata_props.clear()
+    model.doc_string = None
+    for graph in (model.graph, *(f.graph for f in model.functions.values())):
+        graph.metadata_props.clear()
+        graph.doc_string = None
+        for node in ir.traversal.RecursiveGraphIterator(graph):
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+                value.doc_string = None
+        for value in (*graph.inputs, *graph.initializers.values()):
+            value.metadata_props.clear()
+            value.doc_string = None
+
+
+class _Quiet:
+    """Silence loggers for a while; errors still come as exceptions."""
+
+    def __init__(self, *names: str) -> None:
+        self._loggers = [logging.getLogger(name) for name in names]
+        self._levels = [item.level for item in self._loggers]
+
+    def __enter__(self) -> None:
+        for item in self._loggers:
+            item.setLevel(logging.CRITICAL)
+
+    def __exit__(self, *_: object) -> None:
+        for item, level in zip(self._loggers, self._levels, strict=True):
+            item.setLevel(level)

@@ -1,0 +1,83 @@
+"""Compresses the weights of a Core ML package: coremltools writes the formats, the values are chosen here."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.quantization.coreml.weights import Weight
+from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.recipes.rules import Rule
+from amused_edge.quantization.rounding.palettes import palette
+from amused_edge.quantization.rounding.uniform import rounding_error
+from amused_edge.runtime.bundle.graph_entry import TensorFormat
+from amused_edge.runtime.engines.coreml.program import Name, Program, read_model, read_program
+from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, quietly
+from amused_edge.runtime.errors import quoted
+
+compression = ct.optimize.coreml
+
+
+def compress(source: Path, out: Path, weights: dict[str, Weight], rules: dict[str, Rule]) -> dict[str, TensorFormat]:
+    """Write the package `out`: that of `source` with its weights as their rules say.
+
+    Returns
+    -------
+    What each weight became.
+
+    Raises
+    ------
+    QuantizationError
+        A weight was not compressed as asked.
+    """
+    palettes = {name: _palettes(rules[name]) for name in weights if rules[name].palette}
+    scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
+    with quietly():
+        spec, values = read_model(source)
+        model = ct.models.MLModel(spec, weights_dir=str(values), skip_model_load=True)
+        if scaled:
+            model = compression.linear_quantize_weights(model, compression.OptimizationConfig(op_name_configs=scaled))
+        if palettes:
+            model = compression.palettize_weights(model, compression.OptimizationConfig(op_name_configs=palettes))
+        model.save(str(out))
+    made = read_program(out)
+    return {name: _format(weight, rules[name], made) for name, weight in weights.items()}
+
+
+def _scales(rule: Rule) -> Any:
+    """One scale per output channel, or per block of inputs."""
+    blocks = {"granularity": "per_block", "block_size": rule.block} if rule.block else {"granularity": "per_channel"}
+    return compression.OpLinearQuantizerConfig(
+        mode="linear_symmetric", dtype=f"int{rule.bits}", weight_threshold=0, **blocks
+    )
+
+
+def _palettes(rule: Rule) -> Any:
+    """One palette for the weight, or one per group of output channels."""
+
+    def choose(weight: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
+        found = palette(weight, rule.bits)
+        return found.values, found.indices.reshape(-1)
+
+    groups = {"granularity": "per_grouped_channel", "group_size": rule.group} if rule.group else {}
+    return compression.OpPalettizerConfig(mode="custom", lut_function=choose, weight_threshold=0, **groups)
+
+
+def _format(weight: Weight, rule: Rule, made: Program) -> TensorFormat:
+    """Say what a weight became, from the package as it was written."""
+    user, parameter = weight.place
+    arguments = next((op.arguments for op in made.operations if op.name == user), {})
+    reference = arguments.get(parameter)
+    constant = made.constants.get(reference.name) if isinstance(reference, Name) else None
+    if constant is None or (constant.stored == "const") != (rule.bits == 32):
+        raise QuantizationError(f"{weight.name} was not written as rule {quoted(rule.tensors)} says; use coremltools 9")
+    width = 16 if weight.value.dtype == np.float16 else 32
+    return TensorFormat(
+        bits=width if rule.bits == 32 else rule.bits,
+        block=rule.group if rule.palette else rule.block,
+        activations=f"float{width}",
+        operator=weight.kind,
+        error=rounding_error(weight.value, constant.value),
+        codes="palette" if rule.palette else "scaled",
+    )

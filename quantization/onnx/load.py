@@ -1,0 +1,39 @@
+"""Reads a graph of a bundle; its weights lie in the bundle's files until they are asked for."""
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from amused_edge.runtime.bundle.folder import Bundle
+
+
+def load_model(bundle: Bundle, role: str) -> ir.Model:
+    """Return the graph of a role. Weights whose file is a link into a hub's cache name the file itself: neither onnx_ir
+    nor ONNX Runtime follows a link from a graph that is only in memory.
+    """
+    model = ir.load(bundle.file(bundle.graph(role).files[0]))
+    if bundle.links:
+        for value in model.graph.initializers.values():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value = _followed(value.const_value)
+    return model
+
+
+def weights_folder(bundle: Bundle, role: str) -> Path:
+    """Return the folder that the weights of such a graph are named in."""
+    if not bundle.links:
+        return bundle.path
+    return bundle.file(bundle.graph(role).files[-1]).resolve().parent
+
+
+def _followed(tensor: ir.ExternalTensor) -> ir.ExternalTensor:
+    file = Path(tensor.path).resolve()
+    return ir.ExternalTensor(
+        file.name,
+        tensor.offset,
+        tensor.length,
+        tensor.dtype,
+        shape=ir.Shape(tensor.shape),
+        name=tensor.name or "",
+        base_dir=file.parent,
+    )

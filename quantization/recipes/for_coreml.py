@@ -1,0 +1,50 @@
+"""The recipes that have a name, for Core ML bundles. They start from halves."""
+
+from amused_edge.quantization.recipes.rules import Recipe, Rule
+
+_COMMON = (
+    Rule("*/*.depthwise.weight"),  # nine values a channel, and all that a token knows of its place
+    Rule("image_encoder/quant*"),  # feeds the search for the nearest code
+    Rule("image_decoder/code_table"),
+)
+
+_STAGES = "denoiser/*_block.*"
+"""See `for_onnx`: a ninth of the denoiser's weights, and the ones that suffer most."""
+
+W8 = Recipe("w8", (*_COMMON, Rule("*", bits=8)))
+"""8-bit weights, one scale per output channel."""
+
+W8_LUT = Recipe("w8-lut", (*_COMMON, Rule("*", bits=8, palette=True)))
+"""8-bit palettes: 256 values per weight, placed where they are needed."""
+
+W6 = Recipe(
+    "w6",
+    (
+        *_COMMON,
+        Rule(_STAGES, bits=8),
+        Rule("image_*/*", bits=8),
+        Rule("*", bits=6, palette=True, group=16),
+    ),
+)
+"""6-bit palettes; 8 bits with scales where rounding hurts most, and in the VQ-GAN."""
+
+W4 = Recipe(
+    "w4",
+    (
+        *_COMMON,
+        Rule(_STAGES, bits=8),
+        Rule("denoiser/mlm_layer.*", bits=8),
+        Rule("denoiser/*", bits=4, palette=True, group=16),
+        Rule("conditioner/*", bits=6, palette=True, group=16),
+        Rule("*", bits=8),
+    ),
+)
+"""4-bit palettes in the denoiser's layers; the conditioner bears 6 bits and not 4. The smallest, at a price."""
+
+COREML_RECIPES = {recipe.name: recipe for recipe in (W8, W8_LUT, W6, W4)}
+
+HALVES = "Core ML bundles are exported in halves"
+ACTIVATIONS = "8-bit activations need ranges that coremltools measures by running Core ML, which takes a Mac"
+
+NOT_FOR_COREML = {"fp16": HALVES, "w8a8": ACTIVATIONS, "w8a8-blocks": ACTIVATIONS}
+"""Recipes of ONNX bundles, and why there are none of that name here."""

@@ -1,0 +1,131 @@
+"""Writes a bundle so that it appears complete or not at all.
+
+Everything goes into a temporary sibling folder that is renamed at the end. An error or interrupt removes it; what a
+killed process left is removed by the next one that writes to the same place.
+"""
+
+import contextlib
+import errno
+import glob
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from amused_edge.runtime.bundle.graph_entry import FileEntry
+from amused_edge.runtime.bundle.manifest import MANIFEST_NAME, Manifest
+from amused_edge.runtime.bundle.places import check_free
+from amused_edge.runtime.bundle.verification import sha256
+from amused_edge.runtime.errors import BundleError, OutputExistsError
+
+_NAME_BYTES = 96
+"""Of a bundle's name, in that of its unfinished folder."""
+
+
+class BundleWriter:
+    """The unfinished bundle: write files under `path`, then call `finish`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest: Manifest | None = None
+
+    def entry(self, name: str) -> FileEntry:
+        """Return the manifest's entry of a file already written under `path`."""
+        file = self.path / name
+        return FileEntry(name, file.stat().st_size, sha256(file))
+
+    def write_text(self, name: str, text: str) -> FileEntry:
+        """Write a text file and return its entry."""
+        (self.path / name).write_text(text, encoding="utf-8")
+        return self.entry(name)
+
+    def copy(self, source: Path, name: str) -> FileEntry:
+        """Copy a file of another bundle and return its entry."""
+        shutil.copyfile(source, self.path / name)
+        return self.entry(name)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write (or replace) the manifest; without one, the bundle does not appear."""
+        self.manifest = manifest
+        (self.path / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def new_bundle(out: Path) -> Iterator[BundleWriter]:
+    """Give a `BundleWriter` and, when the block ends without an error, move its folder to `out`.
+
+    Raises
+    ------
+    OutputExistsError
+        `out` exists, before or after the block.
+    OptionsError
+        As of `check_free`.
+    BundleError
+        The disk is full, or the folder cannot be written.
+    """
+    with new_folder(out) as folder:
+        writer = BundleWriter(folder)
+        yield writer
+        if writer.manifest is None:
+            raise BundleError(f"nothing was written for {out}: the bundle has no manifest")
+
+
+@contextlib.contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Give a temporary folder and, when the block ends without an error, rename it to `out`; raises as `new_bundle`."""
+    check_free(out)
+    _remove_abandoned(out)
+    partial = out.parent / f"{_mark(out)}{os.getpid()}-{secrets.token_hex(4)}"
+    parents = [parent for parent in out.parents if not parent.exists()]
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        check_free(out)
+        partial.rename(out)
+    except OSError as error:
+        if isinstance(error, OutputExistsError):
+            raise
+        raise BundleError(_explain(error, out)) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        for parent in parents:  # the innermost first; those that hold the bundle stay
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+
+def _mark(out: Path) -> str:
+    """Return how names of unfinished folders of this bundle begin on this host; process id and a random part follow.
+
+    Of a long name only the beginning is in it, so that the whole stays within the 255 bytes that file systems take.
+    """
+    name = os.fsencode(out.name)[:_NAME_BYTES].decode(errors="ignore")
+    return f".{name}.partial-{socket.gethostname()}-"
+
+
+def _remove_abandoned(out: Path) -> None:
+    """Remove what writers of the same bundle left on this host when they were killed."""
+    mark = _mark(out)
+    for folder in out.parent.glob(f"{glob.escape(mark)}*"):
+        process = folder.name.removeprefix(mark).partition("-")[0]
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    if os.name == "nt":  # there, signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _explain(error: OSError, out: Path) -> str:
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full: cannot write {out}; nothing was kept, free some space and try again"
+    return f"cannot finish {out}: {error}; nothing was kept"

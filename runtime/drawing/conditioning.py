@@ -1,0 +1,106 @@
+"""From prompts to what the denoiser reads: text encoder and conditioner, each run once per prompt."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.runtime.arrays import FloatArray
+from amused_edge.runtime.bundle.manifest import Geometry, MicroConditioning
+from amused_edge.runtime.drawing.remembered import Remembered
+from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
+from amused_edge.runtime.engines import Graph, call
+from amused_edge.runtime.engines.cancellation import Cancellation
+from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
+
+Conditioning = dict[str, NDArray[Any]]
+"""The conditioner's outputs by name; each starts with a batch axis."""
+
+Use = Callable[[str], AbstractContextManager[Graph]]
+"""Gives the graph of a role for the length of a block."""
+
+
+def micro_conditions(geometry: Geometry, values: MicroConditioning) -> FloatArray:
+    """Return the five micro-conditions of a picture, (5,) float32: width, height, crop top, crop left, aesthetic
+    score.
+    """
+    return np.array(
+        [
+            geometry.image_width,
+            geometry.image_height,
+            values.crop_top,
+            values.crop_left,
+            values.aesthetic_score,
+        ],
+        dtype=np.float32,
+    )
+
+
+class PromptConditioner:
+    """Turns prompts into conditioning, one prompt at a time so that none depends on its neighbours.
+
+    Several threads may use it.
+
+    Parameters
+    ----------
+    remembered
+        How many conditionings are kept for prompts that come again.
+    """
+
+    def __init__(self, tokenizer: PromptTokenizer, use: Use, remembered: int) -> None:
+        self._tokenizer = tokenizer
+        self._use = use
+        self._remembered = Remembered[Conditioning](remembered)
+
+    def __call__(
+        self, prompts: Sequence[Prompt], micro: FloatArray, cancellation: Cancellation | None = None
+    ) -> list[Conditioning]:
+        """Return the conditioning of each prompt, batch 1.
+
+        Parameters
+        ----------
+        micro
+            (5,) float32, see `micro_conditions`.
+        """
+        keys = [(_name(prompt), micro.tobytes()) for prompt in prompts]
+        found = {key: value for key in keys if (value := self._remembered.get(key)) is not None}
+        missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in found}
+        encoded = self._encode(missing, cancellation)
+        if encoded:
+            with self._use("conditioner") as conditioner:
+                for key, text in encoded.items():
+                    made = call(conditioner, {**text, "micro_conditions": micro[None]}, cancellation)
+                    found[key] = self._remembered.put(key, made)
+        return [found[key] for key in keys]
+
+    def close(self) -> None:
+        """Drop what is remembered, and remember nothing more."""
+        self._remembered.close()
+
+    def _encode(
+        self, prompts: dict[tuple[str, bytes], Prompt], cancellation: Cancellation | None
+    ) -> dict[tuple[str, bytes], dict[str, NDArray[Any]]]:
+        """Return what the text encoder says of each prompt, or what was given in its place."""
+        encoded = {
+            key: {"hidden_states": prompt.hidden_states[None], "pooled": prompt.pooled[None]}
+            for key, prompt in prompts.items()
+            if isinstance(prompt, PromptEmbeddings)
+        }
+        texts = {key: prompt for key, prompt in prompts.items() if isinstance(prompt, str)}
+        if texts:
+            with self._use("text_encoder") as encoder:
+                for key, text in texts.items():
+                    encoded[key] = call(encoder, {"input_ids": self._tokenizer([text])}, cancellation)
+        return encoded
+
+
+def _name(prompt: Prompt) -> str:
+    """Return what tells prompts apart; no text is mistaken for embeddings."""
+    return f"text {prompt}" if isinstance(prompt, str) else f"embeddings {prompt.sha256}"
+
+
+def stack(parts: Sequence[Conditioning]) -> Conditioning:
+    """Concatenate conditionings along the batch axis."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

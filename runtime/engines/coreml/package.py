@@ -1,0 +1,24 @@
+"""A bundle's Core ML packages as files."""
+
+from pathlib import Path
+
+from amused_edge.runtime.bundle.folder import Bundle
+
+_DEBUG_FILE = "executorch_debug_handle_mapping.json"
+"""Written beside a model for a debugger; no part of the package."""
+
+
+def package(bundle: Bundle, role: str) -> Path:
+    """Return where the `.mlpackage` of a role lies."""
+    return bundle.file(bundle.graph(role).files[0]).parent
+
+
+def package_files(folder: Path, name: str) -> list[str]:
+    """Return the files of the package `name` by their paths below `folder`, the package's own manifest first.
+
+    What coremltools leaves there for debuggers is removed.
+    """
+    (folder / name / _DEBUG_FILE).unlink(missing_ok=True)
+    files = sorted(file for file in (folder / name).rglob("*") if file.is_file())
+    names = [file.relative_to(folder).as_posix() for file in files]
+    return sorted(names, key=lambda path: path != f"{name}/Manifest.json")

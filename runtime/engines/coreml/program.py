@@ -1,0 +1,182 @@
+"""A Core ML program as plain data, and how it is read from a saved `.mlpackage`.
+
+Only this module of the evaluator knows coremltools' classes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, load_program, types
+from amused_edge.runtime.errors import BundleError, first_line, quoted
+
+WEIGHTS = "@model_path/weights/weight.bin"
+"""The only file beside the model from which a program may read."""
+
+FUNCTION = "main"
+
+FLOATS = {"fp16": "float16", "fp32": "float32"}
+"""Apple's names of float types -> NumPy's."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """Refers to a value that an operation gives, an input, or a constant of the program."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """Name, type ("fp16", "fp32", "int32", "bool", ...) and shape of a value, with 0 for a side that is not fixed."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation.
+
+    Attributes
+    ----------
+    operator
+        For example "linear".
+    arguments
+        By parameter: `Name`, tuple of `Name`, or a constant (number, text, bool or array).
+    """
+
+    operator: str
+    name: str
+    arguments: dict[str, Any]
+    outputs: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant tensor.
+
+    Attributes
+    ----------
+    value
+        As operations see it: compressed weights are expanded.
+    stored
+        "const", or the operation that expands it, for example "constexpr_lut_to_dense".
+    """
+
+    value: NDArray[Any]
+    stored: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """The function of a package, in order of execution.
+
+    Attributes
+    ----------
+    system
+        The oldest system that has its operations, for example "iOS17".
+    pictures
+        Names of the inputs and outputs that are images: (1, 3, height, width) with values of 0 to 255.
+    """
+
+    system: str
+    inputs: tuple[Value, ...]
+    constants: dict[str, Constant]
+    operations: tuple[Operation, ...]
+    outputs: tuple[Value, ...]
+    pictures: frozenset[str]
+
+
+def read_program(package: Path) -> Program:
+    """Read a package.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, or reads from another file than its own weights.
+    """
+    try:
+        spec, weights = read_model(package)
+        _check_weights(package, spec)
+        program = load_program(spec, spec.specificationVersion, file_weights_dir=str(weights))
+        return _program(program.functions[FUNCTION], spec)
+    except BundleError:
+        raise
+    except Exception as error:  # protobuf, the blob reader and the loader raise many kinds
+        raise BundleError(
+            f"{package} is no Core ML package that can be read ({first_line(error)}); copy the bundle again"
+        ) from error
+
+
+def _program(function: Any, spec: Any) -> Program:
+    constants: dict[str, Constant] = {}
+    operations = tuple(_operations(function, constants))
+    return Program(
+        system=function.opset_version.name,
+        inputs=tuple(_value(var) for var in function.inputs.values()),
+        constants=constants,
+        operations=operations,
+        outputs=tuple(_value(var) for var in function.outputs),
+        pictures=frozenset(
+            feature.name
+            for feature in (*spec.description.input, *spec.description.output)
+            if feature.type.WhichOneof("Type") == "imageType"
+        ),
+    )
+
+
+def read_model(package: Path) -> tuple[Any, Path]:
+    """Return a package's model as Apple's protobuf message, and the folder of its weights.
+
+    coremltools' own way to open a package writes to it, which bundles are not for.
+    """
+    content = package / "Data" / "com.apple.CoreML"
+    model = ct.proto.Model_pb2.Model()
+    model.ParseFromString((content / "model.mlmodel").read_bytes())
+    return model, content / "weights"
+
+
+def _operations(function: Any, constants: dict[str, Constant]) -> Iterator[Operation]:
+    """Yield what is to be computed; constant tensors go into `constants`."""
+    for op in function.operations:
+        if op.op_type.startswith("constexpr_"):
+            constants[op.outputs[0].name] = Constant(np.asarray(op.materialized_val_inference()), op.op_type)
+        elif op.op_type == "const":
+            value = op.outputs[0].val
+            if isinstance(value, np.ndarray):
+                constants[op.outputs[0].name] = Constant(value, "const")
+        else:
+            arguments = {name: _argument(given, constants) for name, given in op.inputs.items() if given is not None}
+            yield Operation(op.op_type, op.name, arguments, tuple(_value(var) for var in op.outputs))
+
+
+def _argument(given: Any, constants: dict[str, Constant]) -> Any:
+    if isinstance(given, list | tuple):
+        return tuple(_argument(var, constants) for var in given)
+    if given.name in constants or given.op is None or given.op.op_type != "const":
+        return Name(given.name)
+    return given.val.item() if isinstance(given.val, np.generic) else given.val
+
+
+def _value(var: Any) -> Value:
+    sides = tuple(int(side) if isinstance(side, int | np.integer) else 0 for side in var.shape)
+    return Value(var.name, types.builtin_to_string(var.dtype), sides)
+
+
+def _check_weights(package: Path, spec: Any) -> None:
+    """The program may read values only from the package's own weights."""
+    for block in spec.mlProgram.functions[FUNCTION].block_specializations.values():
+        for op in block.operations:
+            held = [*op.attributes.values(), *(b.value for a in op.inputs.values() for b in a.arguments)]
+            for value in held:
+                file = value.blobFileValue.fileName
+                if file not in ("", WEIGHTS):
+                    raise BundleError(
+                        f"{package} reads weights from {quoted(file)}, outside of it; do not use this bundle"
+                    )

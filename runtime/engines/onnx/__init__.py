@@ -1,0 +1,1 @@
+"""ONNX Runtime: sessions, their files, what is prepared for a CPU."""

@@ -1,0 +1,196 @@
+"""The mask-predict loop: draw every masked token, keep the confident ones, mask the rest again, repeat.
+
+It knows tokens and logits; not prompts, graphs or pixels.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from amused_edge.runtime.arrays import BoolArray, FloatArray, IntArray
+from amused_edge.runtime.errors import GenerationError
+from amused_edge.runtime.sampling import sampler
+from amused_edge.runtime.sampling.halton import halton_order
+from amused_edge.runtime.sampling.options import SamplerSettings
+from amused_edge.runtime.sampling.philox import Purpose, uniforms
+from amused_edge.runtime.sampling.schedule import mask_length, temperature_at
+
+Denoise = Callable[[int, int, IntArray, IntArray], FloatArray]
+"""(picture's place in the batch, step from 0, tokens (h, w), masked rows (M,)) -> guided logits (M, V) of the rows."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """State after one step, B pictures on a grid of h x w tokens.
+
+    Attributes
+    ----------
+    index, steps
+        This step, from 0, and how many there are.
+    tokens
+        (B, h, w) int64; the mask id where `mask` is set.
+    predicted
+        (B, h, w) int64: the same without a mask, every position as drawn or known.
+    mask
+        (B, h, w) bool: masked again after this step; nowhere after the last.
+    confidence
+        (B, h, w) float32: what the least of were masked again. Log-probability of the drawn token plus its noise, or
+        the place in the Halton order, negative; +inf where the token was known before.
+    probability
+        (B, h, w) float32: what softmax(logits) gave each token when it was drawn; 1 for those given at the start.
+    """
+
+    index: int
+    steps: int
+    tokens: IntArray
+    predicted: IntArray
+    mask: BoolArray
+    confidence: FloatArray
+    probability: FloatArray
+
+
+def mask_predict(
+    denoise: Denoise,
+    tokens: IntArray,
+    pictures: Sequence[int],
+    *,
+    seed: int,
+    settings: SamplerSettings,
+    mask_token_id: int,
+    starting_mask_ratio: Sequence[float] | None = None,
+    first_step: int = 0,
+    probability: FloatArray | None = None,
+) -> Iterator[Step]:
+    """Run the loop from `tokens` (B, h, w) int64, yielding a `Step` after each; the caller may stop at any time.
+
+    It goes on from any `Step` exactly as if it had not stopped: with the step's `tokens` and `probability`, and
+    `first_step` after it.
+
+    Parameters
+    ----------
+    denoise
+        Returns the guided logits of one picture's masked rows.
+    pictures
+        (B,) index of each picture's random stream.
+    starting_mask_ratio
+        (B,) share of each grid that the schedule starts from, in (0, 1]; 1 where None.
+    first_step
+        0 or more; steps before it are left out.
+    probability
+        (B, h, w) float32 of the tokens that are known; 1 where None.
+    """
+    ratios = [1.0] * len(tokens) if starting_mask_ratio is None else starting_mask_ratio
+    probability = np.ones(tokens.shape, np.float32) if probability is None else probability
+    for index in range(first_step, settings.steps):
+        drawn = [
+            _step(
+                partial(denoise, b, index),
+                tokens[b],
+                probability[b],
+                _Noise(seed, picture, index),
+                _StepRules(index, settings, mask_token_id, ratio),
+            )
+            for b, (picture, ratio) in enumerate(zip(pictures, ratios, strict=True))
+        ]
+        predicted, mask, confidence, probability = (np.stack(part) for part in zip(*drawn, strict=True))
+        tokens = np.where(mask, np.int64(mask_token_id), predicted)
+        yield Step(index, settings.steps, tokens, predicted, mask, confidence, probability)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """The uniforms of one picture at one step."""
+
+    seed: int
+    picture: int
+    step: int
+
+    def tokens(self, rows: IntArray, codes: int) -> FloatArray:
+        """(M, V): row i of the full (N, V) table for each masked position i, so noise belongs to a position.
+
+        Only those rows are made, neighbours together.
+        """
+        runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+        parts = [self._draw(len(run) * codes, Purpose.TOKENS, first=int(run[0]) * codes) for run in runs]
+        table = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return table.reshape(len(rows), codes)
+
+    def confidence(self, positions: int) -> FloatArray:
+        return self._draw(positions, Purpose.CONFIDENCE)
+
+    def order_start(self, positions: int) -> int:
+        """Where a picture's walk through the Halton order begins; the same at each of its steps."""
+        (u,) = uniforms(1, seed=self.seed, picture=self.picture, step=0, purpose=Purpose.ORDER)
+        return int(np.float64(u) * positions)
+
+    def _draw(self, count: int, purpose: Purpose, first: int = 0) -> FloatArray:
+        return uniforms(count, seed=self.seed, picture=self.picture, step=self.step, purpose=purpose, first=first)
+
+
+@dataclass(frozen=True)
+class _StepRules:
+    """What all pictures of one step share."""
+
+    index: int
+    settings: SamplerSettings
+    mask_token_id: int
+    starting_mask_ratio: float
+
+    @property
+    def temperature(self) -> np.float32:
+        return temperature_at(self.settings.temperature, self.index, self.settings.steps)
+
+    def mask_length(self, positions: int, unknown: int) -> int:
+        """How many of `positions` stay masked, of which `unknown` were masked before; none after the last step."""
+        if self.index == self.settings.steps - 1:
+            return 0
+        return mask_length(
+            self.settings.schedule,
+            self.index,
+            self.settings.steps,
+            sequence_length=positions,
+            unknown=unknown,
+            starting_mask_ratio=self.starting_mask_ratio,
+        )
+
+
+def _step(
+    denoise: Callable[[IntArray, IntArray], FloatArray],
+    grid: IntArray,
+    probability: FloatArray,
+    noise: _Noise,
+    rules: _StepRules,
+) -> tuple[IntArray, BoolArray, FloatArray, FloatArray]:
+    """One step of one picture: tokens (h, w) -> predicted tokens, mask, confidence and probability, each (h, w)."""
+    predicted, probability = grid.flatten(), probability.flatten()
+    rows = np.flatnonzero(predicted == rules.mask_token_id)
+    log_probability = np.empty(0, np.float32)
+    if len(rows):
+        logits = denoise(grid, rows)
+        drawn = sampler.draw_tokens(logits, noise.tokens(rows, logits.shape[1]))
+        log_probability = sampler.log_probabilities(logits, drawn)
+        if not np.isfinite(log_probability).all():
+            raise GenerationError(
+                f"the denoiser returned logits that are not finite at step {rules.index + 1}; "
+                "the bundle does not fit this engine; try another engine"
+            )
+        predicted[rows] = drawn
+        probability[rows] = np.exp(log_probability)
+    confidence = _confidence(log_probability, rows, grid.shape, noise, rules)
+    mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows)))
+    shape = grid.shape
+    return predicted.reshape(shape), mask.reshape(shape), confidence.reshape(shape), probability.reshape(shape)
+
+
+def _confidence(
+    log_probability: FloatArray, rows: IntArray, shape: tuple[int, ...], noise: _Noise, rules: _StepRules
+) -> FloatArray:
+    """Return what decides which tokens stay, (N,): the most confident, or the next in the Halton order."""
+    positions = math.prod(shape)
+    if rules.settings.order == "confidence":
+        return sampler.confidences(log_probability, noise.confidence(positions), rules.temperature, rows)
+    order = np.roll(halton_order(*shape), -noise.order_start(positions))
+    return sampler.order_confidences(order, rows)

@@ -1,0 +1,130 @@
+"""How the mask-predict loop runs: small frozen options, checked where they are built."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+from amused_edge.runtime.checks import choice, real_number, whole_number
+from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.sampling.schedule import (
+    GUIDANCE_RAMPS,
+    SCHEDULES,
+    GuidanceRamp,
+    Schedule,
+    Temperature,
+    guidance_at,
+)
+
+Order = Literal["confidence", "halton"]
+ORDERS: tuple[str, ...] = get_args(Order)
+
+
+_SEED_LIMIT = 2**64
+_STEPS_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """Complete settings of the loop. The defaults are the reference's; a bundle's manifest carries its own.
+
+    Attributes
+    ----------
+    steps
+        Calls of the denoiser, 1 to 10,000.
+    guidance_scale
+        Classifier-free guidance, 0 to 1e6; the unconditional branch runs only above 1.
+    temperature
+        Of the confidences, 0 to 1e6: (first step, last step), or a scalar T for (T, 0.01).
+    schedule
+        "cosine" or "linear".
+    guidance_ramp
+        How guidance grows: "constant", "linear" or "cosine", see `schedule.guidance_at`.
+    guidance_interval
+        Shares of the run, 0 to 1, between which guidance is on. A step outside it is cheaper.
+    order
+        Which tokens stay: the most confident ("confidence", the reference), or those that a Halton sequence reaches
+        next ("halton"), which takes no temperature.
+    """
+
+    steps: int = 12
+    guidance_scale: float = 10.0
+    temperature: Temperature = (2.0, 0.0)
+    schedule: Schedule = "cosine"
+    guidance_ramp: GuidanceRamp = "constant"
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    order: Order = "confidence"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1, maximum=_STEPS_LIMIT))
+        scale = real_number("guidance_scale", self.guidance_scale)
+        object.__setattr__(self, "guidance_scale", scale)
+        object.__setattr__(self, "temperature", _temperature(self.temperature))
+        object.__setattr__(self, "guidance_interval", _interval(self.guidance_interval))
+        choice("schedule", self.schedule, SCHEDULES)
+        choice("guidance_ramp", self.guidance_ramp, GUIDANCE_RAMPS)
+        choice("order", self.order, ORDERS)
+
+    def guidance_at(self, step: int) -> float:
+        """Return the guidance scale of a step, from 0; the unconditional branch runs where it is above 1."""
+        return guidance_at(self.guidance_scale, self.guidance_ramp, self.guidance_interval, step, self.steps)
+
+    @property
+    def guided(self) -> bool:
+        """Whether the unconditional branch runs at any step."""
+        return any(self.guidance_at(step) > 1.0 for step in range(self.steps))
+
+    @property
+    def branches(self) -> int:
+        """Rows of a guided denoiser call: 2, or 1 where no step is guided."""
+        return 2 if self.guided else 1
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """What a caller asks of the loop; None takes the bundle's own default.
+
+    Attributes
+    ----------
+    seed
+        Whole number in [0, 2^64). The same seed gives the same picture.
+    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order
+        As in `SamplerSettings`.
+    """
+
+    seed: int = 0
+    steps: int | None = None
+    guidance_scale: float | None = None
+    temperature: Temperature | None = None
+    schedule: Schedule | None = None
+    guidance_ramp: GuidanceRamp | None = None
+    guidance_interval: tuple[float, float] | None = None
+    order: Order | None = None
+
+    def __post_init__(self) -> None:
+        seed = whole_number("seed", self.seed, minimum=0)
+        if seed >= _SEED_LIMIT:
+            raise OptionsError(f"seed is {quoted(seed)}; it must be below 2^64")
+        object.__setattr__(self, "seed", seed)
+        self.settings(SamplerSettings())  # every value that was given is checked here, not at first use
+
+    def settings(self, defaults: SamplerSettings) -> SamplerSettings:
+        """Fill what was left open from `defaults`."""
+        given = {f.name: getattr(self, f.name) for f in fields(SamplerSettings)}
+        return replace(defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+def _temperature(value: object) -> Temperature:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise OptionsError(f"temperature is {quoted(value)}; give one number or a pair (first, last)")
+        return (real_number("temperature", value[0]), real_number("temperature", value[1]))
+    return real_number("temperature", value)
+
+
+def _interval(value: object) -> tuple[float, float]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise OptionsError(f"guidance_interval is {quoted(value)}; give a pair (begin, end) of shares of the run")
+    begin, end = (real_number("guidance_interval", share) for share in value)
+    if not begin <= end <= 1.0:
+        raise OptionsError(f"guidance_interval is {quoted(value)}; its shares must rise within 0 to 1")
+    return (begin, end)

@@ -1,0 +1,54 @@
+"""Files that appear complete or not at all."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError
+from amused_edge.runtime.system.library_paths import check_name
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
+    """Give a file to write to that takes its place when the block ends well, and else goes.
+
+    Raises
+    ------
+    OutputExistsError
+        The place is taken and `replace` was not asked for.
+    OptionsError
+        The path does not end in a name.
+    AmusedEdgeError
+        The file cannot be written.
+    """
+    check_name(path)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        with partial.open("xb") as file:
+            yield file
+        if replace:
+            os.replace(partial, path)
+        else:
+            _move_to_free_place(partial, path)
+    except FileExistsError as error:
+        raise OutputExistsError(f"{path} exists; choose another name or remove it") from error
+    except OSError as error:
+        raise AmusedEdgeError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def _move_to_free_place(source: Path, path: Path) -> None:
+    """Like a rename, but refuses a file that came meanwhile."""
+    try:
+        os.link(source, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        source.rename(path)

@@ -1,0 +1,1 @@
+"""What is asked for and what comes of it: tasks, parameters, states, results. It draws nothing."""

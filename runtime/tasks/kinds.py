@@ -1,0 +1,307 @@
+"""What is to be drawn. A task gives the prompts and the start state; how the loop runs is in the options."""
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from amused_edge.runtime.bundle.manifest import MicroConditioning
+from amused_edge.runtime.checks import check_text, choice, real_number, whole_number
+from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.pictures.masks import COVERAGES, Coverage
+from amused_edge.runtime.pictures.sources import FITS, Fit, ImageSource, read_image, read_mask
+from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
+
+_PICTURE_LIMIT = 2**64
+_COUNT_LIMIT = 100_000
+_FEATHER_LIMIT = 256
+_CANVAS_LIMIT = 2**14
+"""Pixels of a side, of a picture with its margins."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all tasks share; use one of its kinds.
+
+    Attributes
+    ----------
+    prompts
+        One prompt or several, texts or embeddings. "" is a prompt like any other.
+    negative_prompts
+        What guidance steers away from: one for all prompts, or one per prompt.
+    pictures_per_prompt
+        1 or more. Pictures come in the order of prompts: all of the first prompt, then all of the second.
+    first_picture
+        Index, from 0, of each prompt's first picture. Picture k of a prompt is the same whether drawn alone
+        (`first_picture=k`) or among others.
+    micro_conditioning
+        Crop and aesthetic score that the model is told; None takes the bundle's.
+    """
+
+    prompts: tuple[Prompt, ...]
+    negative_prompts: tuple[Prompt, ...] = ("",)
+    pictures_per_prompt: int = 1
+    first_picture: int = 0
+    micro_conditioning: MicroConditioning | None = None
+
+    _per_prompt: ClassVar[tuple[str, ...]] = ("prompts", "negative_prompts")
+
+    def __init__(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        negative_prompts: Prompt | Sequence[Prompt] = "",
+        pictures_per_prompt: int = 1,
+        first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
+    ) -> None:
+        texts = _prompts("prompt", prompts)
+        count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1, maximum=_COUNT_LIMIT)
+        if micro_conditioning is not None and not isinstance(micro_conditioning, MicroConditioning):
+            raise OptionsError(f"micro_conditioning is {quoted(micro_conditioning)}; give a MicroConditioning")
+        first = whole_number("first_picture", first_picture, minimum=0)
+        if first + count > _PICTURE_LIMIT:
+            raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
+        self._set(
+            prompts=texts,
+            negative_prompts=_for_each(texts, "negative prompts", _prompts("negative prompt", negative_prompts)),
+            pictures_per_prompt=count,
+            first_picture=first,
+            micro_conditioning=micro_conditioning,
+        )
+
+    def pictures(self) -> list[tuple[int, int]]:
+        """Return (index of the prompt, index of the picture within its prompt) for every picture, in order."""
+        first = self.first_picture
+        return [
+            (prompt, picture)
+            for prompt in range(len(self.prompts))
+            for picture in range(first, first + self.pictures_per_prompt)
+        ]
+
+    def single(self, prompt: int, picture: int) -> Self:
+        """Return the task of one of the pictures alone, given as `pictures` gives it."""
+        one = copy.copy(self)
+        one._set(pictures_per_prompt=1, first_picture=picture)
+        for name in self._per_prompt:
+            one._set(**{name: (getattr(self, name)[prompt],)})
+        return one
+
+    def _set(self, **values: object) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, init=False)
+class TextToImage(Task):
+    """Pictures from text, all tokens masked at the start."""
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Variation(Task):
+    """Pictures from text and a picture (image to image): a share of its tokens is masked at random and drawn anew.
+
+    Attributes
+    ----------
+    images
+        One for all prompts, or one per prompt.
+    strength
+        Share of the steps that run, 0 to 1; the later a run starts, the fewer tokens are masked. At 1 all are, and
+        at 0, or too little for one step, the picture only passes through the VQ-GAN.
+    fit
+        How the picture is brought to the bundle's size: "crop", "pad", "stretch", or "exact": not at all.
+    """
+
+    images: tuple[Image.Image, ...] = ()
+    strength: float = 0.5
+    fit: Fit = "crop"
+    image_hashes: tuple[str, ...] = ()
+
+    _per_prompt = (*Task._per_prompt, "images", "image_hashes")
+
+    def __init__(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        images: ImageSource | Sequence[ImageSource],
+        strength: float = 0.5,
+        *,
+        fit: Fit = "crop",
+        negative_prompts: Prompt | Sequence[Prompt] = "",
+        pictures_per_prompt: int = 1,
+        first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
+    ) -> None:
+        super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        pictures = tuple(read_image(source) for source in _sources(images))
+        self._set(
+            images=_for_each(self.prompts, "images", pictures),
+            image_hashes=_for_each(self.prompts, "images", _hashes(pictures)),
+            strength=_strength(strength),
+            fit=choice("fit", fit, FITS),
+        )
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Inpainting(Task):
+    """Part of a picture drawn anew.
+
+    Attributes
+    ----------
+    images
+        One for all prompts, or one per prompt.
+    masks
+        Of their image's size, bright where it is to be repainted: one for all images, or one per image.
+    strength
+        Share of the steps that run, above 0 to 1. All that the mask covers is masked at the start whatever it is:
+        less than 1 leaves out the early steps, and is faster.
+    fit
+        How picture and mask are brought to the bundle's size, as in `Variation`.
+    coverage
+        Tokens that are drawn anew: covered by "half" or more, or by "any" pixel of the mask.
+    paste_back
+        Put the picture's own pixels where the mask is dark. Without, the whole picture passes through the VQ-GAN.
+    feather
+        Pixels, 0 to 256, over which the pasted picture fades into the new part.
+    """
+
+    images: tuple[Image.Image, ...] = ()
+    masks: tuple[Image.Image, ...] = ()
+    strength: float = 1.0
+    fit: Fit = "crop"
+    coverage: Coverage = "half"
+    paste_back: bool = True
+    feather: int = 0
+    image_hashes: tuple[str, ...] = ()
+    mask_hashes: tuple[str, ...] = ()
+
+    _per_prompt = (*Task._per_prompt, "images", "image_hashes", "masks", "mask_hashes")
+
+    def __init__(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        images: ImageSource | Sequence[ImageSource],
+        masks: ImageSource | Sequence[ImageSource],
+        strength: float = 1.0,
+        *,
+        fit: Fit = "crop",
+        coverage: Coverage = "half",
+        paste_back: bool = True,
+        feather: int = 0,
+        negative_prompts: Prompt | Sequence[Prompt] = "",
+        pictures_per_prompt: int = 1,
+        first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
+    ) -> None:
+        super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        given = tuple(read_image(source) for source in _sources(images))
+        stencils = tuple(read_mask(source) for source in _sources(masks))
+        self._set(
+            images=_for_each(self.prompts, "images", given),
+            image_hashes=_for_each(self.prompts, "images", _hashes(given)),
+            masks=_for_each(self.prompts, "masks", stencils),
+            mask_hashes=_for_each(self.prompts, "masks", _hashes(stencils)),
+        )
+        for picture, mask in zip(self.images, self.masks, strict=True):
+            if picture.size != mask.size:
+                raise OptionsError(
+                    f"the mask has {mask.width}x{mask.height} pixels, its picture {picture.width}x{picture.height}; "
+                    "give a mask of the picture's size"
+                )
+        self._set(
+            strength=_strength(strength),
+            fit=choice("fit", fit, FITS),
+            coverage=choice("coverage", coverage, COVERAGES),
+            paste_back=bool(paste_back),
+            feather=whole_number("feather", feather, minimum=0, maximum=_FEATHER_LIMIT),
+        )
+
+
+def outpainting(
+    prompts: Prompt | Sequence[Prompt],
+    image: ImageSource,
+    *,
+    left: int = 0,
+    top: int = 0,
+    right: int = 0,
+    bottom: int = 0,
+    strength: float = 1.0,
+    feather: int = 0,
+    negative_prompts: Prompt | Sequence[Prompt] = "",
+    pictures_per_prompt: int = 1,
+    first_picture: int = 0,
+    micro_conditioning: MicroConditioning | None = None,
+) -> Inpainting:
+    """Return the task that draws around a picture: `left`, `top`, `right` and `bottom` pixels of new canvas.
+
+    Picture and margins together must have the proportions of the bundle's pictures, to whose size they are brought.
+    """
+    picture = read_image(image)
+    margins = {"left": left, "top": top, "right": right, "bottom": bottom}
+    left, top, right, bottom = (
+        whole_number(name, value, minimum=0, maximum=_CANVAS_LIMIT) for name, value in margins.items()
+    )
+    width, height = picture.width + left + right, picture.height + top + bottom
+    if max(width, height) > _CANVAS_LIMIT:
+        raise OptionsError(f"the canvas has {width}x{height} pixels; each side may have {_CANVAS_LIMIT}")
+    pads = ((top, bottom), (left, right))
+    canvas = np.pad(np.asarray(picture), (*pads, (0, 0)), mode="edge")
+    mask = np.pad(np.zeros((picture.height, picture.width), np.uint8), pads, constant_values=255)
+    return Inpainting(
+        prompts,
+        canvas,
+        mask,
+        strength,
+        fit="exact",
+        coverage="any",
+        feather=feather,
+        negative_prompts=negative_prompts,
+        pictures_per_prompt=pictures_per_prompt,
+        first_picture=first_picture,
+        micro_conditioning=micro_conditioning,
+    )
+
+
+def _hashes(images: Sequence[Image.Image]) -> tuple[str, ...]:
+    """Return a hash of each picture's size and pixels."""
+    return tuple(
+        hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest() for image in images
+    )
+
+
+def _prompts(name: str, value: object) -> tuple[Prompt, ...]:
+    prompts = (value,) if isinstance(value, str | PromptEmbeddings) else value
+    if not isinstance(prompts, Sequence) or isinstance(prompts, bytes):
+        raise OptionsError(f"{name} is {quoted(value)}; it must be a string or a list of strings")
+    if not prompts:
+        raise OptionsError(f"no {name} was given; give at least one")
+    for prompt in prompts:
+        if not isinstance(prompt, str | PromptEmbeddings):
+            raise OptionsError(f"{name} is {quoted(prompt)}; it must be a string")
+        if isinstance(prompt, str):
+            check_text(prompt)
+    return tuple(prompts)
+
+
+def _for_each(prompts: Sequence[Prompt], name: str, values: tuple[T, ...]) -> tuple[T, ...]:
+    """Repeat a single value for all prompts."""
+    if len(values) == 1:
+        return values * len(prompts)
+    if len(values) != len(prompts):
+        raise OptionsError(f"{len(values)} {name} for {len(prompts)} prompts; give one for all, or one per prompt")
+    return values
+
+
+def _sources(value: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
+    return value if isinstance(value, list | tuple) else [value]  # type: ignore[list-item]
+
+
+def _strength(value: object) -> float:
+    strength = real_number("strength", value)
+    if strength > 1.0:
+        raise OptionsError(f"strength is {strength:g}; it must be between 0 and 1")
+    return strength

@@ -1,0 +1,42 @@
+"""Bundles whose files are links into a hub's cache are quantized as plain ones are."""
+
+from pathlib import Path
+
+import pytest
+
+from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+from amused_edge.quantization.sensitivity.search import search
+from amused_edge.runtime.bundle import verification
+from amused_edge.runtime.bundle.folder import Bundle
+from tests.support.hub import hub_snapshot
+from tests.support.validated import Validated
+
+FEW = QuantizeOptions(("a fox", "a panda"), 1, 1)
+
+
+@pytest.mark.parametrize("recipe", ["w4", "w8a8"])
+def test_the_new_bundle_is_the_same_and_has_no_links(validated: Validated, tmp_path: Path, recipe: str) -> None:
+    """Neither onnx_ir nor ONNX Runtime follows links to weights of a graph that is only in memory."""
+    linked = hub_snapshot(validated.bundle, tmp_path / "hub")
+    made = [quantize_bundle(path, tmp_path / path.name, recipe, FEW) for path in (validated.bundle, linked)]
+    graphs = [{role: graph.files for role, graph in bundle.manifest.graphs.items()} for bundle in made]
+    assert graphs[0] == graphs[1]
+    assert not any(path.is_symlink() for path in made[1].path.rglob("*"))
+    verification.verify(Bundle.open(made[1].path))
+
+
+def test_weights_are_measured_one_by_one(validated: Validated, tmp_path: Path) -> None:
+    linked = hub_snapshot(validated.bundle, tmp_path / "hub")
+    found = [search(path, tmp_path / f"{path.name}-table", "w8", FEW).rows for path in (validated.bundle, linked)]
+    assert found[0] == found[1]
+
+
+def test_core_ml_too(tiny_coreml: Path, tmp_path: Path) -> None:
+    linked = hub_snapshot(tiny_coreml, tmp_path / "hub")
+    made = [quantize_bundle(path, tmp_path / path.name, "w8", FEW) for path in (tiny_coreml, linked)]
+    weights = [
+        {file.path: file.sha256 for file in bundle.manifest.all_files() if file.path.endswith(".bin")}
+        for bundle in made
+    ]
+    assert weights[0] == weights[1]
+    verification.verify(made[1])
