@@ -1,9 +1,10 @@
-"""A command that knows which extras of this package it needs."""
+"""Commands and groups of them: options in groups, examples, and the extras of this package that they need."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import click
+import cloup
 
 from amused_edge.cli.console import printing
 from amused_edge.runtime.system.extras import advice
@@ -13,7 +14,7 @@ class LibraryError(click.ClickException):
     """A library that a command needs is missing, broken or too old."""
 
 
-class Group(click.Group):
+class Group(cloup.Group):
     """Commands, and their --help."""
 
     def make_context(self, *args: Any, **named: Any) -> click.Context:
@@ -22,17 +23,20 @@ class Group(click.Group):
             return super().make_context(*args, **named)
 
 
-class Command(click.Command):
+class Command(cloup.Command):
     """A command, and the extras that bring its libraries.
 
     Parameters
     ----------
     extras
         Needed however the command is called.
+    examples
+        Command lines that its help ends with.
     """
 
-    def __init__(self, *args: Any, extras: tuple[str, ...] = (), **named: Any) -> None:
-        super().__init__(*args, **named)
+    def __init__(self, *args: Any, extras: tuple[str, ...] = (), examples: tuple[str, ...] = (), **named: Any) -> None:
+        lines = "\n  ".join(("Examples:", *examples))
+        super().__init__(*args, epilog=f"\b\n{lines}" if examples else None, **named)
         self.extras = extras
 
     def make_context(self, *args: Any, **named: Any) -> click.Context:

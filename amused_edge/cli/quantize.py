@@ -3,22 +3,48 @@
 from pathlib import Path
 
 import click
+from cloup import option, option_group
 
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
+from amused_edge.cli.values import PATH
 
 
-@click.command(cls=Command, extras=("quantize",))
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file.")
-@options.prompts
-@click.option("--calibration-prompts", type=int, help="Drawn to calibrate.  [default: the recipe's]")
-@click.option("--fidelity-prompts", type=int, default=8, show_default=True, help="Drawn to measure the damage.")
-@click.option("--sensitivity", is_flag=True, help="Measure each weight alone; OUT becomes a folder with the table.")
-@click.option("--max-kl", type=float, help="With --sensitivity: mix a recipe with at most this mean KL, in nats.")
-@click.option("--budget", type=float, help="With --sensitivity: mix a recipe for at most this many MB.")
+@click.command(
+    cls=Command,
+    short_help="Make a bundle smaller, and measure the cost.",
+    extras=("quantize",),
+    examples=(
+        "amused-edge quantize amused-fp32 amused-w8 --recipe w8",
+        "amused-edge quantize amused-fp32 mixed --recipe w4 --sensitivity --budget 9",
+    ),
+)
+@click.argument("bundle", type=PATH)
+@click.argument("out", type=PATH)
+@option_group(
+    "Recipe",
+    option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file."),
+)
+@option_group(
+    "Calibration and fidelity",
+    options.prompts,
+    options.calibration_prompts,
+    option(
+        "--fidelity-prompts",
+        type=int,
+        metavar="N",
+        default=8,
+        show_default=True,
+        help="Drawn to measure the damage.",
+    ),
+)
+@option_group(
+    "Sensitivity",
+    option("--sensitivity", is_flag=True, help="Measure each weight alone; OUT becomes a folder with the table."),
+    option("--max-kl", type=float, metavar="X", help="Mix a recipe with at most this mean KL, in nats."),
+    option("--budget", type=float, metavar="X", help="Mix a recipe for at most this many MB."),
+)
 @options.quiet
 def quantize(
     bundle: Path,

@@ -163,7 +163,7 @@ def test_a_broken_library_is_one_line(demo_bundle: Path, tmp_path: Path, fault: 
     assert "Traceback" in text
 
 
-@pytest.mark.parametrize("module", ["click", "numpy", "PIL"])
+@pytest.mark.parametrize("module", ["click", "cloup", "numpy", "PIL"])
 def test_a_package_without_what_it_always_needs(tmp_path: Path, module: str) -> None:
     """The command line itself cannot be imported."""
     code, text = run(COMMAND, [module], "inspect", "x", cwd=tmp_path)
