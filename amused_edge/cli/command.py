@@ -9,6 +9,22 @@ import cloup
 from amused_edge.cli.console import printing
 from amused_edge.runtime.system.extras import advice
 
+_DEBUG = "amused_edge.debug"
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_DEBUG] = value
+
+
+debug = cloup.option(
+    "--debug", is_flag=True, expose_value=False, callback=_remember, help="Show the traceback of an error."
+)
+
+
+def debugging(context: click.Context) -> bool:
+    """Return whether tracebacks are asked for."""
+    return bool(context.meta.get(_DEBUG))
+
 
 class LibraryError(click.ClickException):
     """A library that a command needs is missing, broken or too old."""
@@ -50,7 +66,7 @@ class Command(cloup.Command):
             return super().invoke(ctx)
         except (ImportError, AttributeError, OSError) as error:
             message = advice(error, (*self.extras, *_asked(ctx.params)))
-            if message is None or ctx.find_root().params["debug"]:
+            if message is None or debugging(ctx):
                 raise
             raise LibraryError(message) from error
 

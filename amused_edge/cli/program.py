@@ -10,7 +10,7 @@ from cloup import HelpFormatter
 from amused_edge.cli import console
 from amused_edge.cli.bench import bench
 from amused_edge.cli.cache import cache
-from amused_edge.cli.command import Group, LibraryError
+from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
@@ -77,7 +77,7 @@ class _Program(Group):
         except LibraryError as error:
             raise _Failure(error.message) from error
         except (AmusedEdgeError, ImportError, OSError) as error:
-            if ctx.params["debug"]:
+            if debugging(ctx):
                 raise
             kind = _Misuse if isinstance(error, OptionsError | OutputExistsError | StateError) else _Failure
             raise kind(str(error)) from error
@@ -90,9 +90,9 @@ class _Program(Group):
         "formatter_settings": HelpFormatter.settings(col1_max_width=23),  # leaves 52 columns of 80 to the texts
     },
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug
 @click.version_option(package_name="amused-edge")
-def commands(debug: bool) -> None:
+def commands() -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 

@@ -171,6 +171,15 @@ def test_a_package_without_what_it_always_needs(tmp_path: Path, module: str) -> 
     assert text.startswith(f"amused-edge: No module named '{module}")
 
 
+def test_debug_in_a_prompt_is_no_option(tmp_path: Path) -> None:
+    """It was looked for in all words, and a prompt brought the traceback."""
+    code, text = run(COMMAND, ["click"], "generate", "b", "--", "--debug", cwd=tmp_path)
+    assert (code, text.count("\n")) == (1, 1), text
+    code, text = run(COMMAND, ["click"], "--debug", "generate", "b", "x", cwd=tmp_path)
+    assert code == 1
+    assert "Traceback" in text
+
+
 def test_a_mistake_of_ours_is_none_of_a_library() -> None:
     """Its traceback is needed."""
     for mistake in (lambda: None.x, lambda: ROOT.x, lambda: advice.x, lambda: "".x):  # type: ignore[attr-defined]
