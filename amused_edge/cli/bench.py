@@ -153,25 +153,19 @@ def quality(
     real: Path | None,
     clip: Path | None,
     simulate: Any,
-    steps: int | None,
-    guidance: float | None,
-    temperature: Any,
-    schedule: Any,
     quiet: bool,
+    **sampler: Any,
 ) -> None:
     """Compare what BUNDLEs draw with what the reference draws, prompt by prompt."""
     from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.runtime.bundle.folder import Bundle
-    from amused_edge.runtime.sampling.options import GenerationOptions
 
     everyone = [*([] if reference is None else [reference]), *bundles]
     specs = bundle_specs(everyone, simulate=simulate)
     sources = open_sources(judge=judge, lpips=lpips, embedder=embedder, real=real, clip=clip)
-    given = GenerationOptions(
-        seed=seed, steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule
-    )
+    given = options.generation_options(seed=seed, **sampler)
     settings = given.settings(Bundle.open(everyone[0]).manifest.sampler)
     chosen = QualityOptions(choose_prompts(prompts, sources.tools.judge, count), settings, given.seed)
     with _resumable(out, quiet) as report:

@@ -68,25 +68,20 @@ def export(
     width: int | None,
     variant: str | None,
     name: str | None,
-    steps: int | None,
-    guidance: float | None,
-    temperature: Any,
-    schedule: Any,
     quiet: bool,
+    **sampler: Any,
 ) -> None:
     """Convert CHECKPOINT (a folder in diffusers layout, or a hub id) to the bundle OUT."""
     from amused_edge.runtime.bundle.places import check_free
 
     check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
-    from amused_edge.runtime.sampling.options import GenerationOptions
 
     if target != "coreml" and (ios is not None or precision is not None):
         raise click.UsageError("--ios and --precision go with --target coreml")
     if target != "onnx" and optimize is not None:
         raise click.UsageError("--optimize goes with --target onnx")
-    sampler = GenerationOptions(steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule)
-    chosen = ExportOptions(height, width, sampler, variant, name)
+    chosen = ExportOptions(height, width, options.generation_options(**sampler), variant, name)
     with progress(quiet) as report:
         bundle = export_bundle(
             checkpoint, out, chosen, target=_target(target, optimize, ios, precision), on_stage=report

@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+from typing import TYPE_CHECKING, Any
+
 from click import Choice
 from cloup import option
 from cloup.typing import Decorator
@@ -7,6 +9,9 @@ from cloup.typing import Decorator
 from amused_edge.cli.values import PATH, TemperatureType
 from amused_edge.runtime.engines.options import SIMULATIONS
 from amused_edge.runtime.sampling.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from amused_edge.runtime.sampling.options import GenerationOptions
 
 SAMPLER: tuple[Decorator, ...] = (
     option("--steps", type=int, metavar="N", help="Calls of the denoiser."),
@@ -26,3 +31,10 @@ simulate = option(
     help="Compute a Core ML bundle with NumPy, on any system: fp16 rounded as stored, or all in float32.",
 )
 quiet = option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+
+
+def generation_options(*, guidance: float | None, **others: Any) -> "GenerationOptions":
+    """Return what the options of the sampler ask for; `others` have the names of the record's fields."""
+    from amused_edge.runtime.sampling.options import GenerationOptions
+
+    return GenerationOptions(guidance_scale=guidance, **others)

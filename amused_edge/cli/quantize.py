@@ -1,6 +1,7 @@
 """`amused-edge quantize`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from cloup import option, option_group
@@ -9,6 +10,9 @@ from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
 from amused_edge.cli.values import PATH
+
+if TYPE_CHECKING:
+    from amused_edge.runtime.bundle.manifest import Manifest
 
 
 @click.command(
@@ -75,19 +79,21 @@ def quantize(
     with progress(quiet) as report:
         if sensitivity:
             result = search(bundle, out, recipe, chosen, max_kl=max_kl, budget=budget, on_stage=report)
+            mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
+            said = f"{out}: {len(result.rows)} weights measured{mixed}"
         else:
             made = quantize_bundle(bundle, out, recipe, chosen, on_stage=report)
-    if quiet:
-        return
-    if sensitivity:
-        mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
-        console.say(f"{out}: {len(result.rows)} weights measured{mixed}")
-        return
-    size = made.manifest.bytes / 1e6
-    cost = made.manifest.fidelity
-    how = "" if made.manifest.simulated is None else ", simulated"
+            said = f"{out}: {_described(made.manifest)}"
+    if not quiet:
+        console.say(said)
+
+
+def _described(manifest: "Manifest") -> str:
+    """Return what a bundle became, in one line."""
+    cost = manifest.fidelity
+    how = "" if manifest.simulated is None else ", simulated"
     psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
-    console.say(
-        f"{out}: {size:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
+    return (
+        f"{manifest.bytes / 1e6:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
         f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
     )
