@@ -5,16 +5,13 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from amused_edge.cli.outputs import OutputRequest
 from amused_edge.cli.program import commands
-from amused_edge.cli.task_request import TaskRequest
 from tests.support.command import COMMAND, run
 
 NAMES = [
@@ -122,20 +119,6 @@ def test_choices_are_choices(
     assert message.startswith(f"Error: Invalid value for '{option}': 'cubic' is not one of ")
     assert all(f"'{choice}'" in message for choice in choices)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_each_option_of_generate_is_asked_for_once() -> None:
-    """They went through six functions in a dict, whose keys nothing checked."""
-    task, output = ({field.name for field in fields(kind)} for kind in (TaskRequest, OutputRequest))
-    assert not task & output
-    own = {"bundle", "threads", "low_memory", "cache", "simulate", "quiet"}
-    assert {parameter.name for parameter in command("generate").params} == task | output | own
-
-
-def test_a_request_does_not_change() -> None:
-    request = OutputRequest(None, None, None, None, False, False, None, None)
-    with pytest.raises(FrozenInstanceError):
-        request.columns = 2  # type: ignore[misc]
 
 
 def complete(words: str, cwd: Path) -> list[str]:
