@@ -7,6 +7,7 @@ What takes long to import is imported when an interruption ends in one line, too
 import signal
 import sys
 import threading
+from itertools import takewhile
 from types import FrameType
 
 from amused_edge.cli import console
@@ -38,7 +39,7 @@ def _run() -> int:
     try:
         from amused_edge.cli.program import run
     except (ImportError, AttributeError, OSError) as error:
-        if "--debug" in sys.argv:
+        if "--debug" in takewhile(lambda word: word.startswith("-"), sys.argv[1:]):  # later words may be a prompt
             raise
         console.complain(f"{' '.join(str(error).split())}; install this package anew, its libraries are not all there")
         return FAILED

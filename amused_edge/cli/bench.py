@@ -1,18 +1,32 @@
 """`amused-edge bench`: latency, quality and compare."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
+from cloup import option, option_group
+from cloup.typing import Decorator
 
 from amused_edge.benchmarks.report.run_folder import RECORDS_NAME, is_new
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
+from amused_edge.cli.values import PATH, ListOf, TextType
 
-bundles = click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="BUNDLE...")
+bundles = click.argument("bundles", nargs=-1, required=True, type=PATH, metavar="BUNDLE...")
+seed = option("--seed", type=int, metavar="N", default=0, show_default=True)
+rounds = option("--rounds", type=int, metavar="N", default=5, show_default=True, help="Turns of each bundle.")
+guidances = option("--guidance", type=ListOf(float), help="One or several.  [default: the first bundle's]")
+count = option(
+    "--count",
+    type=int,
+    metavar="N",
+    help="Take so many prompts, at random, always the same.  [default: all]",
+)
+judge = option("--judge", type=PATH, metavar="FOLDER", help="Of a judge; its prompts are the default ones.")
+clip = option("--clip", type=PATH, metavar="FOLDER", help="Of a CLIP (ONNX or transformers), for its score.")
 
 
 def _checked(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
@@ -21,15 +35,16 @@ def _checked(context: click.Context, parameter: click.Parameter, value: Path) ->
     return value
 
 
-def out(default: str) -> Callable[[Any], Any]:
+def out(default: str) -> Decorator:
     """Return the option --out."""
-    return click.option(
+    return option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=PATH,
+        metavar="FOLDER",
         default=default,
         show_default=True,
         callback=_checked,
-        help="Folder of the run: a new one, or that of an interrupted run, which goes on.",
+        help="Of the run: a new one, or that of an interrupted run, which goes on.",
     )
 
 
@@ -37,23 +52,37 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, short_help="Measure bundles against each other.")
 def bench() -> None:
     """Measure bundles against each other: results.json, report.md and report.html."""
 
 
-@bench.command(cls=Command, extras=("bench",))
+@bench.command(
+    cls=Command,
+    short_help="Time and memory of bundles.",
+    extras=("bench",),
+    examples=(
+        "amused-edge bench latency amused-fp32 amused-w8",
+        "amused-edge bench latency amused-w8 --steps 4,8,12 --threads 1,2,4",
+    ),
+)
 @bundles
-@out("bench-latency")
-@click.option("--prompt", type=options.TextType(), default="a red fox in the snow", show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--steps", type=options.ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]")
-@click.option("--guidance", type=options.ListOf(float), help="One or several.  [default: the first bundle's]")
-@click.option("--threads", type=options.ListOf(int), help="Of the engine, one or several.  [default: the engine's]")
-@click.option("--batch", type=options.ListOf(int), default="1", show_default=True, help="Pictures asked for at once.")
-@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of each bundle.")
-@click.option("--pictures", type=int, default=1, show_default=True, help="Whole pictures in a turn.")
-@click.option("--calls", type=int, default=5, show_default=True, help="Of each graph in a turn.")
+@option_group(
+    "What is drawn",
+    option("--prompt", type=TextType(), default="a red fox in the snow", show_default=True),
+    seed,
+    option("--steps", type=ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]"),
+    guidances,
+    option("--batch", type=ListOf(int), default="1", show_default=True, help="Pictures asked for at once."),
+)
+@option_group(
+    "How it is measured",
+    rounds,
+    option("--pictures", type=int, metavar="N", default=1, show_default=True, help="Whole pictures in a turn."),
+    option("--calls", type=int, metavar="N", default=5, show_default=True, help="Of each graph in a turn."),
+    option("--threads", type=ListOf(int), help="Of the engine, one or several.  [default: the engine's]"),
+)
+@option_group("Output", out("bench-latency"))
 @options.quiet
 def latency(
     bundles: tuple[Path, ...],
@@ -82,24 +111,34 @@ def latency(
         bench_latency(specs, chosen, out, report)
 
 
-@bench.command(cls=Command, extras=("bench",))
+@bench.command(
+    cls=Command,
+    short_help="What bundles draw against a reference.",
+    extras=("bench",),
+    examples=(
+        "amused-edge bench quality amused-fp32 amused-w8 amused-w4",
+        "amused-edge bench quality amused-w8 --reference amused-fp32 --count 16",
+    ),
+)
 @bundles
-@out("bench-quality")
-@click.option("--reference", type=click.Path(path_type=Path), help="A bundle.  [default: the first BUNDLE]")
-@options.prompts
-@click.option(
-    "--count", type=int, help="Take so many of the prompts, drawn at random, always the same.  [default: all]"
+@option_group(
+    "What is drawn",
+    option("--reference", type=PATH, metavar="BUNDLE", help="[default: the first BUNDLE]"),
+    options.prompts,
+    count,
+    seed,
 )
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--judge", type=click.Path(path_type=Path), help="Folder of a judge; its prompts are the default ones.")
-@click.option("--lpips", type=click.Path(path_type=Path), help="LPIPS as an ONNX file.")
-@click.option("--embedder", type=click.Path(path_type=Path), help="ONNX file that gives the features of KID and FID.")
-@click.option(
-    "--real", type=click.Path(path_type=Path), help="Folder of real pictures, for KID and FID with --embedder."
+@option_group("Sampler", *options.SAMPLER)
+@option_group(
+    "Instruments",
+    judge,
+    clip,
+    option("--lpips", type=PATH, metavar="FILE", help="LPIPS as an ONNX file."),
+    option("--embedder", type=PATH, metavar="FILE", help="ONNX file that gives the features of KID and FID."),
+    option("--real", type=PATH, metavar="FOLDER", help="Of real pictures, for KID and FID with --embedder."),
 )
-@click.option("--clip", type=click.Path(path_type=Path), help="Folder of a CLIP (ONNX or transformers), for its score.")
-@options.simulate
-@options.sampler
+@option_group("Engine", options.simulate)
+@option_group("Output", out("bench-quality"))
 @options.quiet
 def quality(
     bundles: tuple[Path, ...],
@@ -114,45 +153,51 @@ def quality(
     real: Path | None,
     clip: Path | None,
     simulate: Any,
-    steps: int | None,
-    guidance: float | None,
-    temperature: Any,
-    schedule: Any,
     quiet: bool,
+    **sampler: Any,
 ) -> None:
     """Compare what BUNDLEs draw with what the reference draws, prompt by prompt."""
     from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.runtime.bundle.folder import Bundle
-    from amused_edge.runtime.sampling.options import GenerationOptions
 
     everyone = [*([] if reference is None else [reference]), *bundles]
     specs = bundle_specs(everyone, simulate=simulate)
     sources = open_sources(judge=judge, lpips=lpips, embedder=embedder, real=real, clip=clip)
-    given = GenerationOptions(
-        seed=seed, steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule
-    )
+    given = options.generation_options(seed=seed, **sampler)
     settings = given.settings(Bundle.open(everyone[0]).manifest.sampler)
     chosen = QualityOptions(choose_prompts(prompts, sources.tools.judge, count), settings, given.seed)
     with _resumable(out, quiet) as report:
         bench_quality(specs, chosen, sources, out, report)
 
 
-@bench.command(cls=Command, extras=("bench",))
-@bundles
-@out("bench-compare")
-@click.option("--steps", type=options.ListOf(int), required=True, help="Several, as 4,8,12.")
-@click.option("--guidance", type=options.ListOf(float), help="One or several.  [default: the first bundle's]")
-@options.prompts
-@click.option(
-    "--count", type=int, help="Take so many of the prompts, drawn at random, always the same.  [default: all]"
+@bench.command(
+    cls=Command,
+    short_help="Quality against time and memory.",
+    extras=("bench",),
+    examples=(
+        "amused-edge bench compare amused-fp32 amused-w8 --steps 4,8,12",
+        "amused-edge bench compare amused-w8 --steps 8 --guidance 1,5,10 --count 16",
+    ),
 )
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--threads", type=int, help="Of the engine.  [default: the engine's]")
-@click.option("--rounds", type=int, default=5, show_default=True, help="Turns of each bundle, for time and memory.")
-@click.option("--judge", type=click.Path(path_type=Path), help="Folder of a judge; its prompts are the default ones.")
-@click.option("--clip", type=click.Path(path_type=Path), help="Folder of a CLIP (ONNX or transformers), for its score.")
+@bundles
+@option_group(
+    "What is drawn",
+    option("--steps", type=ListOf(int), required=True, help="Several, as 4,8,12."),
+    guidances,
+    options.prompts,
+    count,
+    seed,
+)
+@option_group(
+    "How it is measured",
+    rounds,
+    judge,
+    clip,
+    option("--threads", type=int, metavar="N", help="Of the engine.  [default: the engine's]"),
+)
+@option_group("Output", out("bench-compare"))
 @options.quiet
 def compare(
     bundles: tuple[Path, ...],

@@ -9,7 +9,11 @@ from amused_edge.cli.command import Command
 from amused_edge.runtime.errors import quoted
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Show or remove graphs prepared for this CPU.",
+    examples=("amused-edge cache", "amused-edge cache --clear"),
+)
 @click.option("--clear", is_flag=True, help="Remove them all.")
 def cache(clear: bool) -> None:
     """Show the graphs that were prepared for this machine's CPU, and the disk they take.

@@ -1,19 +1,36 @@
-"""A command that knows which extras of this package it needs."""
+"""Commands and groups of them: options in groups, examples, and the extras of this package that they need."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import click
+import cloup
 
 from amused_edge.cli.console import printing
 from amused_edge.runtime.system.extras import advice
+
+_DEBUG = "amused_edge.debug"
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_DEBUG] = value
+
+
+debug = cloup.option(
+    "--debug", is_flag=True, expose_value=False, callback=_remember, help="Show the traceback of an error."
+)
+
+
+def debugging(context: click.Context) -> bool:
+    """Return whether tracebacks are asked for."""
+    return bool(context.meta.get(_DEBUG))
 
 
 class LibraryError(click.ClickException):
     """A library that a command needs is missing, broken or too old."""
 
 
-class Group(click.Group):
+class Group(cloup.Group):
     """Commands, and their --help."""
 
     def make_context(self, *args: Any, **named: Any) -> click.Context:
@@ -22,17 +39,20 @@ class Group(click.Group):
             return super().make_context(*args, **named)
 
 
-class Command(click.Command):
+class Command(cloup.Command):
     """A command, and the extras that bring its libraries.
 
     Parameters
     ----------
     extras
         Needed however the command is called.
+    examples
+        Command lines that its help ends with.
     """
 
-    def __init__(self, *args: Any, extras: tuple[str, ...] = (), **named: Any) -> None:
-        super().__init__(*args, **named)
+    def __init__(self, *args: Any, extras: tuple[str, ...] = (), examples: tuple[str, ...] = (), **named: Any) -> None:
+        lines = "\n  ".join(("Examples:", *examples))
+        super().__init__(*args, epilog=f"\b\n{lines}" if examples else None, **named)
         self.extras = extras
 
     def make_context(self, *args: Any, **named: Any) -> click.Context:
@@ -46,7 +66,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except (ImportError, AttributeError, OSError) as error:
             message = advice(error, (*self.extras, *_asked(ctx.params)))
-            if message is None or ctx.find_root().params["debug"]:
+            if message is None or debugging(ctx):
                 raise
             raise LibraryError(message) from error
 

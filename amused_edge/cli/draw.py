@@ -1,10 +1,10 @@
-"""How `amused-edge generate` draws: one picture after the other, each written as soon as it is finished."""
+"""How `amused-edge generate` draws: one picture after the other, each written as soon as it is finished; or a sheet."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amused_edge.cli.outputs import OutputFiles
+from amused_edge.cli.outputs import OutputFiles, OutputRequest
 from amused_edge.cli.progress import Report
 
 if TYPE_CHECKING:
@@ -13,7 +13,26 @@ if TYPE_CHECKING:
     from amused_edge.runtime.tasks.kinds import Task
 
 
-def draw_files(
+def draw(
+    pipeline: "AmusedPipeline",
+    task: "Task",
+    options: "GenerationOptions",
+    output: OutputRequest,
+    files: OutputFiles,
+    report: Report,
+) -> list[Path]:
+    """Draw a task and write what is asked for; return the files."""
+    if output.sheet is None:
+        return _draw_files(pipeline, task, options, files, report)
+    from amused_edge.runtime.pictures import contact_sheet, write_png
+
+    pictures = list(_draw_all(pipeline, task, options, report))
+    images, captions = [picture.image for picture in pictures], [str(picture.prompt) for picture in pictures]
+    write_png(contact_sheet(images, output.columns or 4, output.scale or 1, captions), output.sheet)
+    return [output.sheet]
+
+
+def _draw_files(
     pipeline: "AmusedPipeline", task: "Task", options: "GenerationOptions", files: OutputFiles, report: Report
 ) -> list[Path]:
     """Draw and write the pictures of a task that are not written yet; return the files."""
@@ -36,10 +55,9 @@ def draw_files(
     return written
 
 
-def draw_all(
+def _draw_all(
     pipeline: "AmusedPipeline", task: "Task", options: "GenerationOptions", report: Report
 ) -> Iterator["Picture"]:
-    """Draw the pictures of a task."""
     total = len(task.pictures())
 
     def on_step(index: int, step: "Step") -> None:

@@ -4,32 +4,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click import Choice
+from cloup import option, option_group
 
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
+from amused_edge.cli.values import PATH, TextType
+from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS
 
 if TYPE_CHECKING:
     from amused_edge.export.target import Target
 
+TARGETS = ("onnx", "coreml")
+SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
+"""As the Core ML export has them, which imports torch and coremltools."""
 
-@click.command(cls=Command, extras=("export",))
-@click.argument("checkpoint")
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--target", type=click.Choice(["onnx", "coreml"]), default="onnx", show_default=True)
-@click.option(
-    "--optimize",
-    type=click.Choice(["portable", "cpu"]),
-    help="With --target onnx: portable has the ONNX standard's operators and computes the same everywhere; cpu has "
-    "ONNX Runtime's own, fastest on CPUs.  [default: portable]",
+
+@click.command(
+    cls=Command,
+    short_help="Convert a checkpoint to a bundle.",
+    extras=("export",),
+    examples=(
+        "amused-edge export amused/amused-256 amused-fp32",
+        "amused-edge export path/to/checkpoint amused-coreml --target coreml --ios 18",
+    ),
 )
-@click.option("--ios", type=int, help="With --target coreml: the oldest iOS, 16, 17 or 18.  [default: 17]")
-@click.option("--precision", help="With --target coreml: float16 or float32.  [default: float16]")
-@click.option("--height", type=int, help="Of the pictures, in pixels.  [default: the checkpoint's]")
-@click.option("--width", type=int, help="Of the pictures, in pixels.  [default: the checkpoint's]")
-@click.option("--variant", type=click.Choice(["fp16"]), help="Read the checkpoint's half-precision files.")
-@click.option("--name", type=options.TextType(), help="Of the model, for the manifest.")
-@options.sampler
+@click.argument("checkpoint")
+@click.argument("out", type=PATH)
+@option_group(
+    "Target",
+    option("--target", type=Choice(TARGETS), default="onnx", show_default=True),
+    option(
+        "--optimize",
+        type=Choice(OPTIMIZATIONS),
+        help="Of ONNX: portable has the standard's operators and computes the same everywhere; cpu has ONNX Runtime's "
+        "own, fastest on CPUs.  [default: portable]",
+    ),
+    option("--ios", type=Choice(SYSTEMS), help="Of Core ML: the oldest that opens it.  [default: 17]"),
+    option(
+        "--precision",
+        type=Choice(PRECISIONS),
+        help="Of Core ML.  [default: float16]",
+    ),
+)
+@option_group(
+    "Model",
+    option("--height", type=int, metavar="N", help="Of the pictures.  [default: the checkpoint's]"),
+    option("--width", type=int, metavar="N", help="Of the pictures.  [default: the checkpoint's]"),
+    option("--name", type=TextType(), help="Of the model, for the manifest."),
+    options.variant,
+)
+@option_group("Defaults of the bundle", *options.SAMPLER)
 @options.quiet
 def export(
     checkpoint: str,
@@ -42,28 +68,20 @@ def export(
     width: int | None,
     variant: str | None,
     name: str | None,
-    steps: int | None,
-    guidance: float | None,
-    temperature: Any,
-    schedule: Any,
     quiet: bool,
+    **sampler: Any,
 ) -> None:
-    """Convert CHECKPOINT (a folder in diffusers layout, or a hub id) to the bundle OUT.
-
-    --steps, --guidance, --temperature and --schedule become the bundle's defaults.
-    """
+    """Convert CHECKPOINT (a folder in diffusers layout, or a hub id) to the bundle OUT."""
     from amused_edge.runtime.bundle.places import check_free
 
     check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
-    from amused_edge.runtime.sampling.options import GenerationOptions
 
     if target != "coreml" and (ios is not None or precision is not None):
         raise click.UsageError("--ios and --precision go with --target coreml")
     if target != "onnx" and optimize is not None:
         raise click.UsageError("--optimize goes with --target onnx")
-    sampler = GenerationOptions(steps=steps, guidance_scale=guidance, temperature=temperature, schedule=schedule)
-    chosen = ExportOptions(height, width, sampler, variant, name)
+    chosen = ExportOptions(height, width, options.generation_options(**sampler), variant, name)
     with progress(quiet) as report:
         bundle = export_bundle(
             checkpoint, out, chosen, target=_target(target, optimize, ios, precision), on_stage=report

@@ -9,6 +9,7 @@ import click
 
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
+from amused_edge.cli.values import PATH
 from amused_edge.runtime.errors import one_line, quoted
 
 if TYPE_CHECKING:
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from amused_edge.runtime.bundle.measurements import LogitFidelity, PictureFidelity
 
 
-@click.command(cls=Command)
-@click.argument("bundle", metavar="BUNDLE|FILE.png", type=click.Path(path_type=Path))
+@click.command(
+    cls=Command,
+    short_help="Show what a bundle holds, or how a picture was drawn.",
+    examples=("amused-edge inspect BUNDLE --verify", "amused-edge inspect a-fox-0.png"),
+)
+@click.argument("bundle", metavar="BUNDLE|FILE.png", type=PATH)
 @click.option("--verify", is_flag=True, help="Check every hash and run the golden input.")
 @options.simulate
 @click.option("--lint", is_flag=True, help="Of a Core ML bundle: what may keep it off the Neural Engine.")

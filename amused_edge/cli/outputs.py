@@ -22,6 +22,55 @@ _FRAME_SECONDS = 0.35
 
 
 @dataclass(frozen=True)
+class OutputRequest:
+    """The options of the command that say what is written, under their own names; None is what was not given.
+
+    Attributes
+    ----------
+    output
+        PNG file, which gives the other files their names.
+    sheet, columns, scale
+        One PNG with all pictures, in place of one each, and its form.
+    heatmap, reveal, preview_dir, resume
+        What is written beside each picture.
+    """
+
+    output: Path | None
+    sheet: Path | None
+    columns: int | None
+    scale: int | None
+    heatmap: bool
+    reveal: bool
+    preview_dir: Path | None
+    resume: Path | None
+
+    def check_usage(self) -> None:
+        """Raise `click.UsageError` where options do not go together."""
+        if self.sheet is None:
+            if self.columns is not None or self.scale is not None:
+                raise click.UsageError("--columns and --scale are for a --sheet")
+            return
+        if self.output is not None:
+            raise click.UsageError("give --output or --sheet, not both")
+        if self.resume is not None or self.preview_dir is not None or self.heatmap or self.reveal:
+            raise click.UsageError(
+                "--resume, --preview-dir, --heatmap and --reveal are for pictures in files of their own"
+            )
+
+    def files(self, task: "Task", seed: int) -> "OutputFiles":
+        """Return where the pictures of a task go; raise if they or the sheet cannot be written or exist."""
+        from amused_edge.runtime.pictures import check_png_path
+
+        paths = picture_paths(task, seed, self.output)
+        files = OutputFiles(paths, self.heatmap, self.reveal, self.preview_dir, self.resume)
+        if self.sheet is None:
+            files.check()
+        else:
+            check_png_path(self.sheet)
+        return files
+
+
+@dataclass(frozen=True)
 class OutputFiles:
     """Where each picture of a task goes, and what goes with it.
 

@@ -5,11 +5,12 @@ import warnings
 from typing import IO, Any, TextIO
 
 import click
+from cloup import HelpFormatter
 
 from amused_edge.cli import console
 from amused_edge.cli.bench import bench
 from amused_edge.cli.cache import cache
-from amused_edge.cli.command import Group, LibraryError
+from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
@@ -44,8 +45,31 @@ class _Misuse(_Failure):
     exit_code = USAGE
 
 
+class _Start(click.UsageError):
+    """Nothing was asked for: told is what to do first."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(_START, file)
+
+
+_START = """Pictures from aMUSEd models that fit a phone. What to do first:
+
+  draw a picture      amused-edge generate BUNDLE "a 3d render of a fox"
+  make a bundle       amused-edge export CHECKPOINT BUNDLE
+  make it smaller     amused-edge quantize BUNDLE SMALLER --recipe w8
+  see all commands    amused-edge --help
+
+A bundle is a folder with a model for one engine; a checkpoint is what it is
+made from. Each command has a --help with examples."""
+
+
 class _Program(Group):
     """Makes one line of every error that is not a mistake in the program."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise _Start("give a command", ctx)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -53,21 +77,28 @@ class _Program(Group):
         except LibraryError as error:
             raise _Failure(error.message) from error
         except (AmusedEdgeError, ImportError, OSError) as error:
-            if ctx.params["debug"]:
+            if debugging(ctx):
                 raise
             kind = _Misuse if isinstance(error, OptionsError | OutputExistsError | StateError) else _Failure
             raise kind(str(error)) from error
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.group(
+    cls=_Program,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "formatter_settings": HelpFormatter.settings(col1_max_width=23),  # leaves 52 columns of 80 to the texts
+    },
+)
+@debug
 @click.version_option(package_name="amused-edge")
-def commands(debug: bool) -> None:
+def commands() -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-for command in (export, quantize, generate, inspect, bench, validate, cache):
-    commands.add_command(command)
+commands.section("Draw", generate, inspect, cache)
+commands.section("Make", export, quantize, validate)
+commands.section("Measure", bench)
 
 
 def run() -> int:
@@ -86,7 +117,7 @@ def run() -> int:
         shown = io.StringIO()
         error.show(shown)
         usage, mark, message = shown.getvalue().partition("Error: ")
-        console.write_error(f"{usage}{mark}{one_line(message, _SHOWN)}\n")
+        console.write_error(f"{usage}{mark}{one_line(message, _SHOWN)}\n" if mark else usage)
         return error.exit_code
     return code if isinstance(code, int) else 0
 

@@ -1,24 +1,54 @@
 """`amused-edge quantize`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from cloup import option, option_group
 
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
+from amused_edge.cli.values import PATH
+
+if TYPE_CHECKING:
+    from amused_edge.runtime.bundle.manifest import Manifest
 
 
-@click.command(cls=Command, extras=("quantize",))
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file.")
-@options.prompts
-@click.option("--calibration-prompts", type=int, help="Drawn to calibrate.  [default: the recipe's]")
-@click.option("--fidelity-prompts", type=int, default=8, show_default=True, help="Drawn to measure the damage.")
-@click.option("--sensitivity", is_flag=True, help="Measure each weight alone; OUT becomes a folder with the table.")
-@click.option("--max-kl", type=float, help="With --sensitivity: mix a recipe with at most this mean KL, in nats.")
-@click.option("--budget", type=float, help="With --sensitivity: mix a recipe for at most this many MB.")
+@click.command(
+    cls=Command,
+    short_help="Make a bundle smaller, and measure the cost.",
+    extras=("quantize",),
+    examples=(
+        "amused-edge quantize amused-fp32 amused-w8 --recipe w8",
+        "amused-edge quantize amused-fp32 mixed --recipe w4 --sensitivity --budget 9",
+    ),
+)
+@click.argument("bundle", type=PATH)
+@click.argument("out", type=PATH)
+@option_group(
+    "Recipe",
+    option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file."),
+)
+@option_group(
+    "Calibration and fidelity",
+    options.prompts,
+    options.calibration_prompts,
+    option(
+        "--fidelity-prompts",
+        type=int,
+        metavar="N",
+        default=8,
+        show_default=True,
+        help="Drawn to measure the damage.",
+    ),
+)
+@option_group(
+    "Sensitivity",
+    option("--sensitivity", is_flag=True, help="Measure each weight alone; OUT becomes a folder with the table."),
+    option("--max-kl", type=float, metavar="X", help="Mix a recipe with at most this mean KL, in nats."),
+    option("--budget", type=float, metavar="X", help="Mix a recipe for at most this many MB."),
+)
 @options.quiet
 def quantize(
     bundle: Path,
@@ -49,19 +79,21 @@ def quantize(
     with progress(quiet) as report:
         if sensitivity:
             result = search(bundle, out, recipe, chosen, max_kl=max_kl, budget=budget, on_stage=report)
+            mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
+            said = f"{out}: {len(result.rows)} weights measured{mixed}"
         else:
             made = quantize_bundle(bundle, out, recipe, chosen, on_stage=report)
-    if quiet:
-        return
-    if sensitivity:
-        mixed = "" if result.recipe is None else f"; {out / RECIPE_NAME}: mean KL {result.mean_kl:.1e} nats"
-        console.say(f"{out}: {len(result.rows)} weights measured{mixed}")
-        return
-    size = made.manifest.bytes / 1e6
-    cost = made.manifest.fidelity
-    how = "" if made.manifest.simulated is None else ", simulated"
+            said = f"{out}: {_described(made.manifest)}"
+    if not quiet:
+        console.say(said)
+
+
+def _described(manifest: "Manifest") -> str:
+    """Return what a bundle became, in one line."""
+    cost = manifest.fidelity
+    how = "" if manifest.simulated is None else ", simulated"
     psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
-    console.say(
-        f"{out}: {size:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
+    return (
+        f"{manifest.bytes / 1e6:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
         f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
     )

@@ -4,20 +4,43 @@ import sys
 from pathlib import Path
 
 import click
+from cloup import option, option_group
 
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
+from amused_edge.cli.values import PATH
 
 
-@click.command(cls=Command, extras=("export", "quantize"))
+@click.command(
+    cls=Command,
+    short_help="Export, quantize and report, all at once.",
+    extras=("export", "quantize"),
+    examples=(
+        "amused-edge validate path/to/checkpoint report",
+        "amused-edge validate path/to/checkpoint report --recipe w8 --prompts mine.txt",
+    ),
+)
 @click.argument("checkpoint")
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--recipe", "recipes", multiple=True, metavar="NAME|FILE.json", help="[default: fp16, w8, w8a8 and w4]")
-@options.prompts
-@click.option("--calibration-prompts", type=int, help="Drawn to calibrate.  [default: the recipe's]")
-@click.option("--fidelity-prompts", type=int, default=16, show_default=True, help="Drawn to measure each recipe.")
-@click.option("--variant", type=click.Choice(["fp16"]), help="Read the checkpoint's half-precision files.")
+@click.argument("out", type=PATH)
+@option_group(
+    "What is checked",
+    option("--recipe", "recipes", multiple=True, metavar="NAME|FILE.json", help="[default: fp16, w8, w8a8 and w4]"),
+    options.variant,
+)
+@option_group(
+    "Calibration and fidelity",
+    options.prompts,
+    options.calibration_prompts,
+    option(
+        "--fidelity-prompts",
+        type=int,
+        metavar="N",
+        default=16,
+        show_default=True,
+        help="Drawn to measure each recipe.",
+    ),
+)
 @options.quiet
 def validate(
     checkpoint: str,

@@ -12,7 +12,7 @@ EXTRAS = {
 }
 """Extra -> modules that its packages hold."""
 
-ALWAYS = ("numpy", "onnxruntime", "tokenizers", "PIL", "click", "rich")
+ALWAYS = ("numpy", "onnxruntime", "tokenizers", "PIL", "click", "cloup", "rich")
 """Modules of the packages that are installed with this one, whatever the extras."""
 
 _SHARED_LIBRARY = re.compile(r"\.(so|dll|dylib)\b")

@@ -76,7 +76,6 @@ def test_generate_sheet(demo_bundle: Path, tmp_path: Path) -> None:
     [
         (["--steps", "0"], ["steps is 0"]),
         (["--seed", "-1"], ["seed is -1"]),
-        (["--schedule", "cubic"], ["schedule is 'cubic'", "cosine, linear"]),
         (["--guidance", "nan"], ["guidance_scale is nan"]),
         (["--count", "0"], ["pictures_per_prompt is 0"]),
         (["-o", "x.jpg"], ["x.jpg", ".png"]),

@@ -96,13 +96,22 @@ def test_options_of_core_ml_without_core_ml(cli: Cli, demo_checkpoint: Path, opt
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--ios", "15"], ["ios is 15", "16, 17, 18"]),
-        (["--precision", "int8"], ["precision is 'int8'", "float16, float32"]),
+        (["--ios", "15"], ["'--ios': '15'", "'16', '17', '18'"]),
+        (["--precision", "int8"], ["'--precision': 'int8'", "'float16', 'float32'"]),
     ],
 )
 def test_values_that_core_ml_has_not(cli: Cli, demo_checkpoint: Path, options: list[str], words: list[str]) -> None:
-    one_line(cli("export", demo_checkpoint, "out", "--target", "coreml", *options), 1, *words)
+    usage(cli("export", demo_checkpoint, "out", "--target", "coreml", *options), *words)
     assert list(Path().iterdir()) == []
+
+
+def test_the_choices_of_core_ml_are_those_of_its_export() -> None:
+    """The command names them itself, for the export imports torch."""
+    from amused_edge.cli.export import PRECISIONS, SYSTEMS
+    from amused_edge.export.coreml import write
+
+    assert tuple(write.SYSTEMS) == SYSTEMS
+    assert write.PRECISIONS == PRECISIONS
 
 
 def test_wrong_usage_of_export(cli: Cli, demo_checkpoint: Path) -> None:

@@ -163,12 +163,21 @@ def test_a_broken_library_is_one_line(demo_bundle: Path, tmp_path: Path, fault: 
     assert "Traceback" in text
 
 
-@pytest.mark.parametrize("module", ["click", "numpy", "PIL"])
+@pytest.mark.parametrize("module", ["click", "cloup", "numpy", "PIL"])
 def test_a_package_without_what_it_always_needs(tmp_path: Path, module: str) -> None:
     """The command line itself cannot be imported."""
     code, text = run(COMMAND, [module], "inspect", "x", cwd=tmp_path)
     assert (code, text.count("\n")) == (1, 1), text
     assert text.startswith(f"amused-edge: No module named '{module}")
+
+
+def test_debug_in_a_prompt_is_no_option(tmp_path: Path) -> None:
+    """It was looked for in all words, and a prompt brought the traceback."""
+    code, text = run(COMMAND, ["click"], "generate", "b", "--", "--debug", cwd=tmp_path)
+    assert (code, text.count("\n")) == (1, 1), text
+    code, text = run(COMMAND, ["click"], "--debug", "generate", "b", "x", cwd=tmp_path)
+    assert code == 1
+    assert "Traceback" in text
 
 
 def test_a_mistake_of_ours_is_none_of_a_library() -> None:
