@@ -12,7 +12,7 @@ SHEET_PROMPTS := --prompt "a 3d render of a fox on a blue background" --prompt "
 	--prompt "a flat icon of a rocket on a black background" --prompt "a 3d render of an octopus on a white background" \
 	--prompt "a drawing of a castle on a yellow background" --prompt "a panda"
 
-.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full bench-full-512 bench-growth test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml guide-pictures bench-demo publish peers bench-peers bench-full bench-full-512 bench-growth test lint types docs check wheel-check compat install clean
 
 $(VENV)/.made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -152,12 +152,17 @@ bench-growth: install $(FULL)-cpu-w8a8/manifest.json
 	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --steps 12,4,24 --threads 2,1 --rounds 2 --calls 3 --out build/bench-growth-steps
 	$(BIN)/amused-edge bench latency $(FULL)-cpu-w8a8 --threads 2 --batch 1,2,4 --rounds 3 --calls 3 --out build/bench-growth-pictures
 
-# Copies what the benchmarks found into docs/benchmarks.
+# Copies what the benchmarks found into docs/benchmarks: the reports and what they show.
 PAGES := bench-latency bench-quality bench-compare bench-peers-quality bench-full bench-full-512 bench-growth-steps bench-growth-pictures
 publish:
 	for page in $(PAGES); do test -f build/$$page/results.json || continue; rm -rf docs/benchmarks/$$page && \
-		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 -type f -not -name records.jsonl \
-		-not -name settings.json -exec cp {} docs/benchmarks/$$page/ \; ; done
+		mkdir -p docs/benchmarks/$$page && find build/$$page -maxdepth 1 \( -name report.md -o -name "*.svg" -o -name "*.png" \) \
+		-exec cp {} docs/benchmarks/$$page/ \; ; done
+
+# The site, from the guides and the docstrings: build/docs/index.html. A warning is an error.
+docs: install
+	rm -rf build/docs
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going --conf-dir docs . build/docs
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install
