@@ -57,7 +57,9 @@ def test_the_table_is_that_of_the_package() -> None:
         names = [re.split(r"[^\w-]", requirement)[0] for requirement in requirements]
         return {MODULES.get(name, name.replace("-", "_")) for name in names}
 
-    extras = {name: modules(needs) for name, needs in project["optional-dependencies"].items() if name not in ("docs", "dev")}
+    extras = {
+        name: modules(needs) for name, needs in project["optional-dependencies"].items() if name not in ("docs", "dev")
+    }
     assert extras == {name: set(needs) for name, needs in EXTRAS.items()}
     assert modules(project["dependencies"]) == set(ALWAYS)
 
