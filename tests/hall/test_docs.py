@@ -16,6 +16,7 @@ REPORTS = sorted((DOCS / "benchmarks").rglob("*.md"))
 """Written by the benchmarks, and copied by `make publish`."""
 WRITTEN = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "demo").glob("*/README.md")),
     *sorted(page for page in DOCS.rglob("*.md") if page not in REPORTS),
 ]
 PAGES = [*WRITTEN, *REPORTS]
