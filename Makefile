@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml demo-bundle test lint types check wheel-check compat install clean
+.PHONY: demo recipes coreml demo-bundle test lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -69,6 +69,11 @@ demo-bundle: install $(DEMO)-w8/manifest.json
 	rm -rf demo/bundle
 	cp -R $(DEMO)-w8 demo/bundle
 
+# The site, from the guides and the docstrings: build/docs/index.html. A warning is an error.
+docs: install
+	rm -rf build/docs
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going --conf-dir docs . build/docs
+
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
@@ -81,7 +86,7 @@ lint: install
 types: install
 	cd build && ../$(BIN)/mypy --config-file ../pyproject.toml
 
-check: test lint types wheel-check
+check: test lint types docs wheel-check
 
 # The wheel holds every tracked source file, and works where only the runtime's packages are installed.
 wheel-check: install

@@ -44,7 +44,7 @@ class Rule:
     Attributes
     ----------
     tensors
-        Pattern (`*`, `?`, `[...]`) of ROLE/NAME, for example "denoiser/*.ff.net.2.weight"; NAME is the graph's or the
+        Pattern (`*`, `?`, `[...]`) of ROLE/NAME, for example `denoiser/*.ff.net.2.weight`; NAME is the graph's or the
         checkpoint's. Dots and underscores are the same, because Core ML's names have no dots.
     operator
         "matmul", "conv" (convolutions) or "table" (looked up by row); None: any.
