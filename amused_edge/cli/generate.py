@@ -176,7 +176,7 @@ _OUTPAINTING = ("strength", "feather")
 
 def _task(texts: list[str], asked: dict[str, Any], bundle: "Bundle") -> "Task":
     from amused_edge.runtime import Inpainting, TextToImage, Variation, outpainting
-    from amused_edge.runtime.tasks.parameters import OWN_FIELDS
+    from amused_edge.runtime.tasks.kinds import KINDS
 
     micro = {name: asked[name] for name in _MICRO if asked[name] is not None}
     common: dict[str, Any] = {
@@ -186,8 +186,8 @@ def _task(texts: list[str], asked: dict[str, Any], bundle: "Bundle") -> "Task":
         "micro_conditioning": replace(bundle.manifest.micro_conditioning, **micro) if micro else None,
     }
     kind = _kind(asked)
-    taken = {**OWN_FIELDS, "outpainting": _OUTPAINTING}[kind]
-    for name in sorted(set(OWN_FIELDS["inpainting"]) - set(taken)):
+    taken = _OUTPAINTING if kind == "outpainting" else KINDS[kind].own
+    for name in sorted(set(Inpainting.own) - set(taken)):
         if asked[name] is not None:
             raise click.UsageError(f"--{name.replace('_', '-')} does not belong to {kind.replace('_', ' ')}")
     own = {name: asked[name] for name in taken if asked[name] is not None}
@@ -219,11 +219,10 @@ def _margins(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _like(path: Path, asked: dict[str, Any], bundle: "Bundle") -> "PictureParameters":
     """Return the parameters of a picture that was drawn before; a note says if another bundle drew it."""
-    from amused_edge.runtime import AmusedEdgeWarning, PictureParameters
+    from amused_edge.runtime import AmusedEdgeWarning, Inpainting, PictureParameters
     from amused_edge.runtime.pictures import read_parameters
-    from amused_edge.runtime.tasks.parameters import OWN_FIELDS
 
-    for name in (*_COMMON, *OWN_FIELDS["inpainting"]):
+    for name in (*_COMMON, *Inpainting.own):
         if asked[name] not in (None, ()):
             raise click.UsageError(
                 f"--{name.replace('_', '-')} does not go with --like, which draws the same task again"
