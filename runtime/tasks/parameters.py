@@ -6,7 +6,7 @@ from typing import Any
 
 from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.checks import check_text
-from amused_edge.runtime.errors import BundleError, OptionsError, StateError, quoted
+from amused_edge.runtime.errors import OptionsError, StateError, quoted
 from amused_edge.runtime.pictures.sources import ImageSource
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.tasks.kinds import KINDS, Task
@@ -70,7 +70,7 @@ class PictureParameters:
     def from_dict(content: object) -> "PictureParameters":
         """Read what `to_dict` returned; raises `StateError` if it is anything else."""
         try:
-            values = Fields(content, "parameters", ADVICE)
+            values = Fields(content, "parameters", ADVICE, _unreadable)
             if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
                 raise StateError("these are parameters of another format or version; use the amused-edge that wrote it")
             bundle, settings = values.child("bundle"), values.child("settings")
@@ -79,9 +79,9 @@ class PictureParameters:
             chosen = SamplerSettings(**{field.name: settings.raw(field.name) for field in fields(SamplerSettings)})
             check_text(name)
             check_text(sha256)
-            return PictureParameters(name, sha256, TaskRecord.read(task), seed, chosen)
-        except (BundleError, OptionsError) as error:
-            raise StateError(f"the parameters of a picture cannot be read: {error}") from error
+            return PictureParameters(name, sha256, TaskRecord.read(task, _unreadable), seed, chosen)
+        except OptionsError as error:
+            raise _unreadable(str(error)) from error
 
     def options(self) -> GenerationOptions:
         """Return the options that draw the picture again."""
@@ -109,6 +109,10 @@ class PictureParameters:
         if KINDS[self.task.kind].sources:
             raise StateError(f"{self.task.kind} needs its pictures again; give them as they were")
         return rebuild_task(self)
+
+
+def _unreadable(why: str) -> StateError:
+    return StateError(f"the parameters of a picture cannot be read: {why}")
 
 
 def rebuild_task(

@@ -1,5 +1,6 @@
 """What files say of the task of one picture: its kind, prompts and own fields as plain values, pictures as hashes."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -69,15 +70,20 @@ class TaskRecord:
         return {**shared, **{f"{name}_sha256": value for name, value in self.hashes.items()}, **self.own}
 
     @staticmethod
-    def read(task: dict[str, Any]) -> "TaskRecord":
+    def read(task: dict[str, Any], refusal: Callable[[str], Exception]) -> "TaskRecord":
         """Read what `to_dict` returned, and check that there is nothing else.
+
+        Parameters
+        ----------
+        refusal
+            Of `Fields`.
 
         Raises
         ------
-        StateError, BundleError, OptionsError
+        StateError, OptionsError
             It is anything else.
         """
-        values = Fields(task, "task", ADVICE)
+        values = Fields(task, "task", ADVICE, refusal)
         kind = values.get("kind", str)
         if kind not in KINDS:
             raise StateError(f"the task {quoted(kind)} is not known to this amused-edge; upgrade it")

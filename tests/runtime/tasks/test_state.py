@@ -169,3 +169,17 @@ def test_the_task_is_a_record_that_writes_the_same_text() -> None:
     assert again == parameters
     assert (again.task.kind, again.task.picture, again.task.micro_conditioning) == ("inpainting", 0, MICRO)
     assert again.restore(task) is not None
+
+
+@pytest.mark.parametrize("steps", [None, "7"])
+def test_fields_raise_the_error_of_whoever_reads(steps: object) -> None:
+    """They knew that of bundles alone, which readers of states caught and raised anew, and their own with it."""
+    content = json.loads(STATE.to_json())
+    content["next_step"] = steps
+    with pytest.raises(
+        StateError, match=r"^the state is damaged \(state: 'next_step' is .*; it is damaged\); "
+    ) as said:
+        PictureState.from_json(rehashed(content))
+    assert said.value.__cause__ is None
+    with pytest.raises(StateError, match=r"^the parameters of a picture cannot be read: parameters lacks 'format'"):
+        PictureParameters.from_dict({})
