@@ -45,7 +45,6 @@ class AmusedPipeline:
         if bundle.links:
             verification.verify_once(bundle)
         self.micro_conditions = micro_conditions(self.geometry, bundle.manifest.micro_conditioning)
-        self._keep_graphs = engine.keep_graphs
         self._graphs = GraphStore(bundle, engine, load)
         self._condition = PromptConditioner(self.tokenizer, self._graphs.use, engine.remembered_prompts)
         self._drawing = Drawing(bundle, self._graphs, self._condition)
@@ -259,7 +258,7 @@ class AmusedPipeline:
         cancellation: Cancellation | None,
     ) -> Iterator[Picture]:
         first = 0
-        for batch in _batches(task, None if self._keep_graphs else _LOW_MEMORY_BATCH):
+        for batch in _batches(task, None if self._graphs.graphs_stay else _LOW_MEMORY_BATCH):
 
             def stepped(index: int, step: Step, first: int = first) -> None:
                 if on_step is not None:
@@ -268,7 +267,7 @@ class AmusedPipeline:
             alone = [task.single(*place) for place in batch]
             finished = self._drawing.draw(alone, seed, settings, cancellation, stepped)
             first += len(batch)
-            if self._keep_graphs:
+            if self._graphs.graphs_stay:
                 yield from (self._drawing.finish(state, one, cancellation) for state, one in finished)
                 continue
             states = list(finished)  # the denoiser goes before the decoder comes

@@ -47,8 +47,8 @@ def measure(
         return {
             way: np.array(
                 [
-                    psnr(judge.truth(picture.parameters.task["prompt"]), picture.image)
-                    for picture in pipeline.pictures(prompts, options)
+                    psnr(judge.truth(prompt), picture.image)
+                    for prompt, picture in zip(prompts, pipeline.pictures(prompts, options), strict=True)
                 ]
             )
             for way, options in ways.items()

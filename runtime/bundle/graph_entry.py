@@ -116,8 +116,7 @@ def _tensor(fields: Fields) -> TensorSpec:
     shape = fields.get("shape", list)
     if not all(type(side) in (int, str) for side in shape):
         raise BundleError(f"manifest.json: shape {quoted(shape)} is not a list of numbers and names")
-    layout = fields.get("layout", str) if "layout" in fields else "array"
-    return TensorSpec(fields.get("name", str), fields.get("dtype", str), tuple(shape), layout)
+    return TensorSpec(fields.get("name", str), fields.get("dtype", str), tuple(shape), fields.get("layout", str))
 
 
 def read_graph(fields: Fields) -> GraphEntry:
@@ -145,5 +144,5 @@ def _tensor_format(fields: Fields) -> TensorFormat:
         fields.get("activations", str),
         fields.get("operator", str),
         fields.get("error", float),
-        fields.get("codes", str) if "codes" in fields else "scaled",
+        fields.get("codes", str),
     )

@@ -1,4 +1,4 @@
-"""Reads typed fields out of parsed JSON; every mistake is a `BundleError` that names the place."""
+"""Reads typed fields out of parsed JSON; every mistake is an error that names the place."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -16,14 +16,23 @@ class Fields:
     ----------
     advice
         What every error ends with.
+    refusal
+        Makes the error of a message.
     """
 
-    def __init__(self, value: object, where: str, advice: str = "the bundle is damaged, make it again") -> None:
+    def __init__(
+        self,
+        value: object,
+        where: str,
+        advice: str = "the bundle is damaged, make it again",
+        refusal: Callable[[str], Exception] = BundleError,
+    ) -> None:
         if not isinstance(value, dict):
-            raise BundleError(f"{where} is not a JSON object; {advice}")
+            raise refusal(f"{where} is not a JSON object; {advice}")
         self._value: dict[str, Any] = value
         self._where = where
         self._advice = advice
+        self._refusal = refusal
 
     def get(self, name: str, kind: type[T]) -> T:
         """Return a field that must be there and of this type (an int counts as a float)."""
@@ -32,7 +41,7 @@ class Fields:
             with contextlib.suppress(OverflowError):
                 value = float(value)
         if type(value) is not kind:
-            raise BundleError(
+            raise self._refusal(
                 f"{self._where}: {quoted(name)} is {quoted(value)}, not a {kind.__name__}; {self._advice}"
             )
         return value
@@ -43,7 +52,7 @@ class Fields:
     def raw(self, name: str) -> Any:
         """Return a field that must be there, of whatever type."""
         if name not in self._value:
-            raise BundleError(f"{self._where} lacks {quoted(name)}; {self._advice}")
+            raise self._refusal(f"{self._where} lacks {quoted(name)}; {self._advice}")
         return self._value[name]
 
     def values(self, name: str, kind: type[T]) -> list[T]:
@@ -66,4 +75,4 @@ class Fields:
         return {key: build(self._inner(v, f": {name}.{key}")) for key, v in values.items()}
 
     def _inner(self, value: object, place: str) -> "Fields":
-        return Fields(value, self._where + place, self._advice)
+        return Fields(value, self._where + place, self._advice, self._refusal)

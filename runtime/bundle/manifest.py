@@ -34,9 +34,6 @@ _LIMIT = 2**20
 _MICRO_LIMIT = 1e9
 """Far above any pixel or score, far below what float32 would turn into infinity."""
 
-_LATER_SETTINGS = ("guidance_ramp", "guidance_interval", "order")
-"""Of the sampler; bundles made before there was a choice lack them."""
-
 Optimization = Literal["portable", "cpu"]
 OPTIMIZATIONS: tuple[Optimization, ...] = get_args(Optimization)
 
@@ -230,7 +227,7 @@ def _manifest(fields: Fields) -> Manifest:
         tools=fields.get("tools", dict),
         parity=_optional(fields, "parity", read_parity),
         quantization=_optional(fields, "quantization", read_quantization),
-        simulated=_optional(fields, "simulated", read_simulated) if "simulated" in fields else None,
+        simulated=_optional(fields, "simulated", read_simulated),
     )
 
 
@@ -244,8 +241,7 @@ def _plain(build: Any, fields: Fields, kind: type) -> Any:
 
 
 def _engine(fields: Fields) -> EngineInfo:
-    """Bundles made before there was a choice are portable."""
-    optimize: Any = fields.get("optimize", str) if "optimize" in fields else "portable"
+    optimize: Any = fields.get("optimize", str)
     if optimize not in OPTIMIZATIONS:
         raise BundleError(
             f"{MANIFEST_NAME}: optimize is {quoted(optimize)}; this amused-edge knows {', '.join(OPTIMIZATIONS)}; "
@@ -263,12 +259,6 @@ def _micro(fields: Fields) -> MicroConditioning:
 
 def _sampler(fields: Fields) -> SamplerSettings:
     try:
-        return SamplerSettings(
-            **{
-                name: fields.raw(name)
-                for name in SamplerSettings.__dataclass_fields__
-                if name in fields or name not in _LATER_SETTINGS
-            }
-        )
+        return SamplerSettings(**{name: fields.raw(name) for name in SamplerSettings.__dataclass_fields__})
     except OptionsError as error:
         raise BundleError(f"{MANIFEST_NAME}: sampler: {error}") from error

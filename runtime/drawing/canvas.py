@@ -16,7 +16,7 @@ from amused_edge.runtime.errors import AmusedEdgeWarning
 from amused_edge.runtime.pictures.masks import paste_back, pixel_mask, token_mask
 from amused_edge.runtime.pictures.sources import Fit, check_proportions, fit_image
 from amused_edge.runtime.sampling.options import SamplerSettings
-from amused_edge.runtime.tasks.kinds import Inpainting, Task, Variation
+from amused_edge.runtime.tasks.kinds import Inpainting, PictureTask, Task, Variation
 
 Encode = Callable[[ImageArray, Cancellation | None], IntArray]
 """Pictures (B, H, W, 3) uint8 -> tokens (B, h, w) int64."""
@@ -60,7 +60,7 @@ class Canvas:
 
     def check(self, task: Task) -> None:
         """Raise `OptionsError` if a picture of a task cannot be brought to the bundle's size."""
-        if isinstance(task, Variation | Inpainting) and task.fit == "exact":
+        if isinstance(task, PictureTask) and task.fit == "exact":
             for image in task.images:
                 check_proportions(image, self._geometry.image_width, self._geometry.image_height)
 
@@ -69,7 +69,7 @@ class Canvas:
         self._fitted.close()
         self._tokens.close()
 
-    def _image_tokens(self, task: Variation | Inpainting, cancellation: Cancellation | None) -> IntArray:
+    def _image_tokens(self, task: PictureTask, cancellation: Cancellation | None) -> IntArray:
         key = (task.image_hashes[0], task.fit)
         known = self._tokens.get(key)
         if known is None:
@@ -82,7 +82,7 @@ class Canvas:
         mask = Image.fromarray(self._mask(task))
         return token_mask(mask, self._geometry.grid_height, self._geometry.grid_width, task.coverage)
 
-    def _image(self, task: Variation | Inpainting) -> ImageArray:
+    def _image(self, task: PictureTask) -> ImageArray:
         return self._fit(task.images[0], task.image_hashes[0], task.fit)
 
     def _mask(self, task: Inpainting) -> ImageArray:

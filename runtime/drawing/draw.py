@@ -100,7 +100,7 @@ class Drawing:
             yield from mask_predict(
                 denoise,
                 np.stack([state.tokens for state in states]),
-                [state.parameters.task["picture"] for state in states],
+                [state.parameters.task.picture for state in states],
                 seed=parameters.seed,
                 settings=parameters.settings,
                 mask_token_id=self._geometry.mask_token_id,

@@ -13,6 +13,8 @@ from amused_edge.runtime.system.malloc import give_back, keep_no_large_blocks
 Load = Callable[[Bundle, str, EngineOptions], Graph]
 """Loads the graph of a role; whoever measures may put graphs of its own in place of the engine's."""
 
+_CLOSED = "the pipeline was closed; make a new one"
+
 
 class GraphStore:
     """The graphs of one bundle.
@@ -21,11 +23,17 @@ class GraphStore:
     ----------
     engine
         With `keep_graphs` a graph stays once it is loaded; without, it goes when its last user leaves.
+
+    Attributes
+    ----------
+    graphs_stay
+        Which of the two it is.
     """
 
     def __init__(self, bundle: Bundle, engine: EngineOptions, load: Load) -> None:
         self._bundle = bundle
         self._engine = engine
+        self.graphs_stay = engine.keep_graphs
         self._load = load
         self._graphs: dict[str, Graph] = {}
         self._kept: set[str] = set()
@@ -34,7 +42,7 @@ class GraphStore:
         self._loading: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._ahead: threading.Thread | None = None
         self._closed = False
-        if not engine.keep_graphs:
+        if not self.graphs_stay:
             keep_no_large_blocks()
 
     def keep(self, role: str) -> Graph:
@@ -60,7 +68,7 @@ class GraphStore:
         with self._lock:
             missing = [role for role in roles if role not in self._graphs]
             loading = self._ahead is not None and self._ahead.is_alive()
-            if not self._engine.keep_graphs or not missing or loading or self._closed:
+            if not self.graphs_stay or not missing or loading or self._closed:
                 return
             self._ahead = threading.Thread(target=self._load_each, args=(missing,), name="load graphs", daemon=True)
             self._ahead.start()
@@ -89,29 +97,33 @@ class GraphStore:
         with self._lock:
             loading = self._loading[role]
         with loading:
-            graph = self._counted(role, None)
-            if graph is None:
-                graph = self._counted(role, self._load(self._bundle, role, self._engine))
-        assert graph is not None
-        return graph
+            graph = self._joined(role)
+            return self._registered(role, self._load(self._bundle, role, self._engine)) if graph is None else graph
 
-    def _counted(self, role: str, loaded: Graph | None) -> Graph | None:
-        """Count a user of a role's graph, if there is one already or it was just loaded."""
+    def _joined(self, role: str) -> Graph | None:
+        """Return a role's graph with one user more, or None where it is not loaded."""
+        with self._lock:
+            if self._closed:
+                raise GraphError(_CLOSED)
+            graph = self._graphs.get(role)
+            if graph is not None:
+                self._users[role] += 1
+            return graph
+
+    def _registered(self, role: str, loaded: Graph) -> Graph:
+        """Return a graph that was just loaded, which others find from now on; its loader is its first user."""
         with self._lock:
             if not self._closed:
-                if loaded is not None:
-                    self._graphs[role] = loaded
-                if role in self._graphs:
-                    self._users[role] += 1
-                return self._graphs.get(role)
-        if loaded is not None:
-            loaded.close()
-        raise GraphError("the pipeline was closed; make a new one")
+                self._graphs[role] = loaded
+                self._users[role] += 1
+                return loaded
+        loaded.close()
+        raise GraphError(_CLOSED)
 
     def _release(self, role: str) -> None:
         with self._lock:
             self._users[role] -= 1
-            unused = not self._engine.keep_graphs and not self._users[role] and role not in self._kept
+            unused = not self.graphs_stay and not self._users[role] and role not in self._kept
             graph = self._graphs.pop(role, None) if unused else None
             gone = graph is not None or (self._closed and not self._users[role])
         if graph is not None:

@@ -81,6 +81,13 @@ class EngineOptions:
         """Threads on the CPU, also where none were chosen."""
         return self.threads or usable_cores()
 
+    @property
+    def reuse_tensors(self) -> bool:
+        """Whether tensors may take over the memory of others, which keeps it for longer than they need it; of roles
+        whose tensors are large, where memory is little, they may not.
+        """
+        return self.keep_graphs
+
     def __post_init__(self) -> None:
         if self.threads is not None:
             whole_number("threads", self.threads, minimum=1, maximum=_MOST_THREADS)

@@ -85,13 +85,15 @@ def mask_predict(
     ratios = [1.0] * len(tokens) if starting_mask_ratio is None else starting_mask_ratio
     probability = np.ones(tokens.shape, np.float32) if probability is None else probability
     for index in range(first_step, settings.steps):
+        rules = _StepRules(index, settings, mask_token_id)
         drawn = [
             _step(
                 partial(denoise, b, index),
                 tokens[b],
                 probability[b],
                 _Noise(seed, picture, index),
-                _StepRules(index, settings, mask_token_id, ratio),
+                ratio,
+                rules,
             )
             for b, (picture, ratio) in enumerate(zip(pictures, ratios, strict=True))
         ]
@@ -137,14 +139,13 @@ class _StepRules:
     index: int
     settings: SamplerSettings
     mask_token_id: int
-    starting_mask_ratio: float
 
     @property
     def temperature(self) -> np.float32:
         return temperature_at(self.settings.temperature, self.index, self.settings.steps)
 
-    def mask_length(self, positions: int, unknown: int) -> int:
-        """How many of `positions` stay masked, of which `unknown` were masked before; none after the last step."""
+    def mask_length(self, positions: int, unknown: int, starting_mask_ratio: float) -> int:
+        """How many of a picture's `positions` stay masked, of which `unknown` were before; none after the last step."""
         if self.index == self.settings.steps - 1:
             return 0
         return mask_length(
@@ -153,7 +154,7 @@ class _StepRules:
             self.settings.steps,
             sequence_length=positions,
             unknown=unknown,
-            starting_mask_ratio=self.starting_mask_ratio,
+            starting_mask_ratio=starting_mask_ratio,
         )
 
 
@@ -162,6 +163,7 @@ def _step(
     grid: IntArray,
     probability: FloatArray,
     noise: _Noise,
+    starting_mask_ratio: float,
     rules: _StepRules,
 ) -> tuple[IntArray, BoolArray, FloatArray, FloatArray]:
     """One step of one picture: tokens (h, w) -> predicted tokens, mask, confidence and probability, each (h, w)."""
@@ -180,7 +182,7 @@ def _step(
         predicted[rows] = drawn
         probability[rows] = np.exp(log_probability)
     confidence = _confidence(log_probability, rows, grid.shape, noise, rules)
-    mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows)))
+    mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows), starting_mask_ratio))
     shape = grid.shape
     return predicted.reshape(shape), mask.reshape(shape), confidence.reshape(shape), probability.reshape(shape)
 

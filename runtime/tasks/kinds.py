@@ -4,7 +4,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypedDict, TypeVar, Unpack
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,25 @@ _CANVAS_LIMIT = 2**14
 """Pixels of a side, of a picture with its margins."""
 
 T = TypeVar("T")
+
+
+class Common(TypedDict, total=False):
+    """What every task may be given beside its own; the meaning and what is taken where it is left out are `Task`'s."""
+
+    negative_prompts: Prompt | Sequence[Prompt]
+    pictures_per_prompt: int
+    first_picture: int
+    micro_conditioning: MicroConditioning | None
+
+
+class _Shared(TypedDict):
+    """The same and the prompts, checked: the fields of `Task`."""
+
+    prompts: tuple[Prompt, ...]
+    negative_prompts: tuple[Prompt, ...]
+    pictures_per_prompt: int
+    first_picture: int
+    micro_conditioning: MicroConditioning | None
 
 
 @dataclass(frozen=True)
@@ -45,35 +64,19 @@ class Task:
     """
 
     prompts: tuple[Prompt, ...]
-    negative_prompts: tuple[Prompt, ...] = ("",)
-    pictures_per_prompt: int = 1
-    first_picture: int = 0
-    micro_conditioning: MicroConditioning | None = None
+    negative_prompts: tuple[Prompt, ...]
+    pictures_per_prompt: int
+    first_picture: int
+    micro_conditioning: MicroConditioning | None
 
-    _per_prompt: ClassVar[tuple[str, ...]] = ("prompts", "negative_prompts")
+    kind: ClassVar[str]
+    """Its name in files."""
 
-    def __init__(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        negative_prompts: Prompt | Sequence[Prompt] = "",
-        pictures_per_prompt: int = 1,
-        first_picture: int = 0,
-        micro_conditioning: MicroConditioning | None = None,
-    ) -> None:
-        texts = _prompts("prompt", prompts)
-        count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1, maximum=_COUNT_LIMIT)
-        if micro_conditioning is not None and not isinstance(micro_conditioning, MicroConditioning):
-            raise OptionsError(f"micro_conditioning is {quoted(micro_conditioning)}; give a MicroConditioning")
-        first = whole_number("first_picture", first_picture, minimum=0)
-        if first + count > _PICTURE_LIMIT:
-            raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
-        self._set(
-            prompts=texts,
-            negative_prompts=_for_each(texts, "negative prompts", _prompts("negative prompt", negative_prompts)),
-            pictures_per_prompt=count,
-            first_picture=first,
-            micro_conditioning=micro_conditioning,
-        )
+    sources: ClassVar[tuple[str, ...]] = ()
+    """What it is given beside its prompt, of which files hold the hashes: `image` has `images` and `image_hashes`."""
+
+    own: ClassVar[tuple[str, ...]] = ()
+    """Attributes that are plain values, which this kind alone has."""
 
     def pictures(self) -> list[tuple[int, int]]:
         """Return (index of the prompt, index of the picture within its prompt) for every picture, in order."""
@@ -86,43 +89,69 @@ class Task:
 
     def single(self, prompt: int, picture: int) -> Self:
         """Return the task of one of the pictures alone, given as `pictures` gives it."""
+        per_prompt = ["prompts", "negative_prompts"]
+        for name in self.sources:
+            per_prompt += [f"{name}s", f"{name}_hashes"]
         one = copy.copy(self)
-        one._set(pictures_per_prompt=1, first_picture=picture)
-        for name in self._per_prompt:
-            one._set(**{name: (getattr(self, name)[prompt],)})
+        vars(one).update(pictures_per_prompt=1, first_picture=picture)
+        vars(one).update({name: (getattr(self, name)[prompt],) for name in per_prompt})
         return one
-
-    def _set(self, **values: object) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, init=False)
 class TextToImage(Task):
     """Pictures from text, all tokens masked at the start."""
 
+    kind = "text_to_image"
 
-@dataclass(frozen=True, init=False, eq=False)
-class Variation(Task):
-    """Pictures from text and a picture (image to image): a share of its tokens is masked at random and drawn anew.
+    def __init__(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        negative_prompts: Prompt | Sequence[Prompt] = "",
+        pictures_per_prompt: int = 1,
+        first_picture: int = 0,
+        micro_conditioning: MicroConditioning | None = None,
+    ) -> None:
+        super().__init__(**_shared(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning))
+
+
+@dataclass(frozen=True, eq=False)
+class PictureTask(Task):
+    """What tasks share that start from a picture; use one of its kinds.
 
     Attributes
     ----------
     images
         One for all prompts, or one per prompt.
     strength
-        Share of the steps that run, 0 to 1; the later a run starts, the fewer tokens are masked. At 1 all are, and
-        at 0, or too little for one step, the picture only passes through the VQ-GAN.
+        Share of the steps that run, 0 to 1.
     fit
         How the picture is brought to the bundle's size: "crop", "pad", "stretch", or "exact": not at all.
     """
 
-    images: tuple[Image.Image, ...] = ()
-    strength: float = 0.5
-    fit: Fit = "crop"
-    image_hashes: tuple[str, ...] = ()
+    images: tuple[Image.Image, ...]
+    strength: float
+    fit: Fit
+    image_hashes: tuple[str, ...]
 
-    _per_prompt = (*Task._per_prompt, "images", "image_hashes")
+    sources: ClassVar[tuple[str, ...]] = ("image",)
+    own: ClassVar[tuple[str, ...]] = ("strength", "fit")
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Variation(PictureTask):
+    """Pictures from text and a picture (image to image): a share of its tokens is masked at random and drawn anew.
+
+    Attributes
+    ----------
+    images, fit
+        As in `PictureTask`.
+    strength
+        Share of the steps that run, 0 to 1; the later a run starts, the fewer tokens are masked. At 1 all are, and
+        at 0, or too little for one step, the picture only passes through the VQ-GAN.
+    """
+
+    kind = "variation"
 
     def __init__(
         self,
@@ -131,23 +160,32 @@ class Variation(Task):
         strength: float = 0.5,
         *,
         fit: Fit = "crop",
-        negative_prompts: Prompt | Sequence[Prompt] = "",
-        pictures_per_prompt: int = 1,
-        first_picture: int = 0,
-        micro_conditioning: MicroConditioning | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        shared = _shared(prompts, **common)
         pictures = tuple(read_image(source) for source in _sources(images))
-        self._set(
-            images=_for_each(self.prompts, "images", pictures),
-            image_hashes=_for_each(self.prompts, "images", _hashes(pictures)),
+        super().__init__(
+            **shared,
+            images=_for_each(shared["prompts"], "images", pictures),
+            image_hashes=_for_each(shared["prompts"], "images", _hashes(pictures)),
             strength=_strength(strength),
             fit=choice("fit", fit, FITS),
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _MaskedTask(PictureTask):
+    """The fields of `Inpainting`."""
+
+    masks: tuple[Image.Image, ...]
+    coverage: Coverage
+    paste_back: bool
+    feather: int
+    mask_hashes: tuple[str, ...]
+
+
 @dataclass(frozen=True, init=False, eq=False)
-class Inpainting(Task):
+class Inpainting(_MaskedTask):
     """Part of a picture drawn anew.
 
     Attributes
@@ -160,7 +198,7 @@ class Inpainting(Task):
         Share of the steps that run, above 0 to 1. All that the mask covers is masked at the start whatever it is:
         less than 1 leaves out the early steps, and is faster.
     fit
-        How picture and mask are brought to the bundle's size, as in `Variation`.
+        How picture and mask are brought to the bundle's size, as in `PictureTask`.
     coverage
         Tokens that are drawn anew: covered by "half" or more, or by "any" pixel of the mask.
     paste_back
@@ -169,17 +207,9 @@ class Inpainting(Task):
         Pixels, 0 to 256, over which the pasted picture fades into the new part.
     """
 
-    images: tuple[Image.Image, ...] = ()
-    masks: tuple[Image.Image, ...] = ()
-    strength: float = 1.0
-    fit: Fit = "crop"
-    coverage: Coverage = "half"
-    paste_back: bool = True
-    feather: int = 0
-    image_hashes: tuple[str, ...] = ()
-    mask_hashes: tuple[str, ...] = ()
-
-    _per_prompt = (*Task._per_prompt, "images", "image_hashes", "masks", "mask_hashes")
+    kind = "inpainting"
+    sources = ("image", "mask")
+    own = (*PictureTask.own, "coverage", "paste_back", "feather")
 
     def __init__(
         self,
@@ -192,33 +222,31 @@ class Inpainting(Task):
         coverage: Coverage = "half",
         paste_back: bool = True,
         feather: int = 0,
-        negative_prompts: Prompt | Sequence[Prompt] = "",
-        pictures_per_prompt: int = 1,
-        first_picture: int = 0,
-        micro_conditioning: MicroConditioning | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        super().__init__(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning)
+        shared = _shared(prompts, **common)
         given = tuple(read_image(source) for source in _sources(images))
         stencils = tuple(read_mask(source) for source in _sources(masks))
-        self._set(
-            images=_for_each(self.prompts, "images", given),
-            image_hashes=_for_each(self.prompts, "images", _hashes(given)),
-            masks=_for_each(self.prompts, "masks", stencils),
-            mask_hashes=_for_each(self.prompts, "masks", _hashes(stencils)),
-        )
-        for picture, mask in zip(self.images, self.masks, strict=True):
-            if picture.size != mask.size:
-                raise OptionsError(
-                    f"the mask has {mask.width}x{mask.height} pixels, its picture {picture.width}x{picture.height}; "
-                    "give a mask of the picture's size"
-                )
-        self._set(
+        pictures = _for_each(shared["prompts"], "images", given)
+        covers = _for_each(shared["prompts"], "masks", stencils)
+        _check_sizes(pictures, covers)
+        super().__init__(
+            **shared,
+            images=pictures,
+            image_hashes=_for_each(shared["prompts"], "images", _hashes(given)),
+            masks=covers,
+            mask_hashes=_for_each(shared["prompts"], "masks", _hashes(stencils)),
             strength=_strength(strength),
             fit=choice("fit", fit, FITS),
             coverage=choice("coverage", coverage, COVERAGES),
             paste_back=bool(paste_back),
             feather=whole_number("feather", feather, minimum=0, maximum=_FEATHER_LIMIT),
         )
+
+
+KINDS: dict[str, type[TextToImage | Variation | Inpainting]] = {
+    build.kind: build for build in (TextToImage, Variation, Inpainting)
+}
 
 
 def outpainting(
@@ -231,10 +259,7 @@ def outpainting(
     bottom: int = 0,
     strength: float = 1.0,
     feather: int = 0,
-    negative_prompts: Prompt | Sequence[Prompt] = "",
-    pictures_per_prompt: int = 1,
-    first_picture: int = 0,
-    micro_conditioning: MicroConditioning | None = None,
+    **common: Unpack[Common],
 ) -> Inpainting:
     """Return the task that draws around a picture: `left`, `top`, `right` and `bottom` pixels of new canvas.
 
@@ -251,19 +276,40 @@ def outpainting(
     pads = ((top, bottom), (left, right))
     canvas = np.pad(np.asarray(picture), (*pads, (0, 0)), mode="edge")
     mask = np.pad(np.zeros((picture.height, picture.width), np.uint8), pads, constant_values=255)
-    return Inpainting(
-        prompts,
-        canvas,
-        mask,
-        strength,
-        fit="exact",
-        coverage="any",
-        feather=feather,
-        negative_prompts=negative_prompts,
-        pictures_per_prompt=pictures_per_prompt,
-        first_picture=first_picture,
-        micro_conditioning=micro_conditioning,
-    )
+    return Inpainting(prompts, canvas, mask, strength, fit="exact", coverage="any", feather=feather, **common)
+
+
+def _shared(
+    prompts: Prompt | Sequence[Prompt],
+    negative_prompts: Prompt | Sequence[Prompt] = "",
+    pictures_per_prompt: int = 1,
+    first_picture: int = 0,
+    micro_conditioning: MicroConditioning | None = None,
+) -> _Shared:
+    """Check what all tasks share."""
+    texts = _prompts("prompt", prompts)
+    count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1, maximum=_COUNT_LIMIT)
+    if micro_conditioning is not None and not isinstance(micro_conditioning, MicroConditioning):
+        raise OptionsError(f"micro_conditioning is {quoted(micro_conditioning)}; give a MicroConditioning")
+    first = whole_number("first_picture", first_picture, minimum=0)
+    if first + count > _PICTURE_LIMIT:
+        raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
+    return {
+        "prompts": texts,
+        "negative_prompts": _for_each(texts, "negative prompts", _prompts("negative prompt", negative_prompts)),
+        "pictures_per_prompt": count,
+        "first_picture": first,
+        "micro_conditioning": micro_conditioning,
+    }
+
+
+def _check_sizes(pictures: Sequence[Image.Image], masks: Sequence[Image.Image]) -> None:
+    for picture, mask in zip(pictures, masks, strict=True):
+        if picture.size != mask.size:
+            raise OptionsError(
+                f"the mask has {mask.width}x{mask.height} pixels, its picture {picture.width}x{picture.height}; "
+                "give a mask of the picture's size"
+            )
 
 
 def _hashes(images: Sequence[Image.Image]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.json_fields import Fields
-from amused_edge.runtime.errors import BundleError, StateError
+from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.system.whole_file import whole_file
 from amused_edge.runtime.tasks.parameters import PictureParameters
@@ -76,16 +76,14 @@ class PictureState:
         """
         try:
             content = json.loads(text)
-            values = Fields(content, "state", "it is damaged")
-            if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
-                raise StateError("this is no state, or one of another version; use the amused-edge that wrote it")
-            if content.pop("sha256", None) != _hash(content):
-                raise StateError("the state is damaged: its hash does not fit; begin the picture again")
-            return _state(values)
-        except (ValueError, RecursionError, OverflowError, BundleError) as error:
-            if isinstance(error, StateError):
-                raise
-            raise StateError(f"the state is damaged ({error}); begin the picture again") from error
+        except (ValueError, RecursionError) as error:
+            raise _damaged(str(error)) from error
+        values = Fields(content, "state", "it is damaged", _damaged)
+        if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
+            raise StateError("this is no state, or one of another version; use the amused-edge that wrote it")
+        if content.pop("sha256", None) != _hash(content):
+            raise StateError("the state is damaged: its hash does not fit; begin the picture again")
+        return _state(values)
 
     def save(self, path: str | Path) -> None:
         """Write the state to a file, which is replaced whole or not at all."""
@@ -117,8 +115,16 @@ def _state(values: Fields) -> PictureState:
     return PictureState(parameters, next_step, tokens, probability, ratio)
 
 
+def _damaged(why: str) -> StateError:
+    return StateError(f"the state is damaged ({why}); begin the picture again")
+
+
 def _hash(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    try:
+        text = json.dumps(content, sort_keys=True)
+    except RecursionError as error:  # lists within each other may be read and yet not be written
+        raise _damaged(str(error)) from error
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _packed(array: NDArray[Any]) -> str:
@@ -130,8 +136,8 @@ def _unpacked(text: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     try:
         content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), size + 1)
-    except zlib.error as error:
-        raise ValueError(str(error)) from error
+    except (ValueError, zlib.error) as error:
+        raise _damaged(str(error)) from error
     if len(content) != size:
-        raise ValueError(f"{len(content)} bytes for a grid of {size}")
+        raise _damaged(f"{len(content)} bytes for a grid of {size}")
     return np.frombuffer(content, dtype).reshape(shape)

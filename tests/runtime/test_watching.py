@@ -55,7 +55,7 @@ def test_pictures_come_one_by_one(pipeline: AmusedPipeline) -> None:
     assert seen == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
     expected = pipeline.generate(task, QUICK).images
     assert np.array_equal(np.stack([first.image, *(p.image for p in rest)]), expected)
-    assert rest[-1].parameters.task["prompt"] == OTHER
+    assert rest[-1].parameters.task.prompt == OTHER
 
 
 # --- Cancelling.

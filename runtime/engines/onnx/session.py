@@ -149,8 +149,7 @@ def session_options(options: EngineOptions) -> ort.SessionOptions:
 def role_options(options: EngineOptions, role: str) -> ort.SessionOptions:
     """Add what the graph of a role needs, where memory is little."""
     session = session_options(options)
-    if not options.keep_graphs and role in _LARGE_TENSORS:
-        session.enable_mem_reuse = False  # tensors that take over memory of others keep it longer than they need it
+    session.enable_mem_reuse = options.reuse_tensors or role not in _LARGE_TENSORS
     return session
 
 

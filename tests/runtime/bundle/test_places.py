@@ -90,7 +90,7 @@ def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path: Path, mode: in
     code = (
         "import sys; from pathlib import Path\n"
         "from amused_edge.runtime.errors import OptionsError\n"
-        "from amused_edge.runtime.bundle.folder import places\n"
+        "from amused_edge.runtime.bundle import places\n"
         "for check in (places.check_free, places.check_new_file):\n"
         "    try: check(Path('closed/new.png'))\n"
         "    except OptionsError as error: print(error)\n"

@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amused_edge.runtime.bundle.manifest import MicroConditioning
 from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.options import SamplerSettings
-from amused_edge.runtime.tasks.kinds import TextToImage
+from amused_edge.runtime.tasks.kinds import Inpainting, TextToImage
 from amused_edge.runtime.tasks.parameters import PictureParameters
 from amused_edge.runtime.tasks.state import PictureState
 
 PARAMETERS = PictureParameters.of(
     "some bundle", "ab" * 32, TextToImage("ein Füchslein 🦊", "blau"), 2**64 - 1, SamplerSettings(steps=7)
 )
+MICRO = MicroConditioning(1, 2, 3)
 RNG = np.random.default_rng(0)
 STATE = PictureState(
     PARAMETERS,
@@ -150,3 +152,34 @@ def test_parameters_survive_the_round_trip() -> None:
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot be read"):
         PictureState.load(tmp_path / "none.json")
+
+
+def test_the_task_is_a_record_that_writes_the_same_text() -> None:
+    """It was a dictionary, whose names other files had to know; the text is that of files written before."""
+    task = Inpainting("a", np.zeros((2, 2, 3), np.uint8), np.full((2, 2), 255, np.uint8), micro_conditioning=MICRO)
+    parameters = PictureParameters.of("some bundle", "ab" * 32, task, 1, SamplerSettings())
+    expected = (
+        '"task": {"kind": "inpainting", "prompt": "a", "negative_prompt": "", "picture": 0, '
+        '"micro_conditioning": {"crop_top": 1.0, "crop_left": 2.0, "aesthetic_score": 3.0}, '
+        f'"image_sha256": "{task.image_hashes[0]}", "mask_sha256": "{task.mask_hashes[0]}", '
+        '"strength": 1.0, "fit": "crop", "coverage": "half", "paste_back": true, "feather": 0}'
+    )
+    assert expected in parameters.to_json()
+    again = PictureParameters.from_json(parameters.to_json())
+    assert again == parameters
+    assert (again.task.kind, again.task.picture, again.task.micro_conditioning) == ("inpainting", 0, MICRO)
+    assert again.restore(task) is not None
+
+
+@pytest.mark.parametrize("steps", [None, "7"])
+def test_fields_raise_the_error_of_whoever_reads(steps: object) -> None:
+    """They knew that of bundles alone, which readers of states caught and raised anew, and their own with it."""
+    content = json.loads(STATE.to_json())
+    content["next_step"] = steps
+    with pytest.raises(
+        StateError, match=r"^the state is damaged \(state: 'next_step' is .*; it is damaged\); "
+    ) as said:
+        PictureState.from_json(rehashed(content))
+    assert said.value.__cause__ is None
+    with pytest.raises(StateError, match=r"^the parameters of a picture cannot be read: parameters lacks 'format'"):
+        PictureParameters.from_dict({})

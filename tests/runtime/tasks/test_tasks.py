@@ -1,12 +1,16 @@
 """Prompts, negative prompts and the order of pictures."""
 
+import dataclasses
+from dataclasses import FrozenInstanceError
 from typing import Any
 
+import numpy as np
 import pytest
 
+from amused_edge.runtime.bundle.manifest import MicroConditioning
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.pipeline import _as_task
-from amused_edge.runtime.tasks.kinds import TextToImage
+from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage, Variation, outpainting
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"prompts": 5}, "prompt is 5; it must be a string or a list of strings"),
@@ -71,3 +75,35 @@ def test_bare_prompts_are_wrapped(bare: Any) -> None:
 def test_a_task_is_passed_on_as_it_is() -> None:
     task = TextToImage("a", "b", 2)
     assert _as_task(task) is task
+
+
+def test_a_kind_takes_what_all_tasks_share() -> None:
+    """The arguments were written out four times; now each kind hands on what it is given."""
+    fox, mask = np.zeros((4, 6, 3), np.uint8), np.full((4, 6), 255, np.uint8)
+    common = {
+        "negative_prompts": "blue",
+        "pictures_per_prompt": 2,
+        "first_picture": 3,
+        "micro_conditioning": MicroConditioning(1, 2, 3),
+    }
+    tasks: list[Task] = [
+        TextToImage("a", **common),  # type: ignore[arg-type]
+        Variation("a", fox, **common),  # type: ignore[arg-type]
+        Inpainting("a", fox, mask, **common),  # type: ignore[arg-type]
+        outpainting("a", fox, **common),  # type: ignore[arg-type]
+    ]
+    for task in tasks:
+        assert (task.negative_prompts, task.micro_conditioning) == (("blue",), MicroConditioning(1, 2, 3))
+        assert task.pictures() == [(0, 3), (0, 4)]
+        with pytest.raises(FrozenInstanceError):
+            task.first_picture = 1  # type: ignore[misc]
+    with pytest.raises(TypeError, match="pictures_per_promt"):
+        Variation("a", fox, pictures_per_promt=2)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("kind", [TextToImage, Variation, Inpainting])
+def test_a_kind_owns_its_fields(kind: type[Task]) -> None:
+    """Three tables beside the kinds said which they are."""
+    fields = {field.name for field in dataclasses.fields(kind)} - {field.name for field in dataclasses.fields(Task)}
+    given = {f"{name}{end}" for name in kind.sources for end in ("s", "_hashes")}
+    assert fields == given | set(kind.own)

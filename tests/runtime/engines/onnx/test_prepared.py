@@ -156,7 +156,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch
 
 
 def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepared_store.cache, "folder", lambda _: None)
+    monkeypatch.setattr(prepared_store.cache_folder, "folder", lambda _: None)
     with pytest.warns(AmusedEdgeWarning, match="no home folder"):
         assert PreparedStore(1000).add("a", "first", maker()) is None
     assert PreparedStore(1000).find("a") is None
