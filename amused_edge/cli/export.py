@@ -10,7 +10,7 @@ from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
 
 if TYPE_CHECKING:
-    from amused_edge.export.target import Target
+    from amused_edge.export.target import ExportTarget
 
 
 @click.command(cls=Command, extras=("export",))
@@ -78,7 +78,7 @@ def export(
         )
 
 
-def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "Target":
+def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "ExportTarget":
     """Return a target with the options that were given."""
     if name == "onnx":
         from amused_edge.export.onnx.target import OnnxTarget

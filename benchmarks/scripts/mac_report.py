@@ -38,7 +38,7 @@ PROMPTS = 2
 
 
 @dataclass(frozen=True)
-class Timing:
+class RoleTiming:
     """Milliseconds of one role: from the file to the first answer, then median, 10th and 90th percentile of calls."""
 
     load: float
@@ -63,7 +63,7 @@ class UnitReport:
 
     fidelity: Fidelity
     golden: GoldenReport
-    timings: dict[str, Timing]
+    timings: dict[str, RoleTiming]
 
 
 def measure(
@@ -91,7 +91,7 @@ def measure(
         return UnitReport(fidelity, golden_check.compare(pipeline), timings)
 
 
-def _timings(pipeline: AmusedPipeline, engine: EngineOptions, calls: int) -> dict[str, Timing]:
+def _timings(pipeline: AmusedPipeline, engine: EngineOptions, calls: int) -> dict[str, RoleTiming]:
     """Time each graph on the golden prompt's inputs, then whole pictures."""
     timings = {}
     for role, feeds in graph_inputs(pipeline, GOLDEN_PROMPT).items():
@@ -109,9 +109,9 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def _timing(load: float, calls: Sequence[float]) -> Timing:
+def _timing(load: float, calls: Sequence[float]) -> RoleTiming:
     p10, median, p90 = np.percentile(calls, [10, 50, 90])
-    return Timing(load, float(median), float(p10), float(p90))
+    return RoleTiming(load, float(median), float(p10), float(p90))
 
 
 def page(bundle: Bundle, reports: Mapping[str, UnitReport | str]) -> str:
