@@ -40,6 +40,7 @@ def quantize(
     """
     from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
     from amused_edge.quantization.sensitivity.search import RECIPE_NAME, search
+    from amused_edge.runtime.bundle.measurements import shown_psnr
     from amused_edge.runtime.tasks.prompt_file import read_prompts
 
     if not sensitivity and (max_kl is not None or budget is not None):
@@ -60,8 +61,7 @@ def quantize(
     size = made.manifest.bytes / 1e6
     cost = made.manifest.fidelity
     how = "" if made.manifest.simulated is None else ", simulated"
-    psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
     console.say(
         f"{out}: {size:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
-        f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
+        f"{cost.logits.equal_draws:.2%} of draws equal, decoder {shown_psnr(cost.pictures.psnr, ' dB')}"
     )

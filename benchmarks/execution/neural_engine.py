@@ -7,6 +7,7 @@ performance report of the compiled model has the last word.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.coreml.package import package
 from amused_edge.runtime.engines.coreml.program import FLOATS, Name, Program, Value, read_program
@@ -136,13 +137,13 @@ def lint_bundle(bundle: Bundle) -> dict[str, list[Finding]]:
 
 def table(findings: list[Finding]) -> list[str]:
     """Return the lines of a Markdown table, one row per limit."""
-    rows = ["| what | found | effect | for example | source |", "|---|---|---|---|---|"]
+    rows = []
     for finding in findings:
         limit, count = finding.limit, len(finding.found)
         examples = ", ".join(finding.found[:_EXAMPLES]) + (", ..." if count > _EXAMPLES else "")
         effect = limit.effect if count else ""
-        rows.append(f"| {limit.name} | {count or 'none'} | {effect} | {examples} | {limit.source} |")
-    return rows
+        rows.append((limit.name, count or "none", effect, examples, limit.source))
+    return table_lines(("what", "found", "effect", "for example", "source"), rows)
 
 
 def _values(program: Program) -> Iterator[Value]:
