@@ -114,7 +114,7 @@ def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: Fidelity) -> Ac
         executed={role: graph.executed_precision for role, graph in graphs.items()},
         logits=fidelity.logits,
         pictures=fidelity.pictures,
-        tensors={f"{role}/{name}": made for role, graph in graphs.items() for name, made in graph.tensors.items()},
+        tensors={f"{role}/{name}": each for role, graph in graphs.items() for name, each in graph.tensors.items()},
     )
 
 
