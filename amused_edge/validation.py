@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.export.bundle_export import ExportOptions, export_bundle
 from amused_edge.quantization import account
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
@@ -104,12 +105,12 @@ def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
     made = {name: bundle for name, bundle in bundles.items() if name != PARENT}
     assert parent.parity is not None
     roles = list(parent.graphs)
-    sizes = ["| bundle | " + " | ".join(roles) + " | all, MB | share of fp32 |", "|---" * (len(roles) + 3) + "|"]
+    sizes = []
     whole = bundles[PARENT].manifest.bytes
     for name, bundle in bundles.items():
         cells = [f"{bundle.graph(role).bytes / 1e6:.1f}" for role in roles]
         total = bundle.manifest.bytes
-        sizes.append(f"| {name} | " + " | ".join(cells) + f" | {total / 1e6:.1f} | {total / whole:.3f} |")
+        sizes.append((name, *cells, f"{total / 1e6:.1f}", f"{total / whole:.3f}"))
     failed = [f"- {name}: {reason}" for name, reason in failures.items()]
     return "\n".join(
         [
@@ -127,7 +128,7 @@ def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
             "",
             "## Size of the graphs, MB",
             "",
-            *sizes,
+            *table_lines(("bundle", *roles, "all, MB", "share of fp32"), sizes),
             "",
             "## Recipes against the exported bundle",
             "",

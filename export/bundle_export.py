@@ -9,7 +9,7 @@ from amused_edge.export import parity
 from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
-from amused_edge.export.target import Target
+from amused_edge.export.target import ExportTarget
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import (
     GOLDEN_NAME,
@@ -63,7 +63,7 @@ def export_bundle(
     out: str | Path,
     options: ExportOptions | None = None,
     *,
-    target: str | Target = "onnx",
+    target: str | ExportTarget = "onnx",
     on_stage: OnStage | None = None,
 ) -> Bundle:
     """Convert a checkpoint to a bundle and check that it computes the same.
@@ -75,7 +75,7 @@ def export_bundle(
     out
         The new bundle's folder; must not exist. It appears complete or not at all.
     target
-        "onnx" or "coreml", or a `Target` with options of its own, such as
+        "onnx" or "coreml", or a `ExportTarget` with options of its own, such as
         `CoreMLTarget(CoreMLOptions(ios=18, precision="float32"))`.
 
     Raises
@@ -104,7 +104,7 @@ def export_bundle(
         stages.next("drawing a picture with the bundle and with the checkpoint")
         with AmusedPipeline(Bundle(writer.path, manifest), made_for.engine) as pipeline:
             logits, pictures, golden = parity.check_generation(
-                checkpoint, pipeline, made_for.tolerances, made_for.golden
+                checkpoint, pipeline, made_for.tolerances, made_for.golden_tolerance
             )
         manifest = replace(
             manifest, files={**manifest.files, GOLDEN_NAME: writer.write_text(GOLDEN_NAME, golden.to_json())}
@@ -118,7 +118,7 @@ def export_bundle(
     return Bundle.open(out)
 
 
-def _target(name: str) -> Target:
+def _target(name: str) -> ExportTarget:
     if name == "onnx":
         from amused_edge.export.onnx.target import OnnxTarget
 
@@ -153,7 +153,7 @@ def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:
 
 
 def _start(
-    checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, target: Target, writer: BundleWriter
+    checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, target: ExportTarget, writer: BundleWriter
 ) -> Manifest:
     """Write the tokenizer and return the manifest of a bundle without graphs."""
     tokenizer = writer.write_text(TOKENIZER_NAME, checkpoint.tokenizer.json)
@@ -176,7 +176,7 @@ def _start(
 
 
 def _export_role(
-    spec: GraphSpec, checkpoint: Checkpoint, target: Target, writer: BundleWriter, manifest: Manifest
+    spec: GraphSpec, checkpoint: Checkpoint, target: ExportTarget, writer: BundleWriter, manifest: Manifest
 ) -> tuple[Manifest, dict[str, float]]:
     """Write one graph, compare it with its module, and return the manifest with it and the errors."""
     module = spec.build(checkpoint).eval()

@@ -51,7 +51,7 @@ _DIVERGED = "some of its weights are too large: check its training, or how it wa
 
 
 @dataclass(frozen=True)
-class Tolerances:
+class ParityTolerances:
     """What depends on the precision in which graphs are computed.
 
     Attributes
@@ -66,12 +66,12 @@ class Tolerances:
     mean_kl: float = KL_TOLERANCE
 
 
-HALF_TOLERANCES = Tolerances(floats=5e-2, mean_kl=2e-3)
+HALF_TOLERANCES = ParityTolerances(floats=5e-2, mean_kl=2e-3)
 """Of graphs that store and compute in halves."""
 
 
 def check_role(
-    spec: GraphSpec, module: nn.Module, graph: Graph, inputs: Inputs, tolerances: Tolerances | None = None
+    spec: GraphSpec, module: nn.Module, graph: Graph, inputs: Inputs, tolerances: ParityTolerances | None = None
 ) -> dict[str, float]:
     """Compare one graph with its module on the same inputs.
 
@@ -93,7 +93,7 @@ def check_role(
     actual = graph({name: value.numpy() for name, value in inputs.items()})
     errors = {}
     for name, reference in zip(spec.outputs, expected, strict=True):
-        error, tolerance = _error(reference.numpy(), actual[name], tolerances or Tolerances())
+        error, tolerance = _error(reference.numpy(), actual[name], tolerances or ParityTolerances())
         if isinstance(module, ImageEncoder) and np.isfinite(error):
             _check_near_ties(module, inputs, actual[name])
         if not error <= tolerance:
@@ -108,7 +108,7 @@ def check_role(
 def check_generation(
     checkpoint: Checkpoint,
     pipeline: AmusedPipeline,
-    tolerances: Tolerances | None = None,
+    tolerances: ParityTolerances | None = None,
     golden_tolerance: Tolerance | None = None,
 ) -> tuple[LogitFidelity, PictureFidelity, Golden]:
     """Draw the golden prompt with the bundle and compare every state's logits, and the picture, with the torch modules.
@@ -139,7 +139,7 @@ def check_generation(
         codes = checkpoint.image_encoder()(torch.from_numpy(picture)).numpy()
     pictures.add(expected[0], picture[0], float(np.mean(pipeline.encode(picture) == codes)))
     pixel_error = int(np.abs(expected.astype(int) - picture.astype(int)).max())
-    allowed = (tolerances or Tolerances()).mean_kl
+    allowed = (tolerances or ParityTolerances()).mean_kl
     if not logits.mean_kl <= allowed or pixel_error > PIXEL_TOLERANCE:
         raise ParityError(
             f"a whole generation differs from the checkpoint: mean KL {logits.mean_kl:.3g} nats "
@@ -166,7 +166,7 @@ def _torch_source(checkpoint: Checkpoint, pipeline: AmusedPipeline, prompts: lis
     return logits
 
 
-def _error(reference: NDArray[Any], actual: NDArray[Any], tolerances: Tolerances) -> tuple[float, float]:
+def _error(reference: NDArray[Any], actual: NDArray[Any], tolerances: ParityTolerances) -> tuple[float, float]:
     """Return (error, tolerance) in the measure of the output's dtype."""
     if reference.shape != actual.shape:
         return float("inf"), 0.0

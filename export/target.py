@@ -5,7 +5,7 @@ from typing import Protocol
 from torch import nn
 
 from amused_edge.export.graphs import GraphSpec, Inputs
-from amused_edge.export.parity import Tolerances
+from amused_edge.export.parity import ParityTolerances
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.bundle.manifest import EngineInfo
@@ -13,7 +13,7 @@ from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 
 
-class Target(Protocol):
+class ExportTarget(Protocol):
     """Writes graphs for one engine, and says how they are checked.
 
     Attributes
@@ -28,7 +28,7 @@ class Target(Protocol):
         What it is, if that is not the engine itself; None if it is.
     tolerances
         What parity allows.
-    golden
+    golden_tolerance
         What the golden output allows another engine.
     """
 
@@ -36,8 +36,8 @@ class Target(Protocol):
     tools: tuple[str, ...]
     engine: EngineOptions
     evaluator: str | None
-    tolerances: Tolerances
-    golden: Tolerance
+    tolerances: ParityTolerances
+    golden_tolerance: Tolerance
 
     def engine_info(self) -> EngineInfo:
         """Return the manifest's words about the engine."""

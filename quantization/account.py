@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
 from amused_edge.runtime.bundle.manifest import Manifest
-from amused_edge.runtime.bundle.measurements import Fidelity, LogitFidelity, PictureFidelity
+from amused_edge.runtime.bundle.measurements import Fidelity, LogitFidelity, PictureFidelity, shown_psnr
 from amused_edge.runtime.bundle.places import check_free
 
 WORST = 10
@@ -64,25 +65,22 @@ class Account:
         return "\n\n".join([f"# {self.model} by recipe {self.recipe['name']}", *sections]) + "\n"
 
     def _sizes(self) -> str:
-        rows = ["| graph | parent, MB | now, MB | share | products run as |", "|---|---|---|---|---|"]
-        for role, size in self.sizes.items():
-            executed = self.executed.get(role, "")
-            rows.append(f"| {role} | {size.parent / 1e6:.1f} | {size.made / 1e6:.1f} | {size.share:.3f} | {executed} |")
-        return "\n".join([*rows, "", f"Engine: {self.engine}."])
+        header = ("graph", "parent, MB", "now, MB", "share", "products run as")
+        rows = [
+            (role, f"{x.parent / 1e6:.1f}", f"{x.made / 1e6:.1f}", f"{x.share:.3f}", self.executed.get(role, ""))
+            for role, x in self.sizes.items()
+        ]
+        return "\n".join([*table_lines(header, rows), "", f"Engine: {self.engine}."])
 
     def _fidelity(self) -> str:
         return "\n".join(["## Against the parent", "", *fidelity_table({"": Fidelity(self.logits, self.pictures)})])
 
     def _worst(self) -> str:
         worst = sorted(self.tensors.items(), key=lambda item: -item[1].error)[:WORST]
-        rows = [
-            "## Weights that rounding changed most",
-            "",
-            "| weight | bits | block | activations | error |",
-            "|---|---|---|---|---|",
-        ]
-        rows += [f"| {n} | {t.bits} | {t.block or ''} | {t.activations} | {t.error:.2e} |" for n, t in worst]
-        return "\n".join([*rows, "", "Error: root mean square of the change, relative to the weight's."])
+        header = ("weight", "bits", "block", "activations", "error")
+        rows = [(name, x.bits, x.block or "", x.activations, f"{x.error:.2e}") for name, x in worst]
+        note = "Error: root mean square of the change, relative to the weight's."
+        return "\n".join(["## Weights that rounding changed most", "", *table_lines(header, rows), "", note])
 
 
 def fidelity_table(measured: dict[str, Fidelity]) -> list[str]:
@@ -91,20 +89,16 @@ def fidelity_table(measured: dict[str, Fidelity]) -> list[str]:
         *("", "pictures", "mean KL, nats", "max KL", "total variation", "top-1", "top-5", "equal draws"),
         *("rank correlation", "decoder PSNR, dB", "worst", "SSIM", "encoder's equal codes"),
     )
-    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    rows = []
     for name, both in measured.items():
         x, p = both.logits, both.pictures
         numbers = (
-            f"{x.mean_kl:.2e}", f"{x.max_kl:.2e}", f"{x.total_variation:.2e}", f"{x.top1:.2%}", f"{x.top5:.2%}",
-            f"{x.equal_draws:.2%}", f"{x.confidence_correlation:.5f}", _decibels(p.psnr), _decibels(p.worst_psnr),
-            "" if p.ssim is None else f"{p.ssim:.5f}", f"{p.equal_codes:.2%}",
+            x.generations, f"{x.mean_kl:.2e}", f"{x.max_kl:.2e}", f"{x.total_variation:.2e}", f"{x.top1:.2%}",
+            f"{x.top5:.2%}", f"{x.equal_draws:.2%}", f"{x.confidence_correlation:.5f}", shown_psnr(p.psnr),
+            shown_psnr(p.worst_psnr), "" if p.ssim is None else f"{p.ssim:.5f}", f"{p.equal_codes:.2%}",
         )  # fmt: skip
-        rows.append(f"| {name} | {x.generations} | " + " | ".join(numbers) + " |")
-    return rows
-
-
-def _decibels(value: float | None) -> str:
-    return "equal" if value is None else f"{value:.1f}"
+        rows.append((name, *numbers))
+    return table_lines(columns, rows)
 
 
 def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: Fidelity) -> Account:
@@ -120,7 +114,7 @@ def make(parent: Bundle, made: Bundle, recipe: Recipe, fidelity: Fidelity) -> Ac
         executed={role: graph.executed_precision for role, graph in graphs.items()},
         logits=fidelity.logits,
         pictures=fidelity.pictures,
-        tensors={f"{role}/{name}": made for role, graph in graphs.items() for name, made in graph.tensors.items()},
+        tensors={f"{role}/{name}": each for role, graph in graphs.items() for name, each in graph.tensors.items()},
     )
 
 

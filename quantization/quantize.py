@@ -13,7 +13,7 @@ from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.named import load_recipe
 from amused_edge.quantization.recipes.rules import Recipe
-from amused_edge.quantization.target import Target
+from amused_edge.quantization.target import QuantizationTarget
 from amused_edge.runtime import golden_check
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
@@ -82,17 +82,17 @@ def quantize_bundle(
     return Bundle.open(out)
 
 
-def _target(parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> Target:
+def _target(parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> QuantizationTarget:
     if parent.manifest.target == "coreml":
-        from amused_edge.quantization.coreml.target import CoreMLTarget
+        from amused_edge.quantization.coreml.target import CoreMLQuantizationTarget
 
-        return CoreMLTarget(parent, recipe)
-    from amused_edge.quantization.onnx.target import OnnxTarget
+        return CoreMLQuantizationTarget(parent, recipe)
+    from amused_edge.quantization.onnx.target import OnnxQuantizationTarget
 
-    return OnnxTarget(parent, recipe, options)
+    return OnnxQuantizationTarget(parent, recipe, options)
 
 
-def _start(parent: Bundle, target: Target, writer: BundleWriter) -> Manifest:
+def _start(parent: Bundle, target: QuantizationTarget, writer: BundleWriter) -> Manifest:
     """Copy what belongs to no graph and return the manifest of a bundle without graphs."""
     files = {}
     for name, entry in parent.manifest.files.items():
@@ -106,7 +106,7 @@ def _start(parent: Bundle, target: Target, writer: BundleWriter) -> Manifest:
 def _measure(
     parent: Bundle,
     manifest: Manifest,
-    target: Target,
+    target: QuantizationTarget,
     options: QuantizeOptions,
     writer: BundleWriter,
     stages: Stages,

@@ -16,7 +16,7 @@ from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.stages import Stages
 
 
-class Target(Protocol):
+class QuantizationTarget(Protocol):
     """A recipe resolved for the graphs of one bundle.
 
     Attributes

@@ -14,7 +14,7 @@ from amused_edge.cli.values import PATH, TextType
 from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS
 
 if TYPE_CHECKING:
-    from amused_edge.export.target import Target
+    from amused_edge.export.target import ExportTarget
 
 TARGETS = ("onnx", "coreml")
 SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
@@ -96,7 +96,7 @@ def export(
         )
 
 
-def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "Target":
+def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "ExportTarget":
     """Return a target with the options that were given."""
     if name == "onnx":
         from amused_edge.export.onnx.target import OnnxTarget

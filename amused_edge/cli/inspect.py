@@ -92,11 +92,13 @@ def _show(bundle: "Bundle") -> None:
 
 
 def _show_fidelity(title: str, logits: "LogitFidelity", pictures: "PictureFidelity") -> None:
-    psnr = "equal" if pictures.psnr is None else f"{pictures.psnr:.1f} dB"
+    from amused_edge.runtime.bundle.measurements import shown_psnr
+
     count = f"{logits.generations} generation{'' if logits.generations == 1 else 's'}"
     _line(
         f"{title:<11} {count}: mean KL {logits.mean_kl:.1e} nats, "
-        f"logits {logits.max_logit_error:.1e}, equal draws {logits.equal_draws:.2%}, pictures {psnr}"
+        f"logits {logits.max_logit_error:.1e}, equal draws {logits.equal_draws:.2%}, "
+        f"pictures {shown_psnr(pictures.psnr, ' dB')}"
     )
 
 

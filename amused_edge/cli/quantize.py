@@ -76,6 +76,8 @@ def quantize(
         raise click.UsageError("--max-kl and --budget go with --sensitivity")
     given = None if prompts is None else read_prompts(prompts)
     chosen = QuantizeOptions(given, calibration_prompts, fidelity_prompts)
+    if sensitivity:
+        _check_limits(max_kl, budget)
     with progress(quiet) as report:
         if sensitivity:
             result = search(bundle, out, recipe, chosen, max_kl=max_kl, budget=budget, on_stage=report)
@@ -90,10 +92,22 @@ def quantize(
 
 def _described(manifest: "Manifest") -> str:
     """Return what a bundle became, in one line."""
+    from amused_edge.runtime.bundle.measurements import shown_psnr
+
     cost = manifest.fidelity
     how = "" if manifest.simulated is None else ", simulated"
-    psnr = "equal" if cost.pictures.psnr is None else f"{cost.pictures.psnr:.1f} dB"
     return (
         f"{manifest.bytes / 1e6:.1f} MB; against its parent{how}: mean KL {cost.logits.mean_kl:.1e} nats, "
-        f"{cost.logits.equal_draws:.2%} of draws equal, decoder {psnr}"
+        f"{cost.logits.equal_draws:.2%} of draws equal, decoder {shown_psnr(cost.pictures.psnr, ' dB')}"
     )
+
+
+def _check_limits(max_kl: float | None, budget: float | None) -> None:
+    """What the search checks too, in the words of the options."""
+    from amused_edge.runtime.errors import OptionsError
+
+    if max_kl is not None and budget is not None:
+        raise OptionsError("give --max-kl or --budget, not both")
+    for name, value in (("max-kl", max_kl), ("budget", budget)):
+        if value is not None and not value > 0:
+            raise OptionsError(f"{name} is {value}; it must be above 0")

@@ -7,6 +7,7 @@ performance report of the compiled model has the last word.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.coreml.package import package
 from amused_edge.runtime.engines.coreml.program import FLOATS, Name, Program, Value, read_program
@@ -19,7 +20,7 @@ _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
-class Rule:
+class Limit:
     """A known limit.
 
     Attributes
@@ -42,9 +43,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule found in a program: `found` are names of operations or values, none where the rule is kept."""
+    """What goes against a limit in a program: `found` are names of operations or values, none where it is kept."""
 
-    rule: Rule
+    limit: Limit
     found: tuple[str, ...]
 
 
@@ -103,46 +104,46 @@ def _large(program: Program, size: int) -> Iterator[str]:
         yield f"{size / 1e6:.0f} MB"
 
 
-RULES = (
-    Rule("rank above 5", "does not compile", "Core ML takes at most five axes (onnxruntime#28278)", _ranks),
-    Rule("float32", "runs on CPU or GPU", "the Neural Engine computes in float16 (coremltools#1761)", _float32),
-    Rule("float32 islands", "data changes processor", "each cast of floats is an edge of an island", _crossings),
-    Rule("whole numbers", "runs on CPU", "the Neural Engine computes in float16 (coremltools#1761)", _whole_numbers),
-    Rule("gather", "runs on CPU", "coremltools#1103", _lookups),
-    Rule("last axis of length 1", "padded to 64 bytes: 32 x the memory", _TRANSFORMERS, _last_axis),
-    Rule("linear instead of 1x1 convolution", "slower than (B, C, 1, N) layout", _TRANSFORMERS, _sequences),
-    Rule("dynamic shapes", "runs on CPU or GPU", "coremltools guide, Flexible Input Shapes", _dynamic),
-    Rule("above 1 GB", "not loaded on iPhone", "apple/ml-stable-diffusion, README, --chunk-unet", _large),
+LIMITS = (
+    Limit("rank above 5", "does not compile", "Core ML takes at most five axes (onnxruntime#28278)", _ranks),
+    Limit("float32", "runs on CPU or GPU", "the Neural Engine computes in float16 (coremltools#1761)", _float32),
+    Limit("float32 islands", "data changes processor", "each cast of floats is an edge of an island", _crossings),
+    Limit("whole numbers", "runs on CPU", "the Neural Engine computes in float16 (coremltools#1761)", _whole_numbers),
+    Limit("gather", "runs on CPU", "coremltools#1103", _lookups),
+    Limit("last axis of length 1", "padded to 64 bytes: 32 x the memory", _TRANSFORMERS, _last_axis),
+    Limit("linear instead of 1x1 convolution", "slower than (B, C, 1, N) layout", _TRANSFORMERS, _sequences),
+    Limit("dynamic shapes", "runs on CPU or GPU", "coremltools guide, Flexible Input Shapes", _dynamic),
+    Limit("above 1 GB", "not loaded on iPhone", "apple/ml-stable-diffusion, README, --chunk-unet", _large),
 )
 
 
 def lint(program: Program, size: int) -> list[Finding]:
-    """Hold a program against all rules.
+    """Hold a program against all limits.
 
     Parameters
     ----------
     size
         Of the package, in bytes.
     """
-    return [Finding(rule, tuple(rule.find(program, size))) for rule in RULES]
+    return [Finding(limit, tuple(limit.find(program, size))) for limit in LIMITS]
 
 
 def lint_bundle(bundle: Bundle) -> dict[str, list[Finding]]:
-    """Hold every graph of a Core ML bundle against all rules; raises `BundleError` if a package is damaged."""
+    """Hold every graph of a Core ML bundle against all limits; raises `BundleError` if a package is damaged."""
     return {
         role: lint(read_program(package(bundle, role)), entry.bytes) for role, entry in bundle.manifest.graphs.items()
     }
 
 
 def table(findings: list[Finding]) -> list[str]:
-    """Return the lines of a Markdown table, one row per rule."""
-    rows = ["| what | found | effect | for example | source |", "|---|---|---|---|---|"]
+    """Return the lines of a Markdown table, one row per limit."""
+    rows = []
     for finding in findings:
-        rule, count = finding.rule, len(finding.found)
+        limit, count = finding.limit, len(finding.found)
         examples = ", ".join(finding.found[:_EXAMPLES]) + (", ..." if count > _EXAMPLES else "")
-        effect = rule.effect if count else ""
-        rows.append(f"| {rule.name} | {count or 'none'} | {effect} | {examples} | {rule.source} |")
-    return rows
+        effect = limit.effect if count else ""
+        rows.append((limit.name, count or "none", effect, examples, limit.source))
+    return table_lines(("what", "found", "effect", "for example", "source"), rows)
 
 
 def _values(program: Program) -> Iterator[Value]:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from amused_edge.runtime.engines.onnx.prepared import save_optimised
+from amused_edge.runtime.engines.options import CPU_PROVIDER
 from amused_edge.runtime.system.library_paths import library_path
 
 INTEGER_PRODUCTS = frozenset(
@@ -58,9 +59,7 @@ def optimised_model(model: Path, options: ort.SessionOptions, without: Sequence[
     options.intra_op_num_threads = 1  # nothing is run; left to choose, the engine starts threads and ties them down
     with tempfile.TemporaryDirectory(prefix="amused-edge-") as folder:
         optimised = save_optimised(options, Path(folder))
-        ort.InferenceSession(
-            library_path(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without)
-        )
+        ort.InferenceSession(library_path(model), options, providers=[CPU_PROVIDER], disabled_optimizers=list(without))
         return ir.load(optimised)
 
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime as ort
 
 from amused_edge.benchmarks.execution.audit import Audit
+from amused_edge.runtime.engines.options import CPU_PROVIDER
 
 ROWS, INPUTS, OUTPUTS = 512, 1024, 5632
 """Of the product that all peaks are measured with: a feed-forward layer of amused-256, 256 tokens of both branches."""
@@ -67,7 +68,7 @@ def least_seconds(audit: Audit, peaks: Mapping[str, float]) -> float | None:
 
 def _bind(model: ir.Model, options: ort.SessionOptions) -> tuple[ort.InferenceSession, ort.IOBinding]:
     """Return a session with memory for its output, so that none is allocated while it is timed."""
-    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, providers=[CPU_PROVIDER])
     binding = session.io_binding()
     rows = np.random.Generator(np.random.Philox(0)).standard_normal((ROWS, INPUTS), np.float32)
     binding.bind_cpu_input("x", rows)

@@ -23,7 +23,7 @@ from amused_edge.benchmarks.execution.optimised import (
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.onnx.prepared import save_optimised
 from amused_edge.runtime.engines.onnx.session import session_options
-from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.engines.options import CPU_PROVIDER, EngineOptions
 from amused_edge.runtime.engines.parallel_rows import threads_of_a_row
 from amused_edge.runtime.engines.rows import has_static_batch, split
 from amused_edge.runtime.system.library_paths import library_path
@@ -75,7 +75,7 @@ def audit_model(
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         optimised = save_optimised(options, Path(folder))
-        session = ort.InferenceSession(library_path(model), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(library_path(model), options, providers=[CPU_PROVIDER])
         for _ in range(1 + calls):
             session.run(None, dict(feeds))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))

@@ -12,7 +12,14 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.subjects.subject import Subject
+    from amused_edge.runtime.sampling.options import SamplerSettings
+
+Tell = Callable[..., None]
+"""Takes the name of an event and its facts."""
 
 WARM_UP_STEPS, WARM_UP_CALLS = 2, 2
 
@@ -39,33 +46,50 @@ def main() -> None:
     tell("loaded", imported=imported, loaded=loaded, bytes_read=_difference(_bytes_read(), read))
     if job["mode"] == "cold" or not _wait():
         return
-    from amused_edge.runtime.sampling.options import SamplerSettings
-
-    all_settings = [SamplerSettings(**_pairs(settings)) for settings in job["settings"]]
-    prompt, seed, batch = job["prompt"], job["seed"], job["batch"]
-    shorter = {settings.guided: replace(settings, steps=WARM_UP_STEPS) for settings in reversed(all_settings)}
-    first = [_time(partial(subject.draw, prompt, settings, seed, 1)) for settings in shorter.values()]
-    tell("warm", seconds=first[0])
-    branches = list(shorter.values())[-1].branches
-    for settings in all_settings:
-        if settings.branches != branches:  # for which an engine may have to load a graph anew
-            branches = settings.branches
-            subject.draw(prompt, replace(settings, steps=WARM_UP_STEPS), seed, 1)
-        draw = partial(subject.draw, prompt, settings, seed, batch)
-        seconds = [_time(draw) for _ in range(job["pictures"])]
-        tell("picture", steps=settings.steps, guidance_scale=settings.guidance_scale, seconds=seconds)
+    _draw(subject, job, tell)
     tell("drawn")
     if not _wait():
         return
+    _call_stages(subject, job, tell)
+    subject.close()
+
+
+def _draw(subject: "Subject", job: dict[str, Any], tell: Tell) -> None:
+    """Draw short pictures with and without guidance, as far as settings ask for them; then time whole ones."""
+    all_settings = _settings(job)
+
+    def draw_short(settings: "SamplerSettings") -> float:
+        return _time(partial(subject.draw, job["prompt"], replace(settings, steps=WARM_UP_STEPS), job["seed"], 1))
+
+    kinds = {settings.guided: settings for settings in reversed(all_settings)}  # mostly ends with the first to be timed
+    first, *_ = [draw_short(settings) for settings in kinds.values()]
+    tell("warm", seconds=first)
+    drawn_last = list(kinds.values())[-1]
+    for settings in all_settings:
+        if settings.branches != drawn_last.branches:  # for which an engine may have to load a graph anew
+            draw_short(settings)
+        draw = partial(subject.draw, job["prompt"], settings, job["seed"], job["batch"])
+        seconds = [_time(draw) for _ in range(job["pictures"])]
+        tell("picture", steps=settings.steps, guidance_scale=settings.guidance_scale, seconds=seconds)
+        drawn_last = settings
+
+
+def _call_stages(subject: "Subject", job: dict[str, Any], tell: Tell) -> None:
+    """Time each stage, between two measurements of the engine's products where there are any."""
     peaks = subject.peaks()
-    for name, stage in subject.stages(prompt, all_settings[0], batch).items():
+    for name, stage in subject.stages(job["prompt"], _settings(job)[0], job["batch"]).items():
         for _ in range(WARM_UP_CALLS):
             stage()
         before = peaks.measure() if peaks is not None else {}
         seconds = [_time(stage) for _ in range(job["calls"])]
         after = peaks.measure() if peaks is not None else {}
         tell("stage", name=name, seconds=seconds, peaks={kind: before[kind] + after[kind] for kind in before})
-    subject.close()
+
+
+def _settings(job: dict[str, Any]) -> list["SamplerSettings"]:
+    from amused_edge.runtime.sampling.options import SamplerSettings
+
+    return [SamplerSettings(**_pairs(settings)) for settings in job["settings"]]
 
 
 def _wait() -> bool:
@@ -75,10 +99,9 @@ def _wait() -> bool:
 
 def _audit(job: dict[str, Any]) -> dict[str, Any]:
     from amused_edge.benchmarks.subjects.subject import make_subject
-    from amused_edge.runtime.sampling.options import SamplerSettings
 
     subject = make_subject(job["target"], job["arguments"])
-    audits = subject.audit(job["prompt"], SamplerSettings(**_pairs(job["settings"][0])))
+    audits = subject.audit(job["prompt"], _settings(job)[0])
     return {stage: [asdict(operator) for operator in audit.operators] for stage, audit in audits.items()}
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from amused_edge.benchmarks.execution.audit import Audit, Operator
+from amused_edge.benchmarks.latency.record import TurnRecord
 from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, cold_turn, warm_turn
 from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
@@ -60,20 +61,14 @@ class LatencyOptions:
 
 @dataclass(frozen=True)
 class Turn:
-    """One record of a run: which subject, when, with what, and what came of it.
-
-    Attributes
-    ----------
-    record
-        Of `warm_turn` or `cold_turn`; or `error`, a sentence.
-    """
+    """One turn of a run: which subject, when, with what, and what came of it."""
 
     label: str
     round: int
     threads: int | None
     batch: int
     cold: bool
-    record: dict[str, Any]
+    record: TurnRecord = TurnRecord()  # noqa: RUF009
 
 
 def measure_latency(
@@ -95,11 +90,11 @@ def measure_latency(
             if kind not in failed:
                 if on_turn is not None:
                     on_turn(f"{turn.label}, round {turn.round + 1} of {options.rounds}", done, len(plan))
-                run.add(_key(turn), {"record": _take(turn, spec, options)})
+                run.add(_key(turn), {"record": _take(turn, spec, options).to_dict()})
             done += 1
         if _key(turn) in run:
-            record = run[_key(turn)]["record"]
-            if "error" in record:
+            record = TurnRecord.from_dict(run[_key(turn)]["record"])
+            if record.error is not None:
                 failed.add(kind)
             turns.append(replace(turn, record=record))
     return turns
@@ -150,7 +145,7 @@ def _plan(specs: Sequence[SubjectSpec], options: LatencyOptions) -> list[tuple[T
     for number in range(options.rounds):
         first = number % len(specs)
         for spec in [*specs[first:], *specs[:first]]:
-            blank = Turn(spec.label, number, options.threads[0], options.batches[0], True, {})
+            blank = Turn(spec.label, number, options.threads[0], options.batches[0], True)
             plan.append((blank, spec))
             plan += [
                 (replace(blank, threads=threads, batch=batch, cold=False), spec)
@@ -165,13 +160,13 @@ def _key(turn: Turn) -> str:
     return f"round {turn.round}, {turn.label}, threads {turn.threads}, batch {turn.batch}, {kind}"
 
 
-def _take(turn: Turn, spec: SubjectSpec, options: LatencyOptions) -> dict[str, Any]:
+def _take(turn: Turn, spec: SubjectSpec, options: LatencyOptions) -> TurnRecord:
     threaded = replace(spec, arguments=_with_threads(spec.arguments, turn.threads))
     work = Work(options.prompt, options.seed, options.settings, turn.batch, options.pictures, options.calls)
     try:
         return cold_turn(threaded) if turn.cold else warm_turn(threaded, work)
     except TurnError as error:
-        return {"error": str(error)}
+        return TurnRecord(error=str(error))
 
 
 def _with_threads(arguments: dict[str, Any], threads: int | None) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from amused_edge.benchmarks.latency.measure import Turn
+from amused_edge.benchmarks.latency.record import TurnMemory
 from amused_edge.benchmarks.machine.memory import Memory
 from amused_edge.benchmarks.metrics.statistics import Ratio, Summary, ratio_over_rounds, summary
 
@@ -114,15 +114,17 @@ def summarise(turns: Sequence[Turn]) -> LatencyResult:
 def _parts(turn: Turn) -> Iterator[tuple[Part, list[float]]]:
     """Yield every part that a turn timed."""
     record = turn.record
-    for name in (READY, LOAD):
-        if record.get(name) is not None:
-            yield (turn.threads, turn.batch, name, turn.cold, None, None), [record[name]]
-    if record.get("first") is not None:
-        yield (turn.threads, turn.batch, FIRST, False, None, None), [record["first"]]
-    for name, seconds in record.get("stages", {}).items():
+    for name, value, cold in (
+        (READY, record.ready, turn.cold),
+        (LOAD, record.load, turn.cold),
+        (FIRST, record.first, False),
+    ):
+        if value is not None:
+            yield (turn.threads, turn.batch, name, cold, None, None), [value]
+    for name, seconds in record.stages.items():
         yield (turn.threads, turn.batch, name, False, None, None), seconds
-    for drawn in record.get("pictures", ()):
-        yield (turn.threads, turn.batch, PICTURE, False, drawn["steps"], drawn["guidance_scale"]), drawn["seconds"]
+    for drawn in record.pictures:
+        yield (turn.threads, turn.batch, PICTURE, False, drawn.steps, drawn.guidance_scale), drawn.seconds
 
 
 def _ratio(rounds: dict[int, list[float]], baseline: dict[int, list[float]]) -> Ratio | None:
@@ -134,24 +136,27 @@ def _ratio(rounds: dict[int, list[float]], baseline: dict[int, list[float]]) -> 
 
 
 def _footprints(turns: Iterable[Turn]) -> Iterator[Footprint]:
-    found: dict[tuple[str, int | None, int], list[dict[str, Any]]] = defaultdict(list)
+    found: dict[tuple[str, int | None, int], list[TurnMemory]] = defaultdict(list)
     for turn in turns:
-        if "memory" in turn.record:
-            found[turn.label, turn.threads, turn.batch].append(turn.record["memory"])
+        if turn.record.memory is not None:
+            found[turn.label, turn.threads, turn.batch].append(turn.record.memory)
     for (label, threads, batch), memories in found.items():
-        loaded, peak = (_largest([memory[name] for memory in memories]) for name in ("loaded", "peak"))
+        loaded, peak = _largest([memory.loaded for memory in memories]), _largest([memory.peak for memory in memories])
         yield Footprint(label, threads, batch, loaded, peak)
 
 
-def _largest(memories: Sequence[dict[str, int | None]]) -> Memory:
-    largest = {}
-    for name in ("total", "anonymous", "file_backed"):
-        values = [value for memory in memories if (value := memory[name]) is not None]
-        largest[name] = max(values) if values else None
-    return Memory(largest["total"] or 0, largest["anonymous"], largest["file_backed"])
+def _largest(memories: Sequence[Memory]) -> Memory:
+    def known(values: Iterable[int | None]) -> int | None:
+        return max((value for value in values if value is not None), default=None)
+
+    return Memory(
+        max(memory.total for memory in memories),
+        known(memory.anonymous for memory in memories),
+        known(memory.file_backed for memory in memories),
+    )
 
 
 def _failures(turns: Iterable[Turn]) -> Iterator[Failure]:
     for turn in turns:
-        if "error" in turn.record:
-            yield Failure(turn.label, turn.threads, turn.batch, str(turn.record["error"]))
+        if turn.record.error is not None:
+            yield Failure(turn.label, turn.threads, turn.batch, turn.record.error)

@@ -42,12 +42,12 @@ def shares(turns: Sequence[Turn], audits: Mapping[str, Mapping[str, Audit]]) -> 
     """
     rounds: dict[tuple[str, int | None, int, str], list[tuple[dict[str, float], float, float]]] = defaultdict(list)
     for turn in turns:
-        for stage, measured in turn.record.get("peaks", {}).items():
+        for stage, measured in turn.record.peaks.items():
             peaks = {precision: float(np.median(values)) for precision, values in measured.items()}
             audit = audits.get(turn.label, {}).get(stage)
             least = None if audit is None else least_seconds(audit, peaks)
             if least is not None:
-                seconds = float(np.median(turn.record["stages"][stage]))
+                seconds = float(np.median(turn.record.stages[stage]))
                 rounds[turn.label, turn.threads, turn.batch, stage].append((peaks, least * turn.batch, seconds))
     return tuple(
         Share(

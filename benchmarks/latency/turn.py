@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from amused_edge.benchmarks.latency.record import PictureTimes, TurnMemory, TurnRecord
 from amused_edge.benchmarks.machine.environment import load_average
-from amused_edge.benchmarks.machine.memory import Memory, MemoryWatch, resident
+from amused_edge.benchmarks.machine.memory import MemoryWatch, resident
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import one_line
 from amused_edge.runtime.sampling.options import SamplerSettings
+
+_Process = subprocess.Popen[str]
 
 READ_SHARE = 0.5
 """A load was cold if this share of the files came from the disk, or more."""
@@ -49,13 +52,8 @@ class Work:
     calls: int
 
 
-def cold_turn(spec: SubjectSpec) -> dict[str, Any]:
+def cold_turn(spec: SubjectSpec) -> TurnRecord:
     """Load with the page cache emptied of the subject's files.
-
-    Returns
-    -------
-    `ready` and `load` in seconds: from the start of the process, and from the imports' end, until all is loaded. None
-    where the files were not read from the disk after all.
 
     Raises
     ------
@@ -67,18 +65,11 @@ def cold_turn(spec: SubjectSpec) -> dict[str, Any]:
         loaded = _expect(process, "loaded")
     read = loaded["bytes_read"]
     cold = dropped and read is not None and 0 < READ_SHARE * spec.bytes <= read
-    return _load_times(loaded, start) if cold else {"ready": None, "load": None}
+    return TurnRecord(*_load_times(loaded, start)) if cold else TurnRecord()
 
 
-def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
+def warm_turn(spec: SubjectSpec, work: Work) -> TurnRecord:
     """Load, draw and call the stages.
-
-    Returns
-    -------
-    `ready` and `load` as in `cold_turn`; `pictures`, a list of `steps`, `guidance_scale` and `seconds`; `stages`,
-    name -> seconds; `peaks`, stage -> precision -> operations a second of the engine's products before and after the
-    stage's calls; `first`, the seconds of a first picture of two steps; `memory` when `loaded` and at the `peak` of
-    drawing; `load_average` of the system before. Times are lists of seconds.
 
     Raises
     ------
@@ -92,25 +83,20 @@ def warm_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
         held = resident(process.pid)
         _send(process, "go")
         first = _expect(process, "warm")["seconds"]
-        pictures: list[dict[str, Any]] = []
-        event = _next(process)
-        while event["event"] == "picture":
-            pictures.append({name: event[name] for name in ("steps", "guidance_scale", "seconds")})
-            event = _next(process)
+        pictures = tuple(_pictures(process))
         peak = watch.end()
         _send(process, "go")
         events = list(_events(process))
         _end(process)
-    memory: dict[str, Memory] = {"loaded": held, "peak": peak}
-    return {
-        **_load_times(loaded, start),
-        "first": first,
-        "load_average": load,
-        "pictures": pictures,
-        "stages": {event["name"]: event["seconds"] for event in events},
-        "peaks": {event["name"]: event["peaks"] for event in events},
-        "memory": {name: asdict(value) for name, value in memory.items()},
-    }
+    return TurnRecord(
+        *_load_times(loaded, start),
+        first=first,
+        load_average=load,
+        pictures=pictures,
+        stages={event["name"]: event["seconds"] for event in events},
+        peaks={event["name"]: event["peaks"] for event in events},
+        memory=TurnMemory(held, peak),
+    )
 
 
 def audit_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
@@ -140,11 +126,15 @@ def drop_from_page_cache(files: Sequence[Path]) -> bool:
     return True
 
 
-def _load_times(loaded: dict[str, Any], start: float) -> dict[str, Any]:
-    return {"ready": loaded["loaded"] - start, "load": loaded["loaded"] - loaded["imported"]}
+def _load_times(loaded: dict[str, Any], start: float) -> tuple[float, float]:
+    """Return the seconds of `ready` and `load` of a `TurnRecord`."""
+    return loaded["loaded"] - start, loaded["loaded"] - loaded["imported"]
 
 
-_Process = subprocess.Popen[str]
+def _pictures(process: _Process) -> Iterator[PictureTimes]:
+    """Yield what was drawn until the process tells of something else."""
+    while (event := _next(process))["event"] == "picture":
+        yield PictureTimes(event["steps"], event["guidance_scale"], event["seconds"])
 
 
 @contextlib.contextmanager

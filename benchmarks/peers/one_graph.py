@@ -15,6 +15,7 @@ from amused_edge.benchmarks.subjects.embeddings import Embeddings
 from amused_edge.benchmarks.subjects.free_running import draw_tokens
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.manifest import Geometry
+from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampling import sampler
 from amused_edge.runtime.sampling.options import SamplerSettings
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from amused_edge.benchmarks.execution.peaks import Peaks
     from amused_edge.benchmarks.subjects.teacher_forcing import LogitSource
 
-Arrays = Mapping[str, NDArray[Any]]
 Run = Callable[[Arrays], NDArray[Any]]
 """A loaded graph with one output."""
 

@@ -6,8 +6,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks.execution.audit import Audit
-from amused_edge.benchmarks.peers.one_graph import Arrays, OneGraphSubject, Run
-from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.benchmarks.peers.one_graph import OneGraphSubject, Run
+from amused_edge.runtime.engines.graph import Arrays
+from amused_edge.runtime.engines.options import CPU_PROVIDER, EngineOptions
 
 if TYPE_CHECKING:
     from amused_edge.benchmarks.execution.peaks import Peaks
@@ -22,7 +23,7 @@ class OnnxSubject(OneGraphSubject):
         """Load a graph."""
         options = self._options()
         model = str(self.folder / f"{name}.onnx")
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model, options, providers=[CPU_PROVIDER])
 
         def run(feeds: Arrays) -> NDArray[Any]:
             result: NDArray[Any] = session.run(None, dict(feeds))[0]

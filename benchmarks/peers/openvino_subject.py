@@ -7,7 +7,8 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks.execution.audit import Audit, Operator
-from amused_edge.benchmarks.peers.one_graph import Arrays, OneGraphSubject, Run
+from amused_edge.benchmarks.peers.one_graph import OneGraphSubject, Run
+from amused_edge.runtime.engines.graph import Arrays
 
 CALLS = 3
 NOT_TOLD = "8-bit weights, arithmetic not told"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from amused_edge.benchmarks.machine.environment import environment
-from amused_edge.benchmarks.quality.draw import check_alike, draw_all, read_pictures
+from amused_edge.benchmarks.quality.draw import check_alike, draw_subjects, read_pictures
 from amused_edge.benchmarks.quality.metrics import (
     Metric,
     Values,
@@ -93,7 +93,7 @@ def bench_quality(
         "flags": list(machine.flags),
     }
     run = RunFolder(out, settings)
-    drawn = draw_all(specs, options.prompts, options.settings, options.seed, run, on_picture)
+    drawn = draw_subjects(specs, options.prompts, options.settings, options.seed, run, on_picture)
     images = {label: read_pictures(out, label, len(options.prompts)) for label in drawn}
     reference = specs[0].label
     scores: dict[str, dict[Metric, Values]] = {}

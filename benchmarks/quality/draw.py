@@ -65,7 +65,7 @@ def _sizes(g: Geometry) -> str:
     )
 
 
-def draw_all(
+def draw_subjects(
     specs: Sequence[SubjectSpec],
     prompts: Sequence[str],
     settings: SamplerSettings,

@@ -1,7 +1,7 @@
 """A document as Markdown; drawings and pictures are files beside it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from amused_edge.benchmarks.report.document import Block, Document, Flag, Photo, Plot, Table, Text
 
@@ -15,6 +15,11 @@ def to_markdown(document: Document) -> str:
     for section in document.sections:
         parts += [f"## {_escape(section.title)}", *(_block(block) for block in section.blocks)]
     return "\n\n".join(parts) + "\n"
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return the lines of a Markdown table, its cells as they are: what they hold must mean nothing to Markdown."""
+    return [_row(header), "|---" * len(header) + "|", *(_row(row) for row in rows)]
 
 
 def files_beside(document: Document) -> dict[str, bytes]:
@@ -35,14 +40,14 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    lines = [_row(table.header), "|---" * len(table.header) + "|", *(_row(row) for row in table.rows)]
+    lines = table_lines([_cell(cell) for cell in table.header], ([_cell(cell) for cell in row] for row in table.rows))
     title = [f"**{_escape(table.title)}**"] if table.title else []
     note = [_escape(table.note)] if table.note else []
     return "\n\n".join([*title, "\n".join(lines), *note])
 
 
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_cell(cell) for cell in cells)} |"
+def _row(cells: Sequence[object]) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
 
 
 def _cell(cell: str) -> str:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.benchmarks.subjects.bundle_subject import graph_inputs
 from amused_edge.benchmarks.subjects.prompts import BUILT_IN
 from amused_edge.benchmarks.subjects.teacher_forcing import compare_bundles
 from amused_edge.runtime import golden_check
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import GOLDEN_PROMPT
-from amused_edge.runtime.bundle.measurements import Fidelity
+from amused_edge.runtime.bundle.measurements import Fidelity, shown_psnr
 from amused_edge.runtime.bundle.places import check_new_file
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import COMPUTE_UNITS
@@ -38,7 +39,7 @@ PROMPTS = 2
 
 
 @dataclass(frozen=True)
-class Timing:
+class RoleTiming:
     """Milliseconds of one role: from the file to the first answer, then median, 10th and 90th percentile of calls."""
 
     load: float
@@ -63,7 +64,7 @@ class UnitReport:
 
     fidelity: Fidelity
     golden: GoldenReport
-    timings: dict[str, Timing]
+    timings: dict[str, RoleTiming]
 
 
 def measure(
@@ -91,7 +92,7 @@ def measure(
         return UnitReport(fidelity, golden_check.compare(pipeline), timings)
 
 
-def _timings(pipeline: AmusedPipeline, engine: EngineOptions, calls: int) -> dict[str, Timing]:
+def _timings(pipeline: AmusedPipeline, engine: EngineOptions, calls: int) -> dict[str, RoleTiming]:
     """Time each graph on the golden prompt's inputs, then whole pictures."""
     timings = {}
     for role, feeds in graph_inputs(pipeline, GOLDEN_PROMPT).items():
@@ -109,9 +110,9 @@ def _milliseconds(work: Callable[[], object]) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def _timing(load: float, calls: Sequence[float]) -> Timing:
+def _timing(load: float, calls: Sequence[float]) -> RoleTiming:
     p10, median, p90 = np.percentile(calls, [10, 50, 90])
-    return Timing(load, float(median), float(p10), float(p90))
+    return RoleTiming(load, float(median), float(p10), float(p90))
 
 
 def page(bundle: Bundle, reports: Mapping[str, UnitReport | str]) -> str:
@@ -119,32 +120,41 @@ def page(bundle: Bundle, reports: Mapping[str, UnitReport | str]) -> str:
     m = bundle.manifest
     mac, _, machine = platform.mac_ver()
     recipe = "as exported" if m.quantization is None else f"recipe {m.quantization.recipe.get('name')}"
+    failed = {unit: found for unit, found in reports.items() if isinstance(found, str)}
+    worked = {unit: found for unit, found in reports.items() if not isinstance(found, str)}
     lines = [
         f"# {m.model.name}, {recipe}, for {m.engine.name} {m.engine.version}",
         "",
         f"macOS {mac or 'none'}, {machine or platform.machine()}, {platform.processor()}, Python "
         f"{platform.python_version()}, coremltools {version('coremltools')}, amused-edge {version('amused-edge')}.",
         "",
-        "| processors | mean KL, nats | equal draws | logit error | decoder PSNR, dB | golden logits | golden pixels |",
-        "|---|---|---|---|---|---|---|",
+        *_fidelity(worked),
+        "",
+        "Against the NumPy evaluator of the same packages. Milliseconds, one guidance branch a call:",
+        "",
+        *_times(worked),
     ]
-    failed = {unit: found for unit, found in reports.items() if isinstance(found, str)}
-    worked = {unit: found for unit, found in reports.items() if not isinstance(found, str)}
-    for unit, r in worked.items():
-        x, psnr = r.fidelity.logits, r.fidelity.pictures.psnr
-        lines.append(
-            f"| {unit} | {x.mean_kl:.1e} | {x.equal_draws:.2%} | {x.max_logit_error:.1e} | "
-            f"{'equal' if psnr is None else f'{psnr:.1f}'} | {r.golden.logit_error:.1e} | {r.golden.pixel_error} |"
-        )
-    lines += ["", "Against the NumPy evaluator of the same packages. Milliseconds, one guidance branch a call:", ""]
-    lines += ["| processors | graph | load and first call | median | p10 | p90 |", "|---|---|---|---|---|---|"]
-    for unit, r in worked.items():
-        lines += [
-            f"| {unit} | {role} | {t.load:.1f} | {t.median:.1f} | {t.p10:.1f} | {t.p90:.1f} |"
-            for role, t in r.timings.items()
-        ]
     lines += ["", *(f"- {unit} failed: {reason}" for unit, reason in failed.items())] if failed else []
     return "\n".join(lines) + "\n"
+
+
+def _fidelity(reports: Mapping[str, UnitReport]) -> list[str]:
+    titles = ("mean KL, nats", "equal draws", "logit error", "decoder PSNR, dB", "golden logits", "golden pixels")
+    rows = []
+    for unit, r in reports.items():
+        x, psnr = r.fidelity.logits, r.fidelity.pictures.psnr
+        numbers = (f"{x.mean_kl:.1e}", f"{x.equal_draws:.2%}", f"{x.max_logit_error:.1e}", shown_psnr(psnr))
+        rows.append((unit, *numbers, f"{r.golden.logit_error:.1e}", r.golden.pixel_error))
+    return table_lines(("processors", *titles), rows)
+
+
+def _times(reports: Mapping[str, UnitReport]) -> list[str]:
+    rows = [
+        (unit, role, f"{t.load:.1f}", f"{t.median:.1f}", f"{t.p10:.1f}", f"{t.p90:.1f}")
+        for unit, r in reports.items()
+        for role, t in r.timings.items()
+    ]
+    return table_lines(("processors", "graph", "load and first call", "median", "p10", "p90"), rows)
 
 
 def write(bundle: Path, out: Path, prompts: Sequence[str]) -> None:

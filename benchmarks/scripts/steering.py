@@ -14,6 +14,7 @@ from amused_edge.benchmarks.metrics.pictures import psnr
 from amused_edge.benchmarks.metrics.statistics import bootstrap, difference, mean, resampled
 from amused_edge.benchmarks.quality.instruments.judge import Judge
 from amused_edge.benchmarks.quality.sources import choose_prompts
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions
 from amused_edge.runtime.system.scripts import run
@@ -59,14 +60,14 @@ def table(values: Mapping[str, NDArray[np.float64]]) -> list[str]:
     """Return Markdown rows: mean PSNR, and the paired difference from the first way with its 95 % interval."""
     (baseline, reference), *others = values.items()
     weights = resampled(len(reference))
-    lines = ["| | PSNR, dB | difference, dB |", "|---|---|---|", f"| {baseline} | {reference.mean():.1f} | |"]
+    rows = [(baseline, f"{reference.mean():.1f}", "")]
     for way, psnrs in others:
         found = bootstrap(difference(mean(psnrs), mean(reference)), weights)
         verdict = "none: " if found.holds(0.0) else ""
-        lines.append(
-            f"| {way} | {psnrs.mean():.1f} | {verdict}{found.estimate:+.1f} ({found.low:+.1f} to {found.high:+.1f}) |"
-        )
-    return lines
+        change = f"{verdict}{found.estimate:+.1f} ({found.low:+.1f} to {found.high:+.1f})"
+        rows.append((way, f"{psnrs.mean():.1f}", change))
+    lines = table_lines(("", "PSNR, dB", "difference, dB"), rows)
+    return [line.replace("|  |", "| |") for line in lines]  # empty cells as narrow as the pages have them
 
 
 def _main() -> None:

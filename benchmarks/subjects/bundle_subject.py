@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from amused_edge.benchmarks.subjects.teacher_forcing import LogitSource
 
 TARGET = "amused_edge.benchmarks.subjects.bundle_subject:BundleSubject"
-ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder")
+DRAWING_ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder")
 """What text to image needs; the last three where prompt embeddings are given."""
 
 
@@ -63,7 +63,7 @@ class BundleSubject:
 
     def load(self) -> None:
         """Load the graphs."""
-        for role in ROLES if self._embeddings is None else ROLES[1:]:
+        for role in DRAWING_ROLES if self._embeddings is None else DRAWING_ROLES[1:]:
             self.pipeline.graph(role)
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ class BundleSubject:
         feeds = graph_inputs(self.pipeline, prompt, batch, branches=settings.branches)
         if self._embeddings is not None:
             del feeds["text_encoder"]
-        graphs = {role: self.pipeline.graph(role) for role in ROLES if role in feeds}
+        graphs = {role: self.pipeline.graph(role) for role in DRAWING_ROLES if role in feeds}
         stages: dict[str, Callable[[], object]] = {role: partial(graph, feeds[role]) for role, graph in graphs.items()}
         return {**stages, "sampler": sampler_step(self.pipeline, settings, batch)}
 
@@ -104,7 +104,7 @@ class BundleSubject:
 
         feeds = graph_inputs(self.pipeline, prompt, branches=settings.branches)
         self.close()
-        roles = ROLES if self._embeddings is None else ROLES[1:]
+        roles = DRAWING_ROLES if self._embeddings is None else DRAWING_ROLES[1:]
         return audit_bundle(self.pipeline.bundle, {role: feeds[role] for role in roles}, self.engine)
 
     def peaks(self) -> "Peaks | None":
@@ -188,7 +188,7 @@ def bundle_specs(
     for path in paths:
         bundle = Bundle.open(path)
         verification.verify_once(bundle)
-        roles = ROLES if embeddings is None else ROLES[1:]
+        roles = DRAWING_ROLES if embeddings is None else DRAWING_ROLES[1:]
         graphs = {role: bundle.graph(role) for role in bundle.manifest.graphs}
         engine = {"simulate": simulate} if bundle.manifest.target == "coreml" and simulate is not None else {}
         arguments: dict[str, Any] = {"path": str(bundle.path.resolve()), "engine": engine}

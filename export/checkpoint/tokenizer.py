@@ -14,7 +14,7 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.configs import TextConfig, read_json
-from amused_edge.runtime.errors import quoted
+from amused_edge.runtime.errors import first_line, quoted
 
 _SHORTEST = 3
 """Start, one token of text, end."""
@@ -58,8 +58,7 @@ def read_tokenizer(folder: Path, text: TextConfig) -> CheckpointTokenizer:
     try:
         tokenizer = CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the library raises many kinds for a damaged folder
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{folder} holds no CLIP tokenizer: {reason}") from error
+        raise CheckpointError(f"{folder} holds no CLIP tokenizer: {first_line(error)}") from error
     _check_manner(tokenizer, folder)
     _check_ids(tokenizer, folder, text)
     length = _length(tokenizer, folder, text)

@@ -5,8 +5,8 @@ from torch import nn
 from amused_edge.export.coreml.write import CoreMLOptions, export_coreml, tensor_specs, weight_name
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules.layers import derived_tensors
-from amused_edge.export.parity import HALF_TOLERANCES, Tolerances
-from amused_edge.export.target import Target
+from amused_edge.export.parity import HALF_TOLERANCES, ParityTolerances
+from amused_edge.export.target import ExportTarget
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.bundle.manifest import EngineInfo
 from amused_edge.runtime.bundle.writer import BundleWriter
@@ -15,25 +15,25 @@ from amused_edge.runtime.engines.coreml.description import EVALUATOR, GOLDEN_TOL
 from amused_edge.runtime.engines.coreml.package import package_files
 
 
-class CoreMLTarget(Target):
-    """See `Target`."""
+class CoreMLTarget(ExportTarget):
+    """See `ExportTarget`."""
 
     name = "coreml"
     tools = ("coremltools",)
     engine = EngineOptions(simulate="half", check_floats=True)
     evaluator = EVALUATOR
-    golden = GOLDEN_TOLERANCE
+    golden_tolerance = GOLDEN_TOLERANCE
 
     def __init__(self, options: CoreMLOptions) -> None:
         self._options = options
-        self.tolerances = HALF_TOLERANCES if options.precision == "float16" else Tolerances()
+        self.tolerances = HALF_TOLERANCES if options.precision == "float16" else ParityTolerances()
 
     def engine_info(self) -> EngineInfo:
-        """See `Target`."""
+        """See `ExportTarget`."""
         return EngineInfo("coreml", f"iOS {self._options.ios}", "none")
 
     def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
-        """See `Target`."""
+        """See `ExportTarget`."""
         folder = f"{spec.role}.mlpackage"
         program = export_coreml(module, inputs, spec.outputs, writer.path / folder, self._options)
         return GraphEntry(

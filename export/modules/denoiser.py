@@ -3,12 +3,13 @@
 It knows nothing of text. Sequences are (B, N, C) throughout; only the depthwise convolutions see (B, C, h, w).
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from amused_edge.export.errors import ExportError
 from amused_edge.export.modules.configs import UVitConfig
 from amused_edge.export.modules.layers import (
     HARD_EPS,
@@ -23,8 +24,44 @@ from amused_edge.export.modules.layers import (
 )
 from amused_edge.export.modules.tensors import Tensors
 
-Pieces = Iterator[torch.Tensor]
-"""Slices of a conditioner output along its second axis, in the order in which blocks or layers read them."""
+_MISFIT = "conditioner and denoiser must be made from the same checkpoint"
+
+
+class Pieces:
+    """Slices of a conditioner output along its second axis, which blocks or layers take in turn until none is left.
+
+    Parameters
+    ----------
+    name
+        Of the output.
+    """
+
+    def __init__(self, name: str, slices: Sequence[torch.Tensor]) -> None:
+        self._name, self._slices, self._taken = name, slices, 0
+
+    @staticmethod
+    def rows(name: str, stacked: torch.Tensor) -> "Pieces":
+        """(B, K, C) -> K pieces (B, 1, C), which broadcast over a sequence."""
+        return Pieces(name, torch.split(stacked, 1, dim=1))
+
+    @staticmethod
+    def unbound(name: str, stacked: torch.Tensor) -> "Pieces":
+        """(B, K, ...) -> K pieces (B, ...)."""
+        return Pieces(name, stacked.unbind(1))
+
+    def take(self) -> torch.Tensor:
+        """Return the next piece; raises `ExportError` if there is none."""
+        if self._taken == len(self._slices):
+            raise ExportError(f"{self._name} has {self._taken} pieces, and the denoiser takes more; {_MISFIT}")
+        self._taken += 1
+        return self._slices[self._taken - 1]
+
+    def check_ended(self) -> None:
+        """Raise `ExportError` if a piece was not taken."""
+        if self._taken != len(self._slices):
+            raise ExportError(
+                f"{self._name} has {len(self._slices)} pieces, and the denoiser takes {self._taken}; {_MISFIT}"
+            )
 
 
 class Denoiser(nn.Module):
@@ -59,29 +96,31 @@ class Denoiser(nn.Module):
     ) -> torch.Tensor:
         height, width = (side // self.scale for side in tokens.shape[1:])
         x = self.embed(tokens.flatten(1))
-        modulation = _rows(block_modulation)
-        keys, values = _pieces(block_keys), _pieces(block_values)
+        modulation = Pieces.rows("block_modulation", block_modulation)
+        keys, values = Pieces.unbound("block_keys", block_keys), Pieces.unbound("block_values", block_values)
         x = self.down_block(x, height, width, modulation, keys, values)
         x = self.project_to_hidden(self.project_to_hidden_norm(x))
-        x = self._layers(x, _rows(layer_modulation), _pieces(layer_keys), _pieces(layer_values))
+        x = self._layers(
+            x,
+            Pieces.rows("layer_modulation", layer_modulation),
+            Pieces.unbound("layer_keys", layer_keys),
+            Pieces.unbound("layer_values", layer_values),
+        )
         x = self.project_from_hidden(self.project_from_hidden_norm(x))
         x = self.up_block(x, height, width, modulation, keys, values)
+        _check_ended(modulation, keys, values)
         return self.mlm_layer(x)  # type: ignore[no-any-return]
 
     def _layers(self, x: torch.Tensor, modulation: Pieces, keys: Pieces, values: Pieces) -> torch.Tensor:
         for layer in self.transformer_layers:
-            x = layer(x, modulation, next(keys), next(values))
+            x = layer(x, modulation, keys.take(), values.take())
+        _check_ended(modulation, keys, values)
         return x
 
 
-def _rows(stacked: torch.Tensor) -> Pieces:
-    """(B, K, C) -> K pieces (B, 1, C), which broadcast over a sequence."""
-    return iter(torch.split(stacked, 1, dim=1))
-
-
-def _pieces(stacked: torch.Tensor) -> Pieces:
-    """(B, K, ...) -> K pieces (B, ...)."""
-    return iter(stacked.unbind(1))
+def _check_ended(*all_pieces: Pieces) -> None:
+    for pieces in all_pieces:
+        pieces.check_ended()
 
 
 class TokenTable(nn.Module, DerivedTensors):
@@ -130,7 +169,7 @@ class Stage(nn.Module):
         if self.downsample is not None:
             x = self.downsample(x, height, width)
         for res_block, attention_block in zip(self.res_blocks, self.attention_blocks, strict=True):
-            x = res_block(x, height, width) * next(modulation) + next(modulation)
+            x = res_block(x, height, width) * modulation.take() + modulation.take()
             x = attention_block(x, keys, values)
         if self.upsample is not None:
             x = self.upsample(x, height, width)
@@ -242,8 +281,8 @@ class AttentionBlock(nn.Module):
         self.attn2 = CrossAttention(tensors.child("attn2"), channels, heads, bias)
 
     def forward(self, x: torch.Tensor, keys: Pieces, values: Pieces) -> torch.Tensor:
-        x = x + self.attn1(self.norm1(x), next(keys), next(values))
-        return x + self.attn2(self.norm2(x), next(keys), next(values))  # type: ignore[no-any-return]
+        x = x + self.attn1(self.norm1(x), keys.take(), values.take())
+        return x + self.attn2(self.norm2(x), keys.take(), values.take())  # type: ignore[no-any-return]
 
 
 class TransformerLayer(nn.Module):
@@ -264,11 +303,11 @@ class TransformerLayer(nn.Module):
 
     def forward(self, x: torch.Tensor, modulation: Pieces, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         unit = self.unit.to(x.dtype)
-        y = normalize_rms(x, self.eps) * unit * next(modulation) + next(modulation)
+        y = normalize_rms(x, self.eps) * unit * modulation.take() + modulation.take()
         x = x + self.attn1(y)
-        y = normalize_rms(x, self.eps) * unit * next(modulation) + next(modulation)
+        y = normalize_rms(x, self.eps) * unit * modulation.take() + modulation.take()
         x = x + self.attn2(y, key, value)
-        y = F.layer_norm(x, x.shape[-1:], eps=self.eps) * next(modulation) + next(modulation)
+        y = F.layer_norm(x, x.shape[-1:], eps=self.eps) * modulation.take() + modulation.take()
         return x + self.ff(y)  # type: ignore[no-any-return]
 
 

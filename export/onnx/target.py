@@ -8,8 +8,8 @@ from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules.layers import derived_tensors
 from amused_edge.export.onnx import write as to_onnx
-from amused_edge.export.parity import Tolerances
-from amused_edge.export.target import Target
+from amused_edge.export.parity import ParityTolerances
+from amused_edge.export.target import ExportTarget
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS, EngineInfo, Optimization
@@ -26,8 +26,8 @@ and the numbers of a row do not depend on what shares its batch.
 """
 
 
-class OnnxTarget(Target):
-    """See `Target`.
+class OnnxTarget(ExportTarget):
+    """See `ExportTarget`.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ class OnnxTarget(Target):
     tools = ("onnx", "onnxscript", "onnx-ir", "onnxruntime")
     engine = EngineOptions(check_floats=True)
     evaluator = None
-    tolerances = Tolerances()
-    golden = Tolerance()
+    tolerances = ParityTolerances()
+    golden_tolerance = Tolerance()
 
     def __init__(self, optimize: Optimization = "portable") -> None:
         if optimize not in OPTIMIZATIONS:
@@ -53,11 +53,11 @@ class OnnxTarget(Target):
         self.optimize = optimize
 
     def engine_info(self) -> EngineInfo:
-        """See `Target`."""
+        """See `ExportTarget`."""
         return EngineInfo("onnxruntime", version("onnxruntime"), OLDEST_ENGINE_TRIED, self.optimize)
 
     def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
-        """See `Target`."""
+        """See `ExportTarget`."""
         file = f"{spec.role}.onnx"
         model = to_onnx.export_onnx(
             module,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.quantization.coreml.weights import Weight
+from amused_edge.quantization.coreml.weights import ProgramWeight
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import Rule
 from amused_edge.quantization.rounding.palettes import palette
@@ -19,7 +19,9 @@ from amused_edge.runtime.errors import quoted
 compression = ct.optimize.coreml
 
 
-def compress(source: Path, out: Path, weights: dict[str, Weight], rules: dict[str, Rule]) -> dict[str, TensorFormat]:
+def compress(
+    source: Path, out: Path, weights: dict[str, ProgramWeight], rules: dict[str, Rule]
+) -> dict[str, TensorFormat]:
     """Write the package `out`: that of `source` with its weights as their rules say.
 
     Returns
@@ -64,7 +66,7 @@ def _palettes(rule: Rule) -> Any:
     return compression.OpPalettizerConfig(mode="custom", lut_function=choose, weight_threshold=0, **groups)
 
 
-def _format(weight: Weight, rule: Rule, made: Program) -> TensorFormat:
+def _format(weight: ProgramWeight, rule: Rule, made: Program) -> TensorFormat:
     """Say what a weight became, from the package as it was written."""
     user, parameter = weight.place
     arguments = next((op.arguments for op in made.operations if op.name == user), {})

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass, replace
 
 from amused_edge.quantization.coreml.apply import compress
-from amused_edge.quantization.coreml.weights import Weight, find_weights
+from amused_edge.quantization.coreml.weights import ProgramWeight, find_weights
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.recipes.for_coreml import ACTIVATIONS, HALVES
 from amused_edge.quantization.recipes.rules import Recipe, Rule
-from amused_edge.quantization.target import Target, check_unquantized, describe_bits
+from amused_edge.quantization.target import QuantizationTarget, check_unquantized, describe_bits
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
@@ -26,15 +26,15 @@ FINE_GRAINED_SYSTEM = 18
 
 
 @dataclass(frozen=True)
-class GraphPlan:
+class ProgramPlan:
     """The weights of one graph and the rules that they follow."""
 
-    weights: dict[str, Weight]
+    weights: dict[str, ProgramWeight]
     rules: dict[str, Rule]
 
 
-class CoreMLTarget(Target):
-    """See `Target`."""
+class CoreMLQuantizationTarget(QuantizationTarget):
+    """See `QuantizationTarget`."""
 
     tools = ("coremltools",)
     engine = EngineOptions(simulate="half", check_floats=True)
@@ -47,10 +47,10 @@ class CoreMLTarget(Target):
         self._plans = _plans(parent, recipe)
 
     def prepare(self, stages: Stages) -> None:
-        """See `Target`. Nothing: recipes for Core ML go by the weights alone."""
+        """See `QuantizationTarget`. Nothing: recipes for Core ML go by the weights alone."""
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
-        """See `Target`."""
+        """See `QuantizationTarget`."""
         plan = self._plans.pop(role)
         folder = f"{role}.mlpackage"
         formats = compress(package(self._parent, role), writer.path / folder, plan.weights, plan.rules)
@@ -64,15 +64,15 @@ class CoreMLTarget(Target):
         )
 
     def engine_info(self, manifest: Manifest) -> EngineInfo:
-        """See `Target`."""
+        """See `QuantizationTarget`."""
         return manifest.engine
 
     def golden_tolerance(self, manifest: Manifest) -> Tolerance:
-        """See `Target`."""
+        """See `QuantizationTarget`."""
         return GOLDEN_TOLERANCE
 
 
-def _plans(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
+def _plans(bundle: Bundle, recipe: Recipe) -> dict[str, ProgramPlan]:
     """Resolve a recipe for a bundle; raises `RecipeError` if a rule matches nothing or cannot be carried out."""
     found = {
         role: find_weights(read_program(package(bundle, role)), entry.derived_tensors)
@@ -82,11 +82,11 @@ def _plans(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
     plans = {}
     for role, weights in found.items():
         rules = {name: recipe.rule(role, weight.names, weight.operator) for name, weight in weights.items()}
-        plans[role] = GraphPlan(weights, {n: _fitting(rule, weights[n], role, bundle) for n, rule in rules.items()})
+        plans[role] = ProgramPlan(weights, {n: _fitting(rule, weights[n], role, bundle) for n, rule in rules.items()})
     return plans
 
 
-def _fitting(rule: Rule, weight: Weight, role: str, bundle: Bundle) -> Rule:
+def _fitting(rule: Rule, weight: ProgramWeight, role: str, bundle: Bundle) -> Rule:
     """Return a rule as it is carried out for a weight: without groups where the system has none."""
     what = _unfit(rule, weight, bundle)
     if what is not None:
@@ -95,7 +95,7 @@ def _fitting(rule: Rule, weight: Weight, role: str, bundle: Bundle) -> Rule:
     return rule if fits and _system(bundle) >= FINE_GRAINED_SYSTEM else replace(rule, group=None)
 
 
-def _unfit(rule: Rule, weight: Weight, bundle: Bundle) -> str | None:
+def _unfit(rule: Rule, weight: ProgramWeight, bundle: Bundle) -> str | None:
     """Say why a rule cannot be carried out; None if it can."""
     if rule.activations != "float":
         return HALVES if rule.activations == "half" else f"{ACTIVATIONS}; choose 'float' activations"
@@ -111,7 +111,7 @@ def _unfit(rule: Rule, weight: Weight, bundle: Bundle) -> str | None:
     return None
 
 
-def _outputs(weight: Weight) -> int:
+def _outputs(weight: ProgramWeight) -> int:
     return int(weight.value.shape[1 if weight.kind == "matmul" else 0])
 
 

@@ -17,7 +17,7 @@ _PLACES: dict[tuple[str, str], Operator] = {
 
 
 @dataclass(frozen=True)
-class Weight:
+class ProgramWeight:
     """A constant that a recipe may change.
 
     Attributes
@@ -44,7 +44,7 @@ class Weight:
     value: NDArray[np.floating]
 
 
-def find_weights(program: Program, derived: dict[str, tuple[str, ...]]) -> dict[str, Weight]:
+def find_weights(program: Program, derived: dict[str, tuple[str, ...]]) -> dict[str, ProgramWeight]:
     """Return the weights of a program by name.
 
     Parameters
@@ -70,5 +70,5 @@ def find_weights(program: Program, derived: dict[str, tuple[str, ...]]) -> dict[
         if operator is None or value.ndim != RANKS[operator] or not np.issubdtype(value.dtype, np.floating):
             continue
         kind, parameter, user = places[0]
-        found[name] = Weight(name, (name, *derived.get(name, ())), operator, (user, parameter), kind, value)
+        found[name] = ProgramWeight(name, (name, *derived.get(name, ())), operator, (user, parameter), kind, value)
     return found

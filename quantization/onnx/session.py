@@ -13,6 +13,7 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.onnx.session import session_options
+from amused_edge.runtime.engines.options import CPU_PROVIDER
 
 
 class MemoryGraph:
@@ -57,4 +58,4 @@ def _open(model: ir.Model, folder: Path, inner: list[str]) -> ort.InferenceSessi
             model.graph.outputs.pop()  # a slice that is deleted leaves its values marked as outputs
     options = session_options(EngineOptions())
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    return ort.InferenceSession(proto, options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(proto, options, providers=[CPU_PROVIDER])

@@ -14,7 +14,7 @@ from amused_edge.quantization.onnx.calibration import Observations, observe
 from amused_edge.quantization.onnx.plan import GraphPlan, make_plan
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.rules import Recipe
-from amused_edge.quantization.target import Target, describe_bits
+from amused_edge.quantization.target import QuantizationTarget, describe_bits
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorFormat
@@ -28,8 +28,8 @@ OLDEST_ENGINE_FOR_8_BIT_BLOCKS = "1.23.2"
 """`make compat` runs such a bundle on this release; 1.22.1 cannot compute MatMulNBits with 8 bits in float32."""
 
 
-class OnnxTarget(Target):
-    """See `Target`."""
+class OnnxQuantizationTarget(QuantizationTarget):
+    """See `QuantizationTarget`."""
 
     tools = ("onnx-ir", "onnxruntime")
     engine = EngineOptions(check_floats=True)
@@ -43,11 +43,11 @@ class OnnxTarget(Target):
         self._observations: dict[str, Observations] = {}
 
     def prepare(self, stages: Stages) -> None:
-        """See `Target`."""
+        """See `QuantizationTarget`."""
         self._observations = calibrate(self._parent, self._plans, self.recipe, self._options, stages.detail)
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
-        """See `Target`."""
+        """See `QuantizationTarget`."""
         plan = self._plans.pop(role)
         signed = self._parent.manifest.engine.optimize == "cpu"
         formats = apply(plan, self._observations.pop(role, None), signed=signed)
@@ -64,11 +64,11 @@ class OnnxTarget(Target):
         )
 
     def engine_info(self, manifest: Manifest) -> EngineInfo:
-        """See `Target`."""
+        """See `QuantizationTarget`."""
         return replace(manifest.engine, version=version("onnxruntime"), oldest_tried=_oldest_engine(manifest))
 
     def golden_tolerance(self, manifest: Manifest) -> Tolerance:
-        """See `Target`. Where a bundle asks for 8-bit activations or halves, some engines keep floats."""
+        """See `QuantizationTarget`. Where a bundle asks for 8-bit activations or halves, some engines keep floats."""
         activations = {made.activations for made in _formats(manifest)}
         logits = 1e-2 if "float16" in activations else 1e-3
         if any(kind.startswith("dynamic") for kind in activations):

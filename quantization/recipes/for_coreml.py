@@ -1,15 +1,9 @@
 """The recipes that have a name, for Core ML bundles. They start from halves."""
 
 from amused_edge.quantization.recipes.rules import Recipe, Rule
+from amused_edge.quantization.recipes.shared import KEPT, STAGES
 
-_COMMON = (
-    Rule("*/*.depthwise.weight"),  # nine values a channel, and all that a token knows of its place
-    Rule("image_encoder/quant*"),  # feeds the search for the nearest code
-    Rule("image_decoder/code_table"),
-)
-
-_STAGES = "denoiser/*_block.*"
-"""See `for_onnx`: a ninth of the denoiser's weights, and the ones that suffer most."""
+_COMMON = (*KEPT, Rule("image_decoder/code_table"))
 
 W8 = Recipe("w8", (*_COMMON, Rule("*", bits=8)))
 """8-bit weights, one scale per output channel."""
@@ -21,7 +15,7 @@ W6 = Recipe(
     "w6",
     (
         *_COMMON,
-        Rule(_STAGES, bits=8),
+        Rule(STAGES, bits=8),
         Rule("image_*/*", bits=8),
         Rule("*", bits=6, palette=True, group=16),
     ),
@@ -32,7 +26,7 @@ W4 = Recipe(
     "w4",
     (
         *_COMMON,
-        Rule(_STAGES, bits=8),
+        Rule(STAGES, bits=8),
         Rule("denoiser/mlm_layer.*", bits=8),
         Rule("denoiser/*", bits=4, palette=True, group=16),
         Rule("conditioner/*", bits=6, palette=True, group=16),

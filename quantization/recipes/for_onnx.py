@@ -1,10 +1,10 @@
 """The recipes that have a name, for ONNX bundles, and why they are as they are; and how a recipe is found."""
 
 from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
+from amused_edge.quantization.recipes.shared import KEPT, STAGES
 
 _COMMON = (
-    Rule("*/*.depthwise.weight"),  # nine values a channel, and all that a token knows of its place
-    Rule("image_encoder/quant*"),  # feeds the search for the nearest code
+    *KEPT,
     Rule("image_decoder/code_table", bits=16),
     Rule("*", operator="table", bits=8),
 )
@@ -16,10 +16,9 @@ _STATIC_DECODER = (
     Rule("image_decoder/*", operator="conv", bits=8, activations="static"),
 )
 
-_STAGES = "denoiser/*_block.*"
 _STAGE_MLPS = "denoiser/*.channelwise_linear_?.weight"
-"""The conv stages, a ninth of the denoiser's weights at full size, suffer most from rounding, and in them the ConvNeXt
-MLPs: global response norm lifts single channels, next to which the rest drowns. The layers between are patient.
+"""The ConvNeXt MLPs suffer most of all the conv stages: global response norm lifts single channels, next to which the
+rest drowns.
 """
 
 FP16 = Recipe(
@@ -37,7 +36,7 @@ W8 = Recipe(
         *_COMMON,
         _FLOAT_CONVS,
         Rule(_STAGE_MLPS, bits=8, block=16),
-        Rule(_STAGES, operator="matmul", bits=8, block=32),
+        Rule(STAGES, operator="matmul", bits=8, block=32),
         Rule("*", operator="matmul", bits=8, block=128),
     ),
 )
@@ -49,7 +48,7 @@ W8A8 = Recipe(
         *_COMMON,
         *_STATIC_DECODER,
         _FLOAT_CONVS,
-        Rule(_STAGES, operator="matmul", bits=8, activations="rowwise"),
+        Rule(STAGES, operator="matmul", bits=8, activations="rowwise"),
         Rule("*", operator="matmul", bits=8, activations="dynamic"),
     ),
     Calibration(),
@@ -77,7 +76,7 @@ W4 = Recipe(
     (
         *_COMMON,
         _FLOAT_CONVS,
-        Rule(_STAGES, operator="matmul", bits=8, block=128, rounding="feedback"),
+        Rule(STAGES, operator="matmul", bits=8, block=128, rounding="feedback"),
         Rule("denoiser/mlm_layer.*", operator="matmul", bits=8, block=128),
         Rule("denoiser/*", operator="matmul", bits=4, block=64, rounding="feedback"),
         Rule("conditioner/*", operator="matmul", bits=4, block=64, rounding="feedback"),

@@ -13,6 +13,7 @@ from amused_edge.quantization.onnx.calibration import Observations
 from amused_edge.quantization.onnx.plan import GraphPlan, read_weights
 from amused_edge.quantization.onnx.session import MemoryGraph
 from amused_edge.quantization.recipes.rules import Rule
+from amused_edge.quantization.sensitivity.sizes import stored_bytes
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
@@ -183,17 +184,3 @@ def measure_each(
         size = stored_bytes(weight.shape, weight.operator, rule)
         rows.append(Row(role, name, weight.operator, int(np.prod(weight.shape)), rule, size, damage))
     return rows
-
-
-def stored_bytes(shape: tuple[int, ...], operator: str, rule: Rule) -> int:
-    """Return how many bytes a weight takes under a rule, with its scales and zero points."""
-    values = int(np.prod(shape))
-    if rule.bits >= 16:
-        return values * rule.bits // 8
-    if operator == "matmul" and rule.block is not None:
-        inputs, outputs = shape
-        count = -(-inputs // rule.block)
-        zero_points = 0 if rule.symmetric else -(-count * rule.bits // 8)
-        return outputs * (count * (rule.block * rule.bits // 8 + 4) + zero_points)
-    groups = shape[1] if operator == "matmul" else shape[0]
-    return values + groups * (4 if operator == "table" else 5)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx.plan import GraphPlan
 from amused_edge.quantization.recipes.rules import PER_CHANNEL, Recipe, Rule
-from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, Rules, stored_bytes
+from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, Rules
+from amused_edge.quantization.sensitivity.sizes import stored_bytes
 
 _MEGABYTE = 1_000_000
 

@@ -1,15 +1,18 @@
 """The whole of `quantize --sensitivity`: measure every weight alone, write the table, and mix a recipe if asked to."""
 
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from amused_edge.quantization.onnx.plan import GraphPlan, check_parent, make_plan
+from amused_edge.quantization.onnx.plan import check_parent, make_plan
 from amused_edge.quantization.onnx.target import calibrate
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.named import load_recipe
-from amused_edge.quantization.recipes.rules import Recipe, Rule
-from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, measure_each, stored_bytes
+from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, measure_each
 from amused_edge.quantization.sensitivity.mixing import Mixer
+from amused_edge.quantization.sensitivity.sizes import bundle_bytes
 from amused_edge.quantization.sensitivity.table import write_table
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
@@ -20,9 +23,6 @@ from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.stages import OnStage
 
 RECIPE_NAME = "recipe.json"
-
-_DESCRIPTION_BYTES = 1024
-"""Room for the nodes, attributes and small tensors of one changed weight; about 550 are used."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,7 @@ def search(
     RecipeError, QuantizationError, OutputExistsError, OptionsError, BundleError
         As in `quantize_bundle`; or the limit cannot be met.
     """
-    if max_kl is not None and budget is not None:
-        raise OptionsError("give --max-kl or --budget, not both")
-    for name, value in (("max-kl", max_kl), ("budget", budget)):
-        if value is not None and not value > 0:
-            raise OptionsError(f"{name} is {value}; it must be above 0")
+    _check_limits(max_kl, budget)
     check_free(Path(out))
     options = options or QuantizeOptions()
     report = on_stage or (lambda *_: None)
@@ -87,35 +83,31 @@ def search(
         check_stored_floats(parent)
         report("calibrating", 0, 1)
         observations = calibrate(parent, plans, chosen, options, lambda text: report(text, 0, 1))
-        meter = DamageMeter(parent, options.measured_prompts, observations)
-        try:
+        with closing(DamageMeter(parent, options.measured_prompts, observations)) as meter:
             rows = measure_each(meter, plans, on_weight=report)
-            mixed, mean_kl = None, None
-            if max_kl is not None or budget is not None:
-                mixer = Mixer(meter, plans, rows, bundle_bytes(parent, plans))
-                climb = lambda name: report(f"more bits for {name}", len(rows), len(rows))  # noqa: E731
-                if max_kl is not None:
-                    mean_kl = mixer.lower_kl(max_kl, climb)
-                else:
-                    assert budget is not None
-                    mean_kl = mixer.fill_budget(budget, climb)
-                mixed = mixer.recipe(chosen, f"{chosen.name}-mixed")
-                (folder / RECIPE_NAME).write_text(mixed.to_json(), encoding="utf-8")
-        finally:
-            meter.close()
-        write_table(folder, rows, chosen)
+            mixer = Mixer(meter, plans, rows, bundle_bytes(parent, plans))
+            mean_kl = _mix(mixer, max_kl, budget, lambda name: report(f"more bits for {name}", len(rows), len(rows)))
+        mixed = None if mean_kl is None else mixer.recipe(chosen, f"{chosen.name}-mixed")
+        _write(folder, rows, chosen, mixed)
     return SearchResult(tuple(rows), mixed, mean_kl)
 
 
-def bundle_bytes(parent: Bundle, plans: dict[str, GraphPlan]) -> int:
-    """Return how large a bundle made by these plans is at most: weights as their rules say, the rest as in the parent,
-    and what describes each changed weight in its graph.
-    """
-    total = parent.manifest.bytes
-    for plan in plans.values():
-        for name, weight in plan.weights.items():
-            rule = plan.rules[name]
-            if rule.bits < 32:
-                now = stored_bytes(weight.shape, weight.operator, rule)
-                total += now - stored_bytes(weight.shape, weight.operator, Rule(name)) + _DESCRIPTION_BYTES
-    return total
+def _check_limits(max_kl: float | None, budget: float | None) -> None:
+    if max_kl is not None and budget is not None:
+        raise OptionsError("give max_kl or budget, not both")
+    for name, value in (("max_kl", max_kl), ("budget", budget)):
+        if value is not None and not value > 0:
+            raise OptionsError(f"{name} is {value}; it must be above 0")
+
+
+def _mix(mixer: Mixer, max_kl: float | None, budget: float | None, on_step: Callable[[str], None]) -> float | None:
+    """Climb until the limit is met and return the measured mean KL; None where there is no limit."""
+    if max_kl is not None:
+        return mixer.lower_kl(max_kl, on_step)
+    return None if budget is None else mixer.fill_budget(budget, on_step)
+
+
+def _write(folder: Path, rows: Sequence[Row], measured: Recipe, mixed: Recipe | None) -> None:
+    if mixed is not None:
+        (folder / RECIPE_NAME).write_text(mixed.to_json(), encoding="utf-8")
+    write_table(folder, rows, measured)

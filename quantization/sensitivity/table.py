@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from amused_edge.benchmarks.report.markdown import table_lines
 from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.quantization.sensitivity.damage import Row
 
@@ -27,26 +28,25 @@ def _as_json(row: Row) -> dict[str, Any]:
 
 
 def _page(rows: Sequence[Row], recipe: Recipe) -> str:
+    shown = []
+    for row in sorted(rows, key=_severity):
+        d = row.damage
+        shown.append(
+            (
+                *(f"{row.role}/{row.name}", row.values, row.bytes, row.rule.bits, row.rule.activations),
+                "" if d.mean_kl is None else f"{d.mean_kl:.2e}",
+                "" if d.psnr is None else f"{d.psnr:.1f}",
+                "" if d.equal_codes is None else f"{d.equal_codes:.2%}",
+            )
+        )
+    header = ("weight", "values", "bytes", "bits", "activations", "mean KL", "PSNR", "equal codes")
     lines = [
         f"# What recipe {recipe.name} does to each weight alone",
         "",
         "Worst first. KL in nats (parent || changed), guided logits of masked rows; PSNR of decoded pictures in dB.",
         "",
-        "| weight | values | bytes | bits | activations | mean KL | PSNR | equal codes |",
-        "|---|---|---|---|---|---|---|---|",
+        *table_lines(header, shown),
     ]
-    for row in sorted(rows, key=_severity):
-        d = row.damage
-        shown = (
-            "" if d.mean_kl is None else f"{d.mean_kl:.2e}",
-            "" if d.psnr is None else f"{d.psnr:.1f}",
-            "" if d.equal_codes is None else f"{d.equal_codes:.2%}",
-        )
-        lines.append(
-            f"| {row.role}/{row.name} | {row.values} | {row.bytes} | {row.rule.bits} | {row.rule.activations} | "
-            + " | ".join(shown)
-            + " |"
-        )
     return "\n".join(lines) + "\n"
 
 

@@ -61,6 +61,11 @@ class PictureFidelity:
     equal_codes: float
 
 
+def shown_psnr(psnr: float | None, unit: str = "") -> str:
+    """Return a `psnr` of `PictureFidelity` for people, with one digit and the unit where one is given."""
+    return "equal" if psnr is None else f"{psnr:.1f}{unit}"
+
+
 @dataclass(frozen=True)
 class Fidelity:
     """How far a bundle is from its reference."""

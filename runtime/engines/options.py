@@ -7,6 +7,9 @@ from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.system.cpu import usable_cores
 
+CPU_PROVIDER = "CPUExecutionProvider"
+"""What ONNX Runtime calls its engine for CPUs."""
+
 COMPUTE_UNITS = ("all", "cpu_and_ne", "cpu_and_gpu", "cpu_only")
 
 _MOST_THREADS = 256

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amused_edge.benchmarks.execution.neural_engine import RULES
+from amused_edge.benchmarks.execution.neural_engine import LIMITS
 from amused_edge.cli import main
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import ROLES
@@ -216,7 +216,7 @@ def test_lint_prints_a_table_per_role(cli: Cli, tiny_coreml: Path) -> None:
     for role, section in zip(ROLES, result.out.split("\n## ")[1:], strict=True):
         lines = section.splitlines()
         assert lines[0] == role
-        assert [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:] == [r.name for r in RULES]
+        assert [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:] == [r.name for r in LIMITS]
 
 
 def test_lint_is_for_core_ml(cli: Cli, demo_bundle: Path) -> None:

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from amused_edge.quantization.onnx.weights import Weight, find_weights
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.onnx.session import session_options
+from amused_edge.runtime.engines.options import CPU_PROVIDER
 
 Shapes = Mapping[str, Sequence[int | str]]
 Node = onnx.NodeProto
@@ -62,7 +63,7 @@ def _run(model: ir.Model, options: ort.SessionOptions, feeds: Mapping[str, NDArr
     proto = ir.to_proto(model)
     onnx.checker.check_model(proto)
     options.log_severity_level = 3
-    session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(proto.SerializeToString(), options, providers=[CPU_PROVIDER])
     results: list[NDArray[Any]] = session.run(None, feeds)
     return results
 

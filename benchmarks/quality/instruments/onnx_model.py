@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from amused_edge.runtime.engines.onnx.session import session_options
-from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.engines.options import CPU_PROVIDER, EngineOptions
 from amused_edge.runtime.errors import OptionsError, first_line, quoted
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.system.library_paths import library_path
@@ -21,9 +21,7 @@ BATCH = 32
 def open_session(path: Path, what: str) -> ort.InferenceSession:
     """Load a model; raises `OptionsError`, which calls it `what`, if that fails."""
     try:
-        return ort.InferenceSession(
-            library_path(path), session_options(EngineOptions()), providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(library_path(path), session_options(EngineOptions()), providers=[CPU_PROVIDER])
     except Exception as error:  # the binding's exceptions have no public base
         raise OptionsError(f"cannot load {what} {path}: {first_line(error)}") from error
 

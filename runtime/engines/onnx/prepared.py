@@ -14,14 +14,13 @@ from pathlib import Path
 import onnxruntime as ort
 
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.engines.options import CPU_PROVIDER
 from amused_edge.runtime.errors import one_line
 from amused_edge.runtime.system.cpu import cpu_fingerprint
 from amused_edge.runtime.system.library_paths import library_path
 from amused_edge.runtime.system.prepared_store import PreparedStore
 
 logger = logging.getLogger(__name__)
-
-CPU = "CPUExecutionProvider"
 
 _FORMAT = 1
 """Raised when entries of an earlier amused-edge must not be read."""
@@ -68,7 +67,7 @@ def prepared_session(
     mapped = make_options()
     mapped.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return ort.InferenceSession(library_path(found / _MODEL), mapped, providers=[CPU])
+        return ort.InferenceSession(library_path(found / _MODEL), mapped, providers=[CPU_PROVIDER])
     except Exception as error:  # the binding's exceptions have no public base
         logger.warning("%s does not load (%s); it is removed", found, one_line(str(error)))
         store.discard(key)
@@ -87,7 +86,7 @@ def save_optimised(options: ort.SessionOptions, folder: Path) -> Path:
 def _prepare(model: Path, folder: Path, options: ort.SessionOptions) -> None:
     save_optimised(options, folder)
     options.add_session_config_entry("session.save_external_prepacked_constant_initializers", "1")
-    ort.InferenceSession(library_path(model), options, providers=[CPU], disabled_optimizers=[_HOLDS_SLICES])
+    ort.InferenceSession(library_path(model), options, providers=[CPU_PROVIDER], disabled_optimizers=[_HOLDS_SLICES])
 
 
 def _key(bundle: Bundle, role: str) -> str:

@@ -18,8 +18,8 @@ from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays, Graph, check_finite, hides_floats, prepare_inputs
 from amused_edge.runtime.engines.onnx.external_data import external_data
 from amused_edge.runtime.engines.onnx.floats import with_hidden_floats
-from amused_edge.runtime.engines.onnx.prepared import CPU, prepared_session
-from amused_edge.runtime.engines.options import EngineOptions
+from amused_edge.runtime.engines.onnx.prepared import prepared_session
+from amused_edge.runtime.engines.options import CPU_PROVIDER, EngineOptions
 from amused_edge.runtime.engines.parallel_rows import ParallelRows
 from amused_edge.runtime.engines.rows import has_static_batch, of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line, quoted
@@ -46,7 +46,7 @@ if hasattr(os, "register_at_fork"):
 def load_onnx(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     """Load the graph of a role for any batch; on CPUs, rows of one that takes one at a time run at the same time."""
     entry, threads = bundle.graph(role), options.cpu_threads
-    if has_static_batch(entry) and options.providers in (None, (CPU,)) and threads > 1:
+    if has_static_batch(entry) and options.providers in (None, (CPU_PROVIDER,)) and threads > 1:
 
         def load(each: int) -> Graph:
             return OnnxRuntimeGraph(bundle, role, replace(options, threads=each))
@@ -64,7 +64,7 @@ class OnnxRuntimeGraph:
         self._entry = bundle.graph(role)
         model = bundle.file(self._entry.files[0])
         _check_external_data(bundle, role, model)
-        providers = list(options.providers or (CPU,))
+        providers = list(options.providers or (CPU_PROVIDER,))
         available = ort.get_available_providers()
         unknown = sorted(set(providers) - set(available))
         if unknown:
@@ -76,7 +76,7 @@ class OnnxRuntimeGraph:
         try:
             if options.check_floats and hides_floats(self._entry):
                 self._session, self._hidden = _open_with_floats(bundle, role, options, providers)
-            elif options.cache_bytes and providers == [CPU]:
+            elif options.cache_bytes and providers == [CPU_PROVIDER]:
                 make_options = partial(role_options, options, role)
                 self._session = prepared_session(bundle, role, model, options.cache_bytes, make_options)
             if self._session is None:

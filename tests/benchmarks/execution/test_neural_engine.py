@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amused_edge.benchmarks.execution.neural_engine import RULES, lint, lint_bundle, table
+from amused_edge.benchmarks.execution.neural_engine import LIMITS, lint, lint_bundle, table
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import ROLES
 from amused_edge.runtime.engines.coreml.program import Constant, Name, Operation, Program, Value
@@ -29,7 +29,7 @@ def program(*operations: Operation, inputs: tuple[Value, ...] = (X,)) -> Program
 
 def found(checked: Program, size: int = SMALL) -> dict[str, tuple[str, ...]]:
     """Rule -> what goes against it, without the rules that are kept."""
-    return {finding.rule.name: finding.found for finding in lint(checked, size) if finding.found}
+    return {finding.limit.name: finding.found for finding in lint(checked, size) if finding.found}
 
 
 CONV = op("conv", "a", weight=Name("w"))
@@ -38,7 +38,7 @@ CONV = op("conv", "a", weight=Name("w"))
 def test_a_program_of_halves_in_the_preferred_layout_is_clean() -> None:
     clean = program(CONV, op("silu", "b"), op("add", "c", y=Name("a")), op("softmax", "d", axis=1))
     assert found(clean, 1_000_000_000) == {}
-    assert [finding.rule for finding in lint(clean, SMALL)] == list(RULES)
+    assert [finding.limit for finding in lint(clean, SMALL)] == list(LIMITS)
 
 
 DEEP = Value("deep", "fp16", (1, 2, 3, 4, 5, 6))
@@ -103,8 +103,8 @@ def test_size(size: int, large: tuple[str, ...]) -> None:
 
 
 def test_every_rule_has_its_effect_and_source() -> None:
-    assert len({rule.name for rule in RULES}) == len(RULES)
-    for rule in RULES:
+    assert len({rule.name for rule in LIMITS}) == len(LIMITS)
+    for rule in LIMITS:
         assert rule.effect
         assert re.search(r"#\d+|\.com|guide|README|cast", rule.source), rule.name
 
@@ -112,7 +112,7 @@ def test_every_rule_has_its_effect_and_source() -> None:
 def test_the_table_has_a_row_per_rule() -> None:
     wide = [op("sqrt", f"s{i}", Value(f"s{i}", "fp32", (1, 8))) for i in range(4)]
     rows = table(lint(program(*wide, op("linear", "l", weight=Name("w"))), SMALL))
-    assert len(rows) == 2 + len(RULES)
+    assert len(rows) == 2 + len(LIMITS)
     assert len({row.count("|") for row in rows}) == 1
     cells = {row.split("|")[1].strip(): [cell.strip() for cell in row.split("|")[2:5]] for row in rows}
     assert cells["float32"] == ["4", "runs on CPU or GPU", "s0, s1, s2, ..."]
@@ -124,7 +124,7 @@ def test_the_graphs_of_a_bundle(tiny_coreml: Path) -> None:
     """What is known of them: halves with islands, lookups of tokens, linear layers; a VQ-GAN in float32."""
     checked = lint_bundle(Bundle.open(tiny_coreml))
     assert list(checked) == list(ROLES)
-    broken = {role: {f.rule.name for f in findings if f.found} for role, findings in checked.items()}
+    broken = {role: {f.limit.name for f in findings if f.found} for role, findings in checked.items()}
     assert broken["denoiser"] == {
         "float32", "float32 islands", "whole numbers", "gather", "linear instead of 1x1 convolution"}  # fmt: skip
     assert broken["image_encoder"] >= {"float32", "whole numbers"}

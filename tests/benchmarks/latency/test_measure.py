@@ -11,6 +11,7 @@ import pytest
 from amused_edge.benchmarks.latency import measure
 from amused_edge.benchmarks.latency.bench import bench_latency
 from amused_edge.benchmarks.latency.measure import LatencyOptions, Turn, measure_latency, measure_precision
+from amused_edge.benchmarks.latency.record import TurnRecord
 from amused_edge.benchmarks.latency.turn import TurnError, Work
 from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
@@ -20,7 +21,7 @@ from tests.support.files import read_json
 
 Fake = Callable[..., SubjectSpec]
 SETTINGS = (SamplerSettings(steps=3),)
-WARM = {"ready": 1.0, "load": 0.5, "pictures": [], "stages": {}}
+WARM = TurnRecord(ready=1.0, load=0.5)
 
 
 def options(**changes: Any) -> LatencyOptions:
@@ -32,15 +33,15 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """Every turn that is taken, without processes; a subject that `fails` does so in its warm turns, from then on."""
     turns: list[tuple[Any, ...]] = []
 
-    def warm(spec: SubjectSpec, work: Work) -> dict[str, Any]:
+    def warm(spec: SubjectSpec, work: Work) -> TurnRecord:
         turns.append((spec.label, "warm", spec.arguments["engine"]["threads"], work.batch))
         if spec.arguments.get("fails"):
             raise TurnError("no luck")
         return WARM
 
-    def cold(spec: SubjectSpec) -> dict[str, Any]:
+    def cold(spec: SubjectSpec) -> TurnRecord:
         turns.append((spec.label, "cold", spec.arguments["engine"]["threads"]))
-        return {"ready": None, "load": None}
+        return TurnRecord()
 
     monkeypatch.setattr(measure, "warm_turn", warm)
     monkeypatch.setattr(measure, "cold_turn", cold)
@@ -90,7 +91,7 @@ def test_who_fails_is_not_tried_again_and_the_others_are(fake: Fake, tmp_path: P
         on_turn=lambda _, done, total: seen.append((done, total)),
     )
     assert [label for label, kind, *_ in taken if kind == "warm"] == ["a", "bad", "c", "c", "a", "c", "a"]
-    assert [turn.record for turn in turns if turn.label == "bad" and not turn.cold] == [{"error": "no luck"}]
+    assert [turn.record for turn in turns if turn.label == "bad" and not turn.cold] == [TurnRecord(error="no luck")]
     done = [number for number, _ in seen]
     assert done == sorted(done)
     assert {total for _, total in seen} == {18}
@@ -107,15 +108,15 @@ def test_turns_that_a_failure_spares_are_done(fake: Fake, tmp_path: Path, taken:
 def test_a_failure_with_one_number_of_threads_is_no_failure_with_another(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def warm(spec: SubjectSpec, work: Work) -> dict[str, Any]:
+    def warm(spec: SubjectSpec, work: Work) -> TurnRecord:
         if spec.arguments["engine"]["threads"] == 2:
             raise TurnError("no luck")
         return WARM
 
     monkeypatch.setattr(measure, "warm_turn", warm)
-    monkeypatch.setattr(measure, "cold_turn", lambda spec: {"ready": None, "load": None})
+    monkeypatch.setattr(measure, "cold_turn", lambda spec: TurnRecord())
     turns = run_in(tmp_path / "run", [fake("a")], options(threads=(1, 2)))
-    assert [("error" in turn.record, turn.threads) for turn in turns if not turn.cold] == [
+    assert [(turn.record.error is not None, turn.threads) for turn in turns if not turn.cold] == [
         *[(False, 1), (True, 2), (False, 1)]
     ]
 
@@ -178,7 +179,7 @@ def test_loads_alone_are_no_result(
     fake: Fake, tmp_path: Path, taken: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever asked for pictures is told that there is none, though each load went well."""
-    monkeypatch.setattr(measure, "cold_turn", lambda spec: {"ready": 2.0, "load": 1.0})
+    monkeypatch.setattr(measure, "cold_turn", lambda spec: TurnRecord(ready=2.0, load=1.0))
     with pytest.raises(GraphError, match="bad: no luck"):
         bench_latency([fake("bad", fails="draw")], options(), tmp_path / "run")
 

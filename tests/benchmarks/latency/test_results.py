@@ -10,6 +10,7 @@ import pytest
 from amused_edge.benchmarks.execution.audit import Audit, Operator
 from amused_edge.benchmarks.latency.measure import LatencyOptions, Turn
 from amused_edge.benchmarks.latency.page import page
+from amused_edge.benchmarks.latency.record import TurnMemory, TurnRecord
 from amused_edge.benchmarks.latency.results import Failure, LatencyResult, Timing, summarise
 from amused_edge.benchmarks.machine.environment import Environment
 from amused_edge.benchmarks.machine.memory import Memory
@@ -37,11 +38,11 @@ def warm(label: str, number: int, pictures: list[float], denoiser: list[float], 
         "stages": {"denoiser": denoiser},
         "memory": {"loaded": memory(3, 2, 1), "peak": memory(peak, peak - 1, 10 - peak)},
     }
-    return Turn(label, number, None, 1, False, record)
+    return Turn(label, number, None, 1, False, TurnRecord.from_dict(record))
 
 
 def cold(label: str, number: int, load: float | None) -> Turn:
-    return Turn(label, number, None, 1, True, {"ready": None if load is None else load + 1, "load": load})
+    return Turn(label, number, None, 1, True, TurnRecord(None if load is None else load + 1, load))
 
 
 TURNS = [
@@ -105,7 +106,7 @@ def test_cold_and_warm_loads_are_apart_and_unknown_ones_left_out() -> None:
 def test_a_ratio_needs_rounds_in_common() -> None:
     turns = [warm("base", 0, [4.0], [0.1]), warm("late", 1, [2.0], [0.1])]
     assert timing(summarise(turns), "late", "picture").ratio is None
-    failed = [Turn("base", 0, None, 1, False, {"error": "no luck"}), warm("late", 0, [2.0], [0.1])]
+    failed = [Turn("base", 0, None, 1, False, TurnRecord(error="no luck")), warm("late", 0, [2.0], [0.1])]
     assert timing(summarise(failed), "late", "picture").ratio is None
 
 
@@ -113,12 +114,12 @@ def test_memory_is_the_largest_of_all_rounds_each_figure_by_itself() -> None:
     footprints = {f.label: f for f in summarise(TURNS).footprints}
     assert footprints["fast"].peak == Memory(7, 6, 5)
     assert footprints["base"].loaded == Memory(3, 2, 1)
-    turns = [replace(TURNS[1], record={"memory": {"loaded": memory(3, None, None), "peak": memory(4, None, None)}})]
+    turns = [replace(TURNS[1], record=TurnRecord(memory=TurnMemory(Memory(3, None, None), Memory(4, None, None))))]
     assert summarise(turns).footprints[0].peak == Memory(4, None, None)
 
 
 def test_failures_are_listed_and_earlier_rounds_still_count() -> None:
-    turns = [*TURNS[:4], Turn("fast", 1, None, 1, False, {"error": "killed by SIGKILL"})]
+    turns = [*TURNS[:4], Turn("fast", 1, None, 1, False, TurnRecord(error="killed by SIGKILL"))]
     result = summarise(turns)
     assert result.failures == (Failure("fast", None, 1, "killed by SIGKILL"),)
     assert timing(result, "fast", "picture").ratio == Ratio(0.5, 0.5, 0.5, 1)
@@ -156,7 +157,7 @@ def test_the_overview_has_time_ratio_memory_and_precision() -> None:
 
 
 def test_who_was_not_measured_is_told_in_the_overview_and_below() -> None:
-    turns = [warm("base", 0, [4.0], [0.1]), Turn("fast", 0, None, 1, False, {"error": "no <b>luck</b>"})]
+    turns = [warm("base", 0, [4.0], [0.1]), Turn("fast", 0, None, 1, False, TurnRecord(error="no <b>luck</b>"))]
     document = documented(turns)
     assert rows_of(document, "Whole pictures")["fast"][0] == Flag("failed")
     assert rows_of(document, "Not measured")["fast"] == ["", "1", Flag("no <b>luck</b>")]

@@ -12,6 +12,7 @@ from onnx import helper
 from amused_edge.benchmarks.execution.audit import Audit, Operator
 from amused_edge.benchmarks.execution.peaks import OPERATIONS, Peaks, least_seconds
 from amused_edge.benchmarks.latency.measure import Turn
+from amused_edge.benchmarks.latency.record import TurnRecord
 from amused_edge.benchmarks.latency.shares import shares
 from tests.support.audited import INPUTS, OUTPUTS, UNSIGNED, WEIGHT, X, audit
 
@@ -117,7 +118,8 @@ def test_peaks_are_measured() -> None:
 
 
 def turn(number: int, seconds: list[float], peaks: dict[str, Any], batch: int = 1) -> Turn:
-    record = {"stages": {"denoiser": seconds, "sampler": [1.0]}, "peaks": {"denoiser": peaks, "sampler": peaks}}
+    stages = {"denoiser": seconds, "sampler": [1.0]}
+    record = TurnRecord(stages=stages, peaks={"denoiser": peaks, "sampler": peaks})
     return Turn("a", number, 2, batch, False, record)
 
 
@@ -125,7 +127,7 @@ def test_each_round_is_held_against_its_own_peaks() -> None:
     audits = {"a": {"denoiser": Audit((Operator("P", "int8", 1, 1.0, True, 80.0),))}}
     fast, slow = {"int8": [90.0, 100.0, 110.0], "float32": [1.0]}, {"int8": [50.0], "float32": [1.0]}
     turns = [turn(0, [1.0, 1.0, 9.0], fast), turn(1, [2.0], slow), turn(0, [4.0], fast, batch=3)]
-    one, three = shares([*turns, Turn("b", 0, 2, 1, False, {"error": "it broke"})], audits)
+    one, three = shares([*turns, Turn("b", 0, 2, 1, False, TurnRecord(error="it broke"))], audits)
     assert (one.label, one.threads, one.batch, one.stage) == ("a", 2, 1, "denoiser")
     assert one.share.median == pytest.approx(0.8)  # 80 / 100 of 1 s, and 80 / 50 of 2 s
     assert one.peaks["int8"] == 75

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from amused_edge.benchmarks.latency import turn
+from amused_edge.benchmarks.latency.record import TurnRecord
 from amused_edge.benchmarks.latency.turn import TurnError, Work, audit_turn, cold_turn, warm_turn
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.sampling.options import SamplerSettings
@@ -39,10 +40,12 @@ def asked(log: Path) -> list[str]:
 
 def test_a_warm_turn_draws_with_all_settings_and_calls_the_stages(fake: Fake, log: Path) -> None:
     record = warm_turn(fake(), WORK)
-    drawn = [(p["steps"], p["guidance_scale"], len(p["seconds"])) for p in record["pictures"]]
+    drawn = [(p.steps, p.guidance_scale, len(p.seconds)) for p in record.pictures]
     assert drawn == [(4, 2.5, 2), (7, 10.0, 2)]
-    assert {name: len(seconds) for name, seconds in record["stages"].items()} == {"denoiser": 4, "sampler": 4}
-    assert record["ready"] >= record["load"] >= 0
+    assert {name: len(seconds) for name, seconds in record.stages.items()} == {"denoiser": 4, "sampler": 4}
+    assert record.ready is not None
+    assert record.load is not None
+    assert record.ready >= record.load >= 0
     picture = f"draw {WORK.prompt!r} steps {{}} guidance {{}} seed {WORK.seed} x {{}}"
     assert asked(log) == [
         *("start", "load"),
@@ -81,11 +84,12 @@ def test_an_audit_turn_only_audits(fake: Fake, log: Path) -> None:
 
 def test_the_peak_is_of_drawing_and_leaves_the_stages_out(fake: Fake) -> None:
     """Margins are wide: interpreters and allocators hold some memory of their own."""
-    memory = warm_turn(fake(draw_bytes=40 * MB, stage_bytes=200 * MB), ONCE)["memory"]
-    grown = memory["peak"]["total"] - memory["loaded"]["total"]  # the short picture and the timed one
+    memory = warm_turn(fake(draw_bytes=40 * MB, stage_bytes=200 * MB), ONCE).memory
+    assert memory is not None
+    grown = memory.peak.total - memory.loaded.total  # the short picture and the timed one
     assert 75 * MB < grown < 150 * MB
-    if memory["peak"]["anonymous"] is not None:
-        assert 75 * MB < memory["peak"]["anonymous"] - memory["loaded"]["anonymous"] < 150 * MB
+    if memory.peak.anonymous is not None and memory.loaded.anonymous is not None:
+        assert 75 * MB < memory.peak.anonymous - memory.loaded.anonymous < 150 * MB
 
 
 # --- Cold or not.
@@ -95,11 +99,11 @@ def test_a_load_that_read_nothing_from_the_disk_was_not_cold(fake: Fake, tmp_pat
     file = tmp_path / "weights"
     with file.open("wb") as empty:
         empty.truncate(10**9)  # no byte of it is ever read; more than a few modules may weigh
-    assert cold_turn(fake(files=(file,))) == {"ready": None, "load": None}
+    assert cold_turn(fake(files=(file,))) == TurnRecord()
 
 
 def test_a_subject_without_files_has_no_cold_load(fake: Fake) -> None:
-    assert cold_turn(fake()) == {"ready": None, "load": None}
+    assert cold_turn(fake()) == TurnRecord()
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_a_load_is_cold_if_half_of_the_files_came_from_the_disk(
 
     monkeypatch.setattr(turn, "_process", process)
     monkeypatch.setattr(turn, "drop_from_page_cache", lambda files: dropped)
-    expected = {"ready": 5.5, "load": 2.5} if cold else {"ready": None, "load": None}
+    expected = TurnRecord(ready=5.5, load=2.5) if cold else TurnRecord()
     assert cold_turn(fake(files=(tmp_path / "weights",))) == expected
 
 
@@ -160,8 +164,8 @@ def test_a_subject_that_cannot_be_imported_is_an_error(fake: Fake) -> None:
 
 def test_what_libraries_print_is_no_event(fake: Fake) -> None:
     record = warm_turn(fake(noisy=True), ONCE)
-    assert len(record["pictures"]) == 1
-    assert sorted(record["stages"]) == ["denoiser", "sampler"]
+    assert len(record.pictures) == 1
+    assert sorted(record.stages) == ["denoiser", "sampler"]
 
 
 def test_what_libraries_print_does_not_hide_the_reason(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
-from amused_edge.benchmarks.quality.draw import Drawn, draw_all
+from amused_edge.benchmarks.quality.draw import Drawn, draw_subjects
 from amused_edge.benchmarks.quality.instruments.embedder import Embedder
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.quality.sources import Sources
@@ -200,7 +200,7 @@ def masked_before(step: int) -> int:
 @pytest.mark.parametrize("step", [1, 3, 6])
 def test_the_first_diverging_step_is_that_where_logits_differ(step: int, fake: Fake, tmp_path: Path) -> None:
     specs = [fake("a"), fake("b", later=1, below=masked_before(step))]
-    drawn = draw_all(specs, PROMPTS, STEPS, 3, RunFolder(tmp_path / "run", {}))
+    drawn = draw_subjects(specs, PROMPTS, STEPS, 3, RunFolder(tmp_path / "run", {}))
     assert drawn["a"] == [Drawn(None, 1.0, None)] * len(PROMPTS)
     assert [each.first_diverging_step for each in drawn["b"]] == [step] * len(PROMPTS)
     for index, (prompt, each) in enumerate(zip(PROMPTS, drawn["b"], strict=True)):

@@ -16,8 +16,9 @@ from PIL import Image
 from amused_edge.benchmarks.report import plots
 from amused_edge.benchmarks.report.document import Document, Flag, Photo, Plot, Section, Table, Text
 from amused_edge.benchmarks.report.html import to_html
-from amused_edge.benchmarks.report.markdown import to_markdown
+from amused_edge.benchmarks.report.markdown import table_lines, to_markdown
 from amused_edge.benchmarks.report.write import report_files
+from amused_edge.runtime.bundle.measurements import shown_psnr
 
 HOSTILE = [
     "a|b",
@@ -221,3 +222,15 @@ def test_bars_of_nothing_but_zeros_are_drawn_without_a_warning(recwarn: pytest.W
     """A bundle beside itself has no difference at all."""
     assert "<svg" in plots.bars({"a": (0.0, 0.0, 0.0)}, "nats")
     assert [str(warning.message) for warning in recwarn.list] == []
+
+
+def test_the_lines_of_a_table_are_cells_between_bars() -> None:
+    assert table_lines(("", "b"), [("one", 2), ("", 3.5)]) == ["|  | b |", "|---|---|", "| one | 2 |", "|  | 3.5 |"]
+    assert table_lines(("only",), []) == ["| only |", "|---|"]
+
+
+def test_pictures_without_any_error_are_called_equal() -> None:
+    """Their ratio is infinite, which JSON cannot say: it is None there."""
+    assert shown_psnr(None) == shown_psnr(None, " dB") == "equal"
+    assert shown_psnr(31.26) == "31.3"
+    assert shown_psnr(31.26, " dB") == "31.3 dB"

@@ -8,6 +8,7 @@ import torch
 from diffusers import UVit2DModel
 from diffusers.models.normalization import RMSNorm
 
+from amused_edge.export.errors import ExportError
 from amused_edge.export.modules.conditioner import OUTPUTS, Conditioner
 from amused_edge.export.modules.denoiser import Denoiser
 from amused_edge.export.modules.shapes import uvit_shapes
@@ -152,3 +153,21 @@ def test_every_micro_condition_counts_in_its_own_place(column: int) -> None:
     changed[0, column] += 1
     before, after = (conditioner(hidden_states, pooled, value)[3] for value in (micro, changed))
     assert relative(before, after) > 1e-4
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("change", [-1, 1])
+def test_the_denoiser_takes_every_piece_of_what_the_conditioner_gives(name: str, change: int) -> None:
+    """Pieces that nobody took were passed over in silence, and blocks that found none ended in a StopIteration."""
+    model = tiny({})
+    config = uvit_config(model)
+    tokens, text, pooled, micro = inputs(model, (4, 4), 1, torch.float32)
+    given = Conditioner(config, tensors_of(model))(text, pooled, micro)
+    place = OUTPUTS.index(name)
+    stacked = given[place]
+    pieces = stacked.shape[1]
+    changed = stacked[:, :-1] if change < 0 else torch.cat([stacked, stacked[:, -1:]], dim=1)
+    denoiser = Denoiser(config, tensors_of(model))
+    denoiser(tokens, *given)
+    with pytest.raises(ExportError, match=rf"^{name} has {pieces + change} pieces, and the denoiser takes "):
+        denoiser(tokens, *given[:place], changed, *given[place + 1 :])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amused_edge.quantization.coreml.target import CoreMLTarget
+from amused_edge.quantization.coreml.target import CoreMLQuantizationTarget
 from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
@@ -58,7 +58,7 @@ def test_blocks_that_do_not_divide_the_inputs(ios18: Bundle) -> None:
     """The widths here are 32, 24 and 56."""
     recipe = Recipe("mine", (Rule("*/encoder_proj.weight", bits=8, block=32),))
     with pytest.raises(RecipeError, match=r"blocks of 32 do not divide the inputs of its shape \[32, 24\]"):
-        CoreMLTarget(ios18, recipe)
+        CoreMLQuantizationTarget(ios18, recipe)
 
 
 def test_a_quantized_bundle(demo_coreml_w8: Path, place: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from amused_edge.quantization import account
-from amused_edge.quantization.coreml.target import CoreMLTarget
+from amused_edge.quantization.coreml.target import CoreMLQuantizationTarget
 from amused_edge.quantization.quantize import QuantizeOptions
 from amused_edge.quantization.recipes.named import load_recipe
 from amused_edge.quantization.recipes.rules import Recipe, Rule
@@ -45,7 +45,7 @@ class Made(NamedTuple):
 
 
 def write(parent: Bundle, role: str, recipe: Recipe, folder: Path) -> Made:
-    entry = CoreMLTarget(parent, recipe).write(role, BundleWriter(folder))
+    entry = CoreMLQuantizationTarget(parent, recipe).write(role, BundleWriter(folder))
     return Made(entry, *(read_program(path / f"{role}.mlpackage") for path in (parent.path, folder)))
 
 

@@ -21,6 +21,7 @@ from amused_edge.quantization.recipes.rules import Calibration, Rule
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
 from amused_edge.runtime.engines.graph import Arrays
+from amused_edge.runtime.engines.options import CPU_PROVIDER
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions
 from amused_edge.runtime.tasks.kinds import TextToImage
@@ -79,7 +80,7 @@ def values(bundle: Bundle, role: str, names: set[str], fed: list[Arrays]) -> dic
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(names - given))
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=[CPU_PROVIDER])
     inner = sorted(names - given)
     calls = [{**feeds, **dict(zip(inner, session.run(inner, dict(feeds)), strict=True))} for feeds in fed]
     return {name: [call[name] for call in calls] for name in names}

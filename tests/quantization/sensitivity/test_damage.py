@@ -13,8 +13,9 @@ from amused_edge.quantization.onnx.plan import make_plan, read_weights
 from amused_edge.quantization.onnx.target import calibrate
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
-from amused_edge.quantization.sensitivity.damage import Damage, DamageMeter, measure_each, stored_bytes
+from amused_edge.quantization.sensitivity.damage import Damage, DamageMeter, measure_each
 from amused_edge.quantization.sensitivity.search import search
+from amused_edge.quantization.sensitivity.sizes import stored_bytes
 from amused_edge.runtime.bundle.folder import Bundle
 
 PROMPTS = ("a fox", "a drawing of a panda")

@@ -12,9 +12,10 @@ import pytest
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Operator, Recipe, Rule
-from amused_edge.quantization.sensitivity.damage import Damage, Row, Rules, stored_bytes
+from amused_edge.quantization.sensitivity.damage import Damage, Row, Rules
 from amused_edge.quantization.sensitivity.mixing import Mixer, gentler
 from amused_edge.quantization.sensitivity.search import search
+from amused_edge.quantization.sensitivity.sizes import stored_bytes
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
 
@@ -236,8 +237,8 @@ def test_a_budget_holds_on_disk(tiny_bundle: Bundle, base: Bundle, tmp_path: Pat
     [
         ({"max_kl": 1e-15}, QuantizationError, "a mean KL of 1e-15 nats is not reached"),
         ({"budget": 0.1}, QuantizationError, "more than the budget of 0.1 MB; start from a smaller recipe"),
-        ({"max_kl": 1e-3, "budget": 1.0}, OptionsError, "give --max-kl or --budget, not both"),
-        ({"max_kl": 0.0}, OptionsError, "max-kl is 0.0; it must be above 0"),
+        ({"max_kl": 1e-3, "budget": 1.0}, OptionsError, "give max_kl or budget, not both"),
+        ({"max_kl": 0.0}, OptionsError, "max_kl is 0.0; it must be above 0"),
         ({"budget": float("nan")}, OptionsError, "budget is nan; it must be above 0"),
     ],
 )
