@@ -183,12 +183,12 @@ def test_modules_that_are_run_by_themselves_check_first_and_say_it_in_one_line(t
     (tmp_path / "reveal.png").touch()
     (tmp_path / "taken").symlink_to("nowhere")
     for module, arguments, words in (
-        ("export.standin", ["amused-256", "."], "is no name"),
-        ("export.standin", ["amused-256", "taken"], "exists"),
-        ("benchmarks.side_by_side", ["taken/a.png", "no-bundle", "--prompt", "x"], "does not exist"),
-        ("benchmarks.guide_pictures", ["no-bundle", "."], "reveal.png exists"),
-        ("benchmarks.mac_report", ["no-bundle", "missing/report.md"], "folder missing does not exist"),
-        ("benchmarks.quality.lpips_model", ["no-archive", "taken"], "exists"),
+        ("export.checkpoint.standin", ["amused-256", "."], "is no name"),
+        ("export.checkpoint.standin", ["amused-256", "taken"], "exists"),
+        ("benchmarks.scripts.side_by_side", ["taken/a.png", "no-bundle", "--prompt", "x"], "does not exist"),
+        ("benchmarks.scripts.guide_pictures", ["no-bundle", "."], "reveal.png exists"),
+        ("benchmarks.scripts.mac_report", ["no-bundle", "missing/report.md"], "folder missing does not exist"),
+        ("benchmarks.quality.instruments.lpips_model", ["no-archive", "taken"], "exists"),
     ):
         command = [sys.executable, "-m", f"amused_edge.{module}", *arguments]
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
