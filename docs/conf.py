@@ -17,7 +17,7 @@ include_patterns = ["docs/**", "demo/**", "CHANGELOG.md", "CONTRIBUTING.md", "SE
 exclude_patterns = [".*", "build", "docs/sidebar.md", "docs/site"]
 
 myst_heading_anchors = 4  # as on GitHub
-highlight_language = "sh"  # of unmarked blocks, which are commands
+highlight_language = "text"  # of blocks that name no language: commands, which no lexer colours well
 
 # What only conversion and measuring need is not installed for the site.
 autodoc_mock_imports = [
