@@ -13,10 +13,11 @@ version = release = installed("amused-edge")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc"]
 root_doc = "docs/index"
-include_patterns = ["docs/**", "demo/**", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+include_patterns = ["docs/**", "demo/**", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 exclude_patterns = [".*", "build", "docs/sidebar.md", "docs/site"]
 
 myst_heading_anchors = 4  # as on GitHub
+highlight_language = "text"  # of blocks that name no language: commands, which no lexer colours well
 
 # What only conversion and measuring need is not installed for the site.
 autodoc_mock_imports = [
