@@ -75,7 +75,7 @@ def export_bundle(
     out
         The new bundle's folder; must not exist. It appears complete or not at all.
     target
-        "onnx" or "coreml", or a `ExportTarget` with options of its own, such as
+        "onnx" or "coreml", or an `ExportTarget` with options of its own, such as
         `CoreMLTarget(CoreMLOptions(ios=18, precision="float32"))`.
 
     Raises

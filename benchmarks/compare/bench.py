@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from amused_edge.benchmarks.compare.draw import Pictures, draw_grid
 from amused_edge.benchmarks.compare.merit import Merit, choose_merit
@@ -11,7 +12,7 @@ from amused_edge.benchmarks.compare.page import page
 from amused_edge.benchmarks.compare.pareto import Candidate, dominator
 from amused_edge.benchmarks.latency.measure import LatencyOptions, measure_latency, settings_of_run
 from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summarise
-from amused_edge.benchmarks.machine.environment import environment
+from amused_edge.benchmarks.machine.environment import Environment, environment
 from amused_edge.benchmarks.metrics.statistics import bootstrap, mean, resampled
 from amused_edge.benchmarks.quality.bench import check_subjects
 from amused_edge.benchmarks.quality.metrics import Instruments
@@ -78,14 +79,7 @@ def bench_compare(
     """
     check_subjects(specs, options.prompts, Sources(tools))
     machine = environment()
-    settings = {
-        "command": "compare",
-        "environment": asdict(machine),
-        "prompts_sha256": prompts_hash(options.prompts),
-        "prompts": len(options.prompts),
-        **settings_of_run(specs, options.timing),
-    }
-    run = RunFolder(out, settings)
+    run = RunFolder(out, _settings_of_run(specs, options, machine))
     pictures = draw_grid(specs, options.prompts, options.grid, options.seed, run, on_progress)
     timed = summarise(measure_latency(specs, options.timing, run, on_progress))
     if timed.failures:
@@ -98,23 +92,31 @@ def bench_compare(
         **run.settings,
         "rounds": options.rounds,
         "quality": {"metric": merit.metric.name, "better": merit.metric.better},
-        "candidates": [
-            {
-                **asdict(candidate),
-                **{
-                    f"dominated_in_{figure}": None
-                    if other is None
-                    else {"by": other.candidate.name, "sure": other.sure}
-                    for figure in ("seconds", "memory")
-                    for other in [dominator(candidate, candidates, figure)]
-                },
-            }
-            for candidate in candidates
-        ],
+        "candidates": [{**asdict(candidate), **_dominated(candidate, candidates)} for candidate in candidates],
     }
     document = page(candidates, merit, len(options.prompts), options.rounds, machine)
     run.finish(report_files("compare", results, document))
     return candidates
+
+
+def _settings_of_run(specs: Sequence[SubjectSpec], options: CompareOptions, machine: Environment) -> dict[str, Any]:
+    """Return everything that pictures and times depend on, for `RunFolder`."""
+    return {
+        "command": "compare",
+        "environment": asdict(machine),
+        "prompts_sha256": prompts_hash(options.prompts),
+        "prompts": len(options.prompts),
+        **settings_of_run(specs, options.timing),
+    }
+
+
+def _dominated(candidate: Candidate, candidates: Sequence[Candidate]) -> dict[str, Any]:
+    """Return which other candidate is as good and takes less, in seconds and in memory; None where there is none."""
+    found: dict[str, Any] = {}
+    for figure in ("seconds", "memory"):
+        other = dominator(candidate, candidates, figure)
+        found[f"dominated_in_{figure}"] = None if other is None else {"by": other.candidate.name, "sure": other.sure}
+    return found
 
 
 def _candidates(

@@ -1,6 +1,6 @@
 """The report of a latency run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from amused_edge.benchmarks.execution.audit import Audit
 from amused_edge.benchmarks.execution.peaks import INPUTS, OUTPUTS, ROWS
@@ -67,50 +67,55 @@ def _overview(
     footprints = {f.label: f for f in result.footprints if (f.threads, f.batch) == (threads, batch)}
     key = (threads, batch, PICTURE, False, settings.steps, settings.guidance_scale)
     pictures = {t.label: t for t in result.timings if _part(t) == key}
-    rows = []
-    for spec in specs:
-        whole = Audit.of_picture(audits.get(spec.label, {}), settings.steps, settings.branches)
-        timing, footprint = pictures.get(spec.label), footprints.get(spec.label)
-        rows.append(
-            [
+    rows = [
+        [
+            spec.label,
+            *_whole_picture(pictures.get(spec.label)),
+            _denoiser_call(result, spec, options),
+            cells.megabytes(spec.bytes),
+            *_peak(footprints.get(spec.label)),
+            cells.ran_in(
+                Audit.of_picture(audits.get(spec.label, {}), settings.steps, settings.branches),
                 spec.label,
-                cells.seconds(timing.seconds) if timing else Flag("failed"),
-                cells.ratio(timing.ratio) if timing else "",
-                _denoiser_call(result, spec, options),
-                cells.megabytes(spec.bytes),
-                *(_memory_cells(footprint)[:3] if footprint else ("", "", "")),
-                cells.ran_in(whole, spec.label, spec.facts.get("recipe", "")),
-            ]
-        )
-    rows_of_call = settings.branches * batch
+                spec.facts.get("recipe", ""),
+            ),
+        ]
+        for spec in specs
+    ]
     header = (
-        *(
-            "",
-            "picture" if batch == 1 else f"{batch} pictures",
-            "ratio",
-            f"denoiser, {rows_of_call} rows",
-            "on disk, MB",
-            "peak memory, MB",
-            "of it anonymous",
-        ),
-        *("file-backed", "products ran in, by time"),
+        *("", "picture" if batch == 1 else f"{batch} pictures", "ratio", f"denoiser, {settings.branches * batch} rows"),
+        *("on disk, MB", "peak memory, MB", "of it anonymous", "file-backed", "products ran in, by time"),
     )
     note = "On disk: the files that were loaded. 1 MB is 10^6 bytes. Products: matrix products and convolutions."
-    blocks: list[Block] = [Table(header, rows, note=note)]
+    return [Table(header, rows, note=note), *_time_bars(pictures, batch), *_memory_bars(footprints)]
+
+
+def _whole_picture(timing: Timing | None) -> list[str]:
+    if timing is None:
+        return [Flag("failed"), ""]
+    return [cells.seconds(timing.seconds), cells.ratio(timing.ratio)]
+
+
+def _peak(footprint: Footprint | None) -> Sequence[str]:
+    return ("", "", "") if footprint is None else _memory_cells(footprint)[:3]
+
+
+def _time_bars(pictures: Mapping[str, Timing], batch: int) -> Iterator[Block]:
     if pictures:
         bars = {
             n: (t.seconds.median / batch, t.seconds.spread[0] / batch, t.seconds.spread[1] / batch)
             for n, t in pictures.items()
         }
-        blocks.append(
-            Plot("pictures", plots.bars(bars, "seconds a picture"), "Seconds a picture, the median and its spread")
-        )
+        svg = plots.bars(bars, "seconds a picture")
+        yield Plot("pictures", svg, "Seconds a picture, the median and its spread")
+
+
+def _memory_bars(footprints: Mapping[str, Footprint]) -> Iterator[Block]:
     parts = {n: f.peak for n, f in footprints.items() if f.peak.anonymous is not None}
     if parts:
         stacked = {n: ((p.anonymous or 0) / 1e6, (p.file_backed or 0) / 1e6) for n, p in parts.items()}
         svg = plots.stacked(stacked, ("anonymous", "file-backed"), "peak memory, MB")
-        blocks.append(Plot("memory", svg, "Peak memory while loading and drawing, MB"))
-    return blocks
+        yield Plot("memory", svg, "Peak memory while loading and drawing, MB")
 
 
 def _denoiser_call(result: LatencyResult, spec: SubjectSpec, options: LatencyOptions) -> str:

@@ -6,6 +6,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from amused_edge.benchmarks.latency.bench import bench_latency
@@ -25,53 +26,76 @@ from amused_edge.runtime.pipeline import AmusedPipeline
 PROMPT = "a red fox in the snow"
 
 
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, see the options; None where nothing was."""
+
+    command: str
+    out: Path
+    bundles: list[Path]
+    checkpoint: Path
+    peers: Path
+    optimum_python: Path | None
+    without: str | None
+    steps: list[int] | None
+    guidance: list[float] | None
+    threads: list[int] | None
+    rounds: int
+    calls: int
+    judge: Path | None
+    lpips: Path | None
+    prompts: Path | None
+    count: int | None
+
+    @property
+    def unwanted(self) -> list[str]:
+        """Labels of the peers that are not measured."""
+        return self.without.split(",") if self.without else []
+
+
 def _subjects(
-    chosen: argparse.Namespace, prompts: Sequence[str], without: Sequence[str] = ()
+    request: Request, prompts: Sequence[str], without: Sequence[str] = ()
 ) -> tuple[list[SubjectSpec], list[SubjectSpec], dict[str, str]]:
     """Return peers, bundles, and why peers are left out; the first bundle's text encoder embeds the prompts for all."""
-    if chosen.optimum_python is not None:
-        make_peers(str(chosen.checkpoint), chosen.bundles[0], chosen.peers, chosen.optimum_python)
-    embeddings = chosen.peers / f"embeddings-{prompts_hash(prompts)[:12]}.npz"
-    if not chosen.peers.is_dir():
-        raise OptionsError(f"there is no folder {chosen.peers}; give --optimum-python to make the peers' graphs")
-    with AmusedPipeline.from_bundle(chosen.bundles[0]) as pipeline:
+    if request.optimum_python is not None:
+        make_peers(str(request.checkpoint), request.bundles[0], request.peers, request.optimum_python)
+    embeddings = request.peers / f"embeddings-{prompts_hash(prompts)[:12]}.npz"
+    if not request.peers.is_dir():
+        raise OptionsError(f"there is no folder {request.peers}; give --optimum-python to make the peers' graphs")
+    with AmusedPipeline.from_bundle(request.bundles[0]) as pipeline:
         write_embeddings(embeddings, pipeline, prompts)
-    peers, left_out = peer_specs(chosen.checkpoint, chosen.peers, embeddings)
+    peers, left_out = peer_specs(request.checkpoint, request.peers, embeddings)
     known = {*left_out, *(spec.label for spec in peers)}
     unknown = set(without) - known
     if unknown:
         raise OptionsError(f"there is no peer {quoted(sorted(unknown)[0])}; there are: {', '.join(sorted(known))}")
     left_out |= {label: "left out by --without" for label in without if label not in left_out}
     specs = distinct(
-        [*(p for p in peers if p.label not in without), *bundle_specs(chosen.bundles, embeddings=embeddings)]
+        [*(p for p in peers if p.label not in without), *bundle_specs(request.bundles, embeddings=embeddings)]
     )
-    count = len(specs) - len(chosen.bundles)
+    count = len(specs) - len(request.bundles)
     return specs[:count], specs[count:], left_out
 
 
-def _latency(chosen: argparse.Namespace) -> None:
-    settings = settings_grid(chosen.bundles[0], chosen.steps, chosen.guidance)
+def _latency(request: Request) -> None:
+    settings = settings_grid(request.bundles[0], request.steps, request.guidance)
     options = LatencyOptions(
-        PROMPT, 0, settings, tuple(chosen.threads or (None,)), rounds=chosen.rounds, calls=chosen.calls
+        PROMPT, 0, settings, tuple(request.threads or (None,)), rounds=request.rounds, calls=request.calls
     )
-    peers, bundles, left_out = _subjects(chosen, [PROMPT], _without(chosen))
-    bench_latency([*peers, *bundles], options, chosen.out, _say, left_out=left_out)
+    peers, bundles, left_out = _subjects(request, [PROMPT], request.unwanted)
+    bench_latency([*peers, *bundles], options, request.out, _say, left_out=left_out)
 
 
-def _quality(chosen: argparse.Namespace) -> None:
+def _quality(request: Request) -> None:
     """The first bundle is the reference; nobody draws with diffusers' own random numbers here."""
-    sources = open_sources(judge=chosen.judge, lpips=chosen.lpips)
-    prompts = choose_prompts(chosen.prompts, sources.tools.judge, chosen.count)
+    sources = open_sources(judge=request.judge, lpips=request.lpips)
+    prompts = choose_prompts(request.prompts, sources.tools.judge, request.count)
     compiled = "diffusers-fp32-compiled"  # computes the same
-    peers, bundles, left_out = _subjects(chosen, prompts, [*_without(chosen), compiled])
+    peers, bundles, left_out = _subjects(request, prompts, [*request.unwanted, compiled])
     for label, reason in left_out.items():
         _say(f"{label}: {reason}", 0, len(prompts))
-    settings = settings_grid(chosen.bundles[0], chosen.steps, chosen.guidance)[0]
-    bench_quality([*bundles, *peers], QualityOptions(prompts, settings), sources, chosen.out, _say)
-
-
-def _without(chosen: argparse.Namespace) -> list[str]:
-    return chosen.without.split(",") if chosen.without else []
+    settings = settings_grid(request.bundles[0], request.steps, request.guidance)[0]
+    bench_quality([*bundles, *peers], QualityOptions(prompts, settings), sources, request.out, _say)
 
 
 def _say(description: str, done: int, total: int) -> None:
@@ -96,14 +120,14 @@ def _main() -> int:
     parser.add_argument("--lpips", type=Path, help="of quality")
     parser.add_argument("--prompts", type=Path, help="of quality")
     parser.add_argument("--count", type=int, help="of the prompts, for quality")
-    chosen = parser.parse_args()
+    request = Request(**vars(parser.parse_args()))
     try:
-        (_latency if chosen.command == "latency" else _quality)(chosen)
+        (_latency if request.command == "latency" else _quality)(request)
     except (AmusedEdgeError, ImportError, OSError) as error:
         print(f"peers: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"peers: interrupted; what was measured is kept in {chosen.out}", file=sys.stderr)
+        print(f"peers: interrupted; what was measured is kept in {request.out}", file=sys.stderr)
         return 130
     return 0
 

@@ -3,14 +3,16 @@
 import csv
 import io
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from amused_edge.benchmarks.machine.environment import environment
-from amused_edge.benchmarks.quality.draw import check_alike, draw_subjects, read_pictures
+from amused_edge.benchmarks.machine.environment import Environment, environment
+from amused_edge.benchmarks.quality.draw import Drawn, check_alike, draw_subjects, read_pictures
 from amused_edge.benchmarks.quality.metrics import (
+    Instruments,
     Metric,
     Values,
     by_clip,
@@ -80,33 +82,13 @@ def bench_quality(
     """
     real = None if sources.real is None else read_folder(sources.real)
     check_subjects(specs, options.prompts, sources)
-    machine = environment()
-    settings = {
-        "command": "quality",
-        "subjects": [spec.identity() for spec in specs],
-        "prompts_sha256": prompts_hash(options.prompts),
-        "prompts": len(options.prompts),
-        "settings": asdict(options.settings),
-        "seed": options.seed,
-        "packages": {name: machine.packages.get(name) for name in ("amused-edge", "onnxruntime", "numpy")},
-        "cpu": machine.cpu,
-        "flags": list(machine.flags),
-    }
-    run = RunFolder(out, settings)
-    drawn = draw_subjects(specs, options.prompts, options.settings, options.seed, run, on_picture)
-    images = {label: read_pictures(out, label, len(options.prompts)) for label in drawn}
-    reference = specs[0].label
-    scores: dict[str, dict[Metric, Values]] = {}
-    for label, pictures in images.items():
-        own = {} if label == reference else free_running(drawn[label], images[reference], pictures, sources.tools)
-        scores[label] = {
-            **teacher_forced(drawn[label]),
-            **own,
-            **by_judge(options.prompts, pictures, sources.tools),
-            **by_clip(options.prompts, pictures, sources.tools),
-        }
-    found = figures(scores, _sets(options.prompts, images, reference, sources, real), reference, len(options.prompts))
-    truths = [] if sources.tools.judge is None else [sources.tools.judge.truth(prompt) for prompt in options.prompts]
+    machine, prompts, reference = environment(), options.prompts, specs[0].label
+    run = RunFolder(out, _settings_of_run(specs, options, machine))
+    drawn = draw_subjects(specs, prompts, options.settings, options.seed, run, on_picture)
+    images = {label: read_pictures(out, label, len(prompts)) for label in drawn}
+    scores = _scores(prompts, drawn, images, reference, sources.tools)
+    found = figures(scores, _sets(prompts, images, reference, sources, real), reference, len(prompts))
+    truths = [] if sources.tools.judge is None else [sources.tools.judge.truth(prompt) for prompt in prompts]
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": asdict(machine),
@@ -115,17 +97,9 @@ def bench_quality(
         "measured_with_sha256": dict(sources.files),
         "figures": [asdict(figure) for figure in found],
     }
-    document = page(
-        specs,
-        options.prompts,
-        options.settings,
-        options.seed,
-        machine,
-        Measured(found, drawn, images, truths),
-    )
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(per_picture(scores, options.prompts))
-    run.finish({"pictures.csv": table.getvalue(), **report_files("quality", results, document)})
+    measured = Measured(found, drawn, images, truths)
+    document = page(specs, prompts, options.settings, options.seed, machine, measured)
+    run.finish({"pictures.csv": _csv(per_picture(scores, prompts)), **report_files("quality", results, document)})
     return found
 
 
@@ -136,6 +110,43 @@ def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], sources
     if sources.tools.judge is not None:
         sources.tools.judge.check(prompts, size)
     try_out(sources, *size)
+
+
+def _settings_of_run(specs: Sequence[SubjectSpec], options: QualityOptions, machine: Environment) -> dict[str, Any]:
+    """Return everything that pictures depend on, for `RunFolder`."""
+    return {
+        "command": "quality",
+        "subjects": [spec.identity() for spec in specs],
+        "prompts_sha256": prompts_hash(options.prompts),
+        "prompts": len(options.prompts),
+        "settings": asdict(options.settings),
+        "seed": options.seed,
+        "packages": {name: machine.packages.get(name) for name in ("amused-edge", "onnxruntime", "numpy")},
+        "cpu": machine.cpu,
+        "flags": list(machine.flags),
+    }
+
+
+def _scores(
+    prompts: Sequence[str],
+    drawn: Mapping[str, Sequence[Drawn]],
+    images: Mapping[str, Sequence[ImageArray]],
+    reference: str,
+    tools: Instruments,
+) -> dict[str, dict[Metric, Values]]:
+    """Return label -> metric -> the values of all pictures."""
+    scores = {}
+    for label, pictures in images.items():
+        own = {} if label == reference else free_running(drawn[label], images[reference], pictures, tools)
+        given = {**by_judge(prompts, pictures, tools), **by_clip(prompts, pictures, tools)}
+        scores[label] = {**teacher_forced(drawn[label]), **own, **given}
+    return scores
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    return table.getvalue()
 
 
 def _sets(

@@ -95,7 +95,11 @@ def test_a_pattern_that_matches_nothing_is_named(tiny_bundle: Bundle, rule: Rule
 
 
 def test_a_rule_that_an_earlier_one_hides_is_no_error(tiny_bundle: Bundle) -> None:
-    make_plan(tiny_bundle, Recipe("mine", (Rule("*"), EIGHT)))
+    """The later one matches weights, as its pattern should, and changes none of them."""
+    first = Rule("*")
+    plans = make_plan(tiny_bundle, Recipe("mine", (first, EIGHT)))
+    assert any(EIGHT.matches("denoiser", w.names, w.operator) for w in plans["denoiser"].weights.values())
+    assert all(rule is first for plan in plans.values() for rule in plan.rules.values())
 
 
 def test_a_rule_that_no_engine_computes_names_the_weight(tiny_bundle: Bundle) -> None:

@@ -269,8 +269,16 @@ def test_a_linked_folder_that_leaves_the_bundle_is_refused(
 
 
 def test_a_link_to_the_whole_bundle_is_fine(small_bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(small_bundle)
-    verification.verify(Bundle.open(tmp_path / "link"))
+    """It opens as the same bundle, its graphs run, and what is verified are the files behind the link."""
+    link = tmp_path / "link"
+    link.symlink_to(small_bundle)
+    bundle = Bundle.open(link)
+    verification.verify(bundle)
+    assert (bundle.path, bundle.sha256) == (link, Bundle.open(small_bundle).sha256)
+    assert load_denoiser(link)({"x": np.array([10, 20])})["y"].tolist() == [11, 22]
+    corrupt(small_bundle / "denoiser.onnx.data")
+    with pytest.raises(BundleError, match=r"denoiser\.onnx\.data is damaged"):
+        verification.verify(bundle)
 
 
 # --- Hashes.
