@@ -16,6 +16,7 @@ from amused_edge.quantization.recipes.rules import Rule
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.engines.rows import of_any_batch
 from amused_edge.runtime.pictures import ImageArray
@@ -129,8 +130,8 @@ class _Borrowed:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def __call__(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        return self._graph(inputs)
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, np.ndarray]:
+        return self._graph(inputs, cancellation)
 
     def close(self) -> None:
         """Leave it open."""

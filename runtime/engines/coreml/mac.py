@@ -19,6 +19,7 @@ from PIL import Image
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorSpec
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.coreml.package import package
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
@@ -54,8 +55,8 @@ class CoreMLGraph:
             ) from error
         self({spec.name: np.zeros(_sides(spec), spec.dtype) for spec in self._entry.inputs})
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph, see `Graph`."""
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`; nothing stops it within."""
         if self._model is None:
             raise GraphError(f"{self._role} was closed; make a new pipeline")
         feeds = prepare_inputs(self._role, self._entry, inputs)
