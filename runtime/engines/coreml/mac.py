@@ -48,7 +48,11 @@ class CoreMLGraph:
         try:
             compiled = _compiled(bundle, role, Path(self._temporary.name))
             self._model: Any = ct.models.CompiledMLModel(str(compiled), _UNITS[options.compute_units])
-        except (RuntimeError, OSError) as error:
+        except OSError as error:
+            raise GraphError(
+                f"cannot prepare {role} of {bundle.path} for Core ML: {error}; is there room in the temporary folder?"
+            ) from error
+        except RuntimeError as error:
             raise GraphError(
                 f"Core ML cannot load {role} of {bundle.path}: {error}; it needs {bundle.manifest.engine.version} or "
                 "the macOS of that year; verify the bundle with `amused-edge inspect --verify`"
@@ -98,7 +102,7 @@ def _compiled(bundle: Bundle, role: str, temporary: Path) -> Path:
         cache_folder.note(None)
         return _compile(bundle, role, temporary)
     try:
-        return _compile(bundle, role, folder / f"{verification.state(bundle)[:32]}-{platform.mac_ver()[0]}")
+        return _compile(bundle, role, folder / f"{verification.fingerprint(bundle)[:32]}-{platform.mac_ver()[0]}")
     except OSError as error:
         cache_folder.note(folder, error)
         return _compile(bundle, role, temporary)
