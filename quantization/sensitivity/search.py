@@ -15,6 +15,7 @@ from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.bundle.writer import new_folder
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines.stored_floats import check_stored_floats
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.stages import OnStage
@@ -97,8 +98,7 @@ def search(
                 if max_kl is not None:
                     mean_kl = mixer.lower_kl(max_kl, climb)
                 else:
-                    assert budget is not None
-                    mean_kl = mixer.fill_budget(budget, climb)
+                    mean_kl = mixer.fill_budget(present(budget, "the budget"), climb)
                 mixed = mixer.recipe(chosen, f"{chosen.name}-mixed")
                 (folder / RECIPE_NAME).write_text(mixed.to_json(), encoding="utf-8")
         finally:
