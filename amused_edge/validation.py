@@ -103,7 +103,6 @@ def _prefixed(on_stage: OnStage | None, name: str) -> OnStage | None:
 def _page(bundles: dict[str, Bundle], failures: dict[str, str]) -> str:
     parent = bundles[PARENT].manifest
     made = {name: bundle for name, bundle in bundles.items() if name != PARENT}
-    assert parent.parity is not None
     roles = list(parent.graphs)
     sizes = []
     whole = bundles[PARENT].manifest.bytes

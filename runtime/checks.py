@@ -1,12 +1,13 @@
-"""Checks of values that a caller gives; each raises `OptionsError`, which names the value."""
+"""Checks of values: those that a caller gives raise `OptionsError`, which names the value; `present` is for our own."""
 
 import math
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.errors import InternalError, OptionsError, quoted
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 _REAL_LIMIT = 1e6
 """Far above any useful guidance scale or temperature, far below what float32 arithmetic would turn into infinity."""
@@ -43,6 +44,19 @@ def choice(name: str, value: C, choices: tuple[str, ...]) -> C:
 
 _LONGEST = 10_000_000
 """Characters. Pictures hold their prompt, and readers of PNG files refuse more than 64 MB of text."""
+
+
+def present(value: T | None, what: str) -> T:
+    """Return a value that is there by all that is known here, though its type allows None.
+
+    Raises
+    ------
+    InternalError
+        It is None; the error says what.
+    """
+    if value is None:
+        raise InternalError(f"internal error: {what} is missing; please report it, with the whole command")
+    return value
 
 
 def check_text(prompt: str) -> None:

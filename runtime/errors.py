@@ -66,6 +66,10 @@ class StateError(AmusedEdgeError, ValueError):
     """A saved state is damaged, or belongs to another bundle, task or version."""
 
 
+class InternalError(AmusedEdgeError):
+    """Something that amused-edge relies on is not so: a fault of its own, not of what it was given."""
+
+
 class AmusedEdgeWarning(UserWarning):
     """Something was done otherwise than a caller may think, and the result is still good: a prompt was cut, say."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from amused_edge.runtime.arrays import FloatArray, ImageArray, IntArray
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.drawing import start
+from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
 from amused_edge.runtime.drawing.draw import Drawing, OnStep, guided_logits
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
@@ -237,7 +237,7 @@ class AmusedPipeline:
 
     def first_logits(self, prompt: str) -> FloatArray:
         """Return the unguided logits (N, V) of the first step, where every token is masked."""
-        masked = start.all_masked(self.geometry).tokens
+        masked = starts.all_masked(self.geometry).tokens
         return self.guided_logits(masked, np.arange(masked.size), self.condition([prompt]), 1.0)
 
     def guided_logits(

@@ -12,6 +12,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxscript.rewriter.pattern import MatchResult, RewriteRuleClassBase, RewriteRuleSet
 
 from amused_edge.export.onnx.sliced_norms import SlicedNorm
+from amused_edge.runtime.checks import present
 
 CONTRIB = "com.microsoft"
 
@@ -43,15 +44,13 @@ class _RMSNorm(RewriteRuleClassBase):  # type: ignore[misc]
             return result.fail("axes, epsilon or weight are no constants")
         if x.shape is None or weight.shape is None or list(weight.shape) != [x.shape[-1]]:
             return result.fail("the weight is not one of each channel")
-        assert axes.const_value is not None
-        if axes.const_value.numpy().tolist() not in ([-1], [len(x.shape) - 1]):
+        if present(axes.const_value, "the constant of the axes").numpy().tolist() not in ([-1], [len(x.shape) - 1]):
             return result.fail("the mean is not of the last axis")
         return result
 
     def rewrite(self, op: Any, x: ir.Value, axes: ir.Value, eps: ir.Value, weight: ir.Value) -> Any:
         """See `RewriteRuleClassBase`."""
-        assert eps.const_value is not None
-        epsilon = float(eps.const_value.numpy().item())
+        epsilon = float(present(eps.const_value, "the constant of epsilon").numpy().item())
         return op.SimplifiedLayerNormalization(x, weight, axis=-1, epsilon=epsilon, stash_type=1)
 
 
@@ -71,8 +70,8 @@ class _Attention(RewriteRuleClassBase):  # type: ignore[misc]
         return result
 
     def _node(self, op: Any, query: ir.Value, key: ir.Value, value: ir.Value, heads: ir.Value, scale: float) -> Any:
-        assert heads.shape is not None
-        return op.MultiHeadAttention(query, key, value, num_heads=int(heads.shape[2]), scale=scale, _domain=CONTRIB)
+        count = int(present(heads.shape, "the shape of the heads")[2])
+        return op.MultiHeadAttention(query, key, value, num_heads=count, scale=scale, _domain=CONTRIB)
 
 
 class _SelfAttention(_Attention):
@@ -98,8 +97,8 @@ class _SelfAttention(_Attention):
         self, op: Any, query: ir.Value, key: ir.Value, value: ir.Value, scale: ir.Value, heads: ir.Value, **_: Any
     ) -> Any:
         """See `RewriteRuleClassBase`."""
-        assert scale.const_value is not None
-        return self._node(op, query, key, value, heads, float(scale.const_value.numpy().item()))
+        factor = present(scale.const_value, "the constant of the scale").numpy().item()
+        return self._node(op, query, key, value, heads, float(factor))
 
 
 class _CrossAttention(_Attention):

@@ -11,6 +11,8 @@ import numpy as np
 import onnx_ir as ir
 from onnxscript.rewriter.pattern import MatchResult, RewriteRuleClassBase
 
+from amused_edge.runtime.checks import present
+
 SLICE_BYTES = 8 * 2**20
 """Most that a slice takes in float32, if its groups allow it."""
 
@@ -48,12 +50,10 @@ class SlicedNorm(RewriteRuleClassBase):  # type: ignore[misc]
         **_: Any,
     ) -> Any:
         """See `RewriteRuleClassBase`."""
-        assert x.shape is not None
-        channels, height, width = (int(side) for side in x.shape[1:])
+        channels, height, width = (int(side) for side in present(x.shape, "the shape of a norm's input")[1:])
         (groups,) = _values(ones).shape
         count = _slices(x, ones)
-        node = norm.producer()
-        assert node is not None
+        node = present(norm.producer(), "what computes a norm")
         epsilon = node.attributes["epsilon"].as_float()
 
         parts = []
@@ -82,14 +82,12 @@ class SlicedNorm(RewriteRuleClassBase):  # type: ignore[misc]
 
 def _slices(x: ir.Value, ones: ir.Value) -> int:
     """Return the least number of slices of whole groups that are small enough, or as many as there are groups."""
-    assert x.shape is not None
-    size = 4 * math.prod(int(side) for side in x.shape[1:])
+    size = 4 * math.prod(int(side) for side in present(x.shape, "the shape of a norm's input")[1:])
     (groups,) = _values(ones).shape
     divisors = [count for count in range(1, groups + 1) if groups % count == 0]
     return next((count for count in divisors if size <= count * SLICE_BYTES), groups)
 
 
 def _values(value: ir.Value) -> np.ndarray[Any, np.dtype[np.float32]]:
-    assert value.const_value is not None
-    values: np.ndarray[Any, np.dtype[np.float32]] = value.const_value.numpy()
+    values: np.ndarray[Any, np.dtype[np.float32]] = present(value.const_value, "the constant of a norm").numpy()
     return values

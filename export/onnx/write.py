@@ -13,6 +13,7 @@ from amused_edge.export.graphs import Inputs
 from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
+from amused_edge.runtime.checks import present
 
 OPSET = 20
 """The newest with Gelu (20) and without what a year-old phone build of ONNX Runtime lacks."""
@@ -65,8 +66,7 @@ def export_onnx(
             verbose=False,
             optimize=False,
         )
-        assert program is not None
-        model = program.model
+        model = present(program, "the exporter's program").model
         # The exporter's own optimisation folds small weights with the operators after them, and their names are lost.
         weights = {name for name, _ in module.named_parameters()}
         onnxscript.optimizer.optimize_ir(model, should_fold=lambda node: _keeps(weights, node))
@@ -88,11 +88,10 @@ def tensor_specs(values: list[ir.Value]) -> tuple[TensorSpec, ...]:
     """Return the manifest's form of a graph's inputs or outputs."""
     specs = []
     for value in values:
-        assert value.name is not None
-        assert value.shape is not None
-        assert value.dtype is not None
-        shape = tuple(d if isinstance(d, int) else str(d.value) for d in value.shape)
-        specs.append(TensorSpec(value.name, value.dtype.numpy().name, shape))
+        name = present(value.name, "the name of an input or output")
+        sides, dtype = present(value.shape, f"the shape of {name}"), present(value.dtype, f"the type of {name}")
+        shape = tuple(d if isinstance(d, int) else str(d.value) for d in sides)
+        specs.append(TensorSpec(name, dtype.numpy().name, shape))
     return tuple(specs)
 
 

@@ -12,6 +12,7 @@ from amused_edge.quantization.onnx.weights import Weight
 from amused_edge.quantization.recipes.rules import Rule
 from amused_edge.quantization.rounding.uniform import rounding_error, to_half
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
+from amused_edge.runtime.checks import present
 
 
 def what_to_watch(plan: GraphPlan) -> Watch | None:
@@ -28,8 +29,7 @@ def what_to_watch(plan: GraphPlan) -> Watch | None:
 
 
 def _named(value: ir.Value | None) -> str:
-    name = None if value is None else value.name
-    assert isinstance(name, str)
+    name: str = present(None if value is None else value.name, "a value's name")
     return name
 
 
@@ -68,8 +68,7 @@ def _half_format(weight: Weight, rule: Rule) -> TensorFormat:
     operator = weight.nodes[0].op_type
     if rule.bits == 32:
         return TensorFormat(32, None, "float32", operator, 0.0)
-    assert weight.value.const_value is not None
-    values = weight.value.const_value.numpy()
+    values = present(weight.value.const_value, f"the weight {weight.name}").numpy()
     return TensorFormat(16, None, "float16", operator, rounding_error(values, to_half(weight.name, values)))
 
 

@@ -14,6 +14,7 @@ from amused_edge.quantization.recipes.rules import Calibration
 from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.engines.rows import of_any_batch
 from amused_edge.runtime.errors import quoted
@@ -103,8 +104,8 @@ class _WatchedGraph:
         self._products: dict[str, NDArray[np.float64] | float] = dict.fromkeys(watch.products, 0.0)
         self._ranges = {name: RangeObserver() for name in watch.ranges}
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        values = self._graph.run(inputs)
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        values = self._graph.all_values(inputs)
         for name in self._products:
             rows = values[name].reshape(-1, values[name].shape[-1])
             self._products[name] = self._products[name] + (rows.T @ rows).astype(np.float64)

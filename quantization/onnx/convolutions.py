@@ -11,6 +11,7 @@ from amused_edge.quantization.onnx.weights import Weight
 from amused_edge.quantization.rounding.ranges import Range
 from amused_edge.quantization.rounding.uniform import channels, rounding_error
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
+from amused_edge.runtime.checks import present
 
 _MOVERS = ("Concat", "Resize")
 """Operators whose results are values of their inputs; a Resize only where it takes the nearest."""
@@ -76,9 +77,9 @@ def _quantize_bias(graph: ir.Graph, node: ir.Node, steps: NDArray[np.float32]) -
 def _quantize_output(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range]) -> None:
     """Quantize a convolution's result for all who use it."""
     result = node.outputs[0]
-    assert result.name is not None
+    name = present(result.name, "a value's name")
     users = list(result.uses())
-    after = _round_trip(graph, result, ranges[result.name], f"{result.name}.output")
+    after = _round_trip(graph, result, ranges[name], f"{name}.output")
     graph.insert_after(node, after)
     for user, place in users:
         user.replace_input_with(place, after[-1].outputs[0])
@@ -86,16 +87,12 @@ def _quantize_output(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range]
 
 def _quantize_input(graph: ir.Graph, node: ir.Node, ranges: Mapping[str, Range]) -> float:
     """Quantize a convolution's input, unless it is the quantized output of another one; return its scale."""
-    source = node.inputs[0]
-    assert source is not None
+    source = present(node.inputs[0], "a convolution's input")
     producer = source.producer()
     if producer is not None and producer.op_type == "DequantizeLinear":
-        scale = producer.inputs[1]
-        assert scale is not None
-        assert scale.const_value is not None
-        return float(scale.const_value.numpy())
-    assert source.name is not None
-    span = ranges[source.name]
+        scale = present(producer.inputs[1], "a scale")
+        return float(present(scale.const_value, "the constant of a scale").numpy())
+    span = ranges[present(source.name, "a value's name")]
     before = _round_trip(graph, source, span, f"{node.outputs[0].name}.input")
     graph.insert_before(node, before)
     node.replace_input_with(0, before[-1].outputs[0])
@@ -115,8 +112,7 @@ def _quantize_moved(graph: ir.Graph, value: ir.Value, span: Range, prefix: str) 
     if mover.op_type == "Resize" and mode is not None and mode.as_string() != "nearest":
         return
     for place, part in enumerate(mover.inputs[: 1 if mover.op_type == "Resize" else None]):
-        assert part is not None
-        before = _round_trip(graph, part, span, f"{prefix}.{place}")
+        before = _round_trip(graph, present(part, "an input"), span, f"{prefix}.{place}")
         graph.insert_before(mover, before)
         mover.replace_input_with(place, before[-1].outputs[0])
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from amused_edge.quantization.rounding.uniform import to_half
+from amused_edge.runtime.checks import present
 
 _ISLANDS = frozenset(
     {
@@ -119,14 +120,13 @@ class _Conversion:
 
     def _half_constant(self, value: ir.Value) -> ir.Value:
         if value not in self._constants:
-            assert value.const_value is not None
-            assert value.name is not None
-            floats = value.const_value.numpy()
+            name = present(value.name, "a constant's name")
+            floats = present(value.const_value, f"the constant {name}").numpy()
             lowest = floats <= np.finfo(np.float32).min  # stands for minus infinity in an attention mask
-            halves = to_half(value.name, np.where(lowest, np.float32(0), floats))
+            halves = to_half(name, np.where(lowest, np.float32(0), floats))
             halves = np.where(lowest, np.finfo(np.float16).min, halves)
-            name = f"{value.name}.half"
-            constant = ir.Value(name=name, const_value=ir.tensor(halves, name=name))
+            half = f"{name}.half"
+            constant = ir.Value(name=half, const_value=ir.tensor(halves, name=half))
             constant.dtype, constant.shape = ir.DataType.FLOAT16, ir.Shape(halves.shape)
             self._graph.register_initializer(constant)
             self._constants[value] = constant
@@ -135,12 +135,11 @@ class _Conversion:
     def _name_constants(self) -> None:
         """Halves take their tensor's name where nothing needs the float32 one any more."""
         for value, half in self._constants.items():
-            assert value.name is not None
-            assert half.name is not None
             if not value.uses():
-                del self._graph.initializers[value.name]
-                del self._graph.initializers[half.name]
-                half.name = value.name
+                name = present(value.name, "a constant's name")
+                del self._graph.initializers[name]
+                del self._graph.initializers[present(half.name, "a half's name")]
+                half.name = name
                 self._graph.register_initializer(half)
 
     def _widen_output(self, place: int, value: ir.Value) -> None:

@@ -9,6 +9,7 @@ from amused_edge.quantization.onnx.weights import Weight
 from amused_edge.quantization.recipes.rules import Rule
 from amused_edge.quantization.rounding.uniform import blocks, channels, feedback_blocks, rounding_error
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
+from amused_edge.runtime.checks import present
 
 _CONTRIB = "com.microsoft"
 _FLOAT_LEVEL, _INT8_LEVEL = 1, 4
@@ -53,11 +54,11 @@ def block_matmul(
     graph: ir.Graph, weight: Weight, values: NDArray[np.float32], rule: Rule, hessian: NDArray[np.floating] | None
 ) -> TensorFormat:
     """MatMul -> MatMulNBits, at the accuracy level that the rule's activations ask for."""
-    assert rule.block is not None
+    block = present(rule.block, "the rule's block")
     if rule.rounding == "feedback" and hessian is not None:
-        rounded = feedback_blocks(values, hessian, rule.bits, rule.block, symmetric=rule.symmetric)
+        rounded = feedback_blocks(values, hessian, rule.bits, block, symmetric=rule.symmetric)
     else:
-        rounded = blocks(values, rule.bits, rule.block, symmetric=rule.symmetric)
+        rounded = blocks(values, rule.bits, block, symmetric=rule.symmetric)
     integer = rule.activations == "blockwise"
     tensors = [
         add_constant(graph, f"{weight.name}.codes", _packed(rounded.codes, rounded.bits)),

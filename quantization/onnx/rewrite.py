@@ -29,6 +29,7 @@ from amused_edge.quantization.recipes.rules import PER_CHANNEL, Rule
 from amused_edge.quantization.rounding.ranges import Range
 from amused_edge.quantization.rounding.uniform import channels, rounding_error, to_half
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
+from amused_edge.runtime.checks import present
 
 
 def rewrite_weight(
@@ -57,8 +58,7 @@ def rewrite_weight(
     """
     if rule.bits == 32:
         return TensorFormat(32, None, "float32", weight.nodes[0].op_type, 0.0)
-    assert weight.value.const_value is not None
-    values = weight.value.const_value.numpy()
+    values = present(weight.value.const_value, f"the weight {weight.name}").numpy()
     if rule.bits == 16:
         return _cast_from_half(graph, weight, values)
     if weight.operator == "table":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amused_edge.quantization.onnx.load import weights_folder
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.onnx.session import session_options
 from amused_edge.runtime.engines.options import CPU_PROVIDER
@@ -22,7 +23,7 @@ class MemoryGraph:
     Parameters
     ----------
     extra
-        Names of inner values that `run` gives too.
+        Names of inner values that `all_values` gives too.
     """
 
     def __init__(self, bundle: Bundle, role: str, model: ir.Model, extra: Collection[str] = ()) -> None:
@@ -32,12 +33,12 @@ class MemoryGraph:
         self._inner = sorted(set(extra) - given)
         self._session = _open(model, weights_folder(bundle, role), self._inner)
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph, see `Graph`."""
-        values = self.run(inputs)
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`; nothing stops it within."""
+        values = self.all_values(inputs)
         return {spec.name: values[spec.name] for spec in self._entry.outputs}
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    def all_values(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the graph and return its inputs, the extra values and its outputs, by name."""
         feeds = prepare_inputs(self._role, self._entry, inputs)
         names = [*(spec.name for spec in self._entry.outputs), *self._inner]

@@ -20,6 +20,7 @@ from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorFormat
 from amused_edge.runtime.bundle.manifest import EngineInfo, Manifest
 from amused_edge.runtime.bundle.writer import BundleWriter
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.errors import first_line
 from amused_edge.runtime.stages import Stages
@@ -87,11 +88,11 @@ def calibrate(
     graphs = {role: (plan.model, watch) for role, plan in plans.items() if (watch := what_to_watch(plan)) is not None}
     if not graphs:
         return {}
-    assert recipe.calibration is not None  # a recipe with such rules has one
+    calibration = present(recipe.calibration, "the calibration of a recipe with such rules")
     return observe(
         parent,
         graphs,
-        recipe.calibration,
+        calibration,
         options.prompt_list,
         on_picture=lambda i, n: report(f"calibrating: picture {i + 1} of {n}"),
     )

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import RANKS, Operator
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.errors import quoted
 
 _PLACES: dict[tuple[str, int], Operator] = {
@@ -44,8 +45,7 @@ class Weight:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of the stored tensor."""
-        assert self.value.const_value is not None
-        return tuple(int(side) for side in self.value.const_value.shape)
+        return tuple(int(side) for side in present(self.value.const_value, f"the weight {self.name}").shape)
 
 
 def find_weights(graph: ir.Graph, derived: dict[str, tuple[str, ...]]) -> dict[str, Weight]:
@@ -110,13 +110,13 @@ def expand_gemms(graph: ir.Graph) -> None:
 
 def _transposed(graph: ir.Graph, value: ir.Value) -> ir.Value:
     """Replace an initializer (N, K) by its transpose: under its name if all its users want it turned."""
-    assert value.const_value is not None
-    assert value.name is not None
+    own = present(value.name, "a weight's name")
     wanted = all(n.op_type == "Gemm" and place == 1 and _number(n, "transB", 0) for n, place in value.uses())
-    name = value.name if wanted else f"{value.name}.transposed"
+    name = own if wanted else f"{own}.transposed"
     if wanted:
         del graph.initializers[name]
-    turned = ir.Value(name=name, const_value=ir.tensor(value.const_value.numpy().T.copy(), name=name))
+    values = present(value.const_value, f"the weight {own}").numpy()
+    turned = ir.Value(name=name, const_value=ir.tensor(values.T.copy(), name=name))
     graph.register_initializer(turned)
     return turned
 

@@ -17,6 +17,7 @@ from amused_edge.quantization.sensitivity.sizes import stored_bytes
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.engines.rows import of_any_batch
 from amused_edge.runtime.pictures import ImageArray
@@ -130,8 +131,8 @@ class _Borrowed:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
-    def __call__(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        return self._graph(inputs)
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, np.ndarray]:
+        return self._graph(inputs, cancellation)
 
     def close(self) -> None:
         """Leave it open."""

@@ -8,6 +8,7 @@ from amused_edge.quantization.onnx.plan import GraphPlan
 from amused_edge.quantization.recipes.rules import PER_CHANNEL, Recipe, Rule
 from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, Rules
 from amused_edge.quantization.sensitivity.sizes import stored_bytes
+from amused_edge.runtime.checks import present
 
 _MEGABYTE = 1_000_000
 
@@ -100,9 +101,7 @@ class Mixer:
     def measure(self) -> float:
         """Return the mean KL of all choices together."""
         rules: Rules = {(c.row.role, c.row.name): c.rule for c in self._choices}
-        damage = self._meter.measure(rules).mean_kl
-        assert damage is not None
-        return damage
+        return present(self._meter.measure(rules).mean_kl, "the damage of all choices")
 
     def recipe(self, base: Recipe, name: str) -> Recipe:
         """Return the choices as a recipe: a rule for each weight that differs from the base, then the base's rules."""
@@ -134,8 +133,8 @@ class Mixer:
             return False
         _, choice, (rule, size) = max(steps, key=lambda step: step[0])
         on_step(f"{choice.row.role}/{choice.row.name}")
-        damage = self._meter.measure({(choice.row.role, choice.row.name): rule}).mean_kl
-        assert damage is not None
+        measured = self._meter.measure({(choice.row.role, choice.row.name): rule})
+        damage = present(measured.mean_kl, f"the damage of {choice.row.name}")
         self._bytes += size - choice.bytes
         choice.rule, choice.damage, choice.bytes = rule, min(damage, choice.damage), size
         return True

@@ -47,7 +47,7 @@ def verify_once(bundle: Bundle) -> None:
     Where that cannot be remembered, a warning says so.
     """
     folder = cache_folder.folder("verified")
-    name = state(bundle)
+    name = fingerprint(bundle)
     if folder is not None and os.path.exists(folder / name):  # False too where one may not look
         return
     verify(bundle)
@@ -61,7 +61,7 @@ def verify_once(bundle: Bundle) -> None:
         cache_folder.note(folder, error)
 
 
-def state(bundle: Bundle) -> str:
+def fingerprint(bundle: Bundle) -> str:
     """Return a name that changes whenever the bundle's path, manifest, or a file's size or time changes."""
     digest = hashlib.sha256((bundle.path / MANIFEST_NAME).read_bytes())
     digest.update(str(bundle.path.resolve()).encode("utf-8", "surrogateescape"))

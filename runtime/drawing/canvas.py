@@ -1,6 +1,7 @@
 """What a task's own picture means for a bundle: the tokens that a run starts from, the pixels put back at its end."""
 
 from collections.abc import Callable
+from functools import partial
 from warnings import warn
 
 import numpy as np
@@ -8,9 +9,9 @@ from PIL import Image
 
 from amused_edge.runtime.arrays import BoolArray, ImageArray, IntArray
 from amused_edge.runtime.bundle.manifest import Geometry
-from amused_edge.runtime.drawing import start
+from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.remembered import Remembered
-from amused_edge.runtime.drawing.start import Start
+from amused_edge.runtime.drawing.starts import Start
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.errors import AmusedEdgeWarning
 from amused_edge.runtime.pictures.masks import paste_back, pixel_mask, token_mask
@@ -31,21 +32,21 @@ class Canvas:
         self._fitted = Remembered[ImageArray](2)  # the pictures of a task share their image and mask
         self._tokens = Remembered[IntArray](1)
 
-    def start(
+    def begin(
         self, task: Task, seed: int, settings: SamplerSettings, cancellation: Cancellation | None = None
     ) -> Start:
         """Return where the task of one picture starts; warns with `AmusedEdgeWarning` if there is nothing to draw."""
         mask_id = self._geometry.mask_token_id
         if isinstance(task, Variation):
             tokens = self._image_tokens(task, cancellation)
-            return start.variation(tokens, task.strength, settings, mask_id, seed=seed, picture=task.first_picture)
+            return starts.variation(tokens, task.strength, settings, mask_id, seed=seed, picture=task.first_picture)
         if isinstance(task, Inpainting):
             repaint = self._repaint(task)
             if not repaint.any():
                 warn("the mask covers no token: there is nothing to draw", AmusedEdgeWarning, stacklevel=2)
-            first_step = start.inpainting_step(repaint, task.strength, settings)
-            return start.inpainting(self._image_tokens(task, cancellation), repaint, first_step, mask_id)
-        return start.all_masked(self._geometry)
+            encode = partial(self._image_tokens, task, cancellation)
+            return starts.inpainting(encode, repaint, task.strength, settings, mask_id)
+        return starts.all_masked(self._geometry)
 
     def finish(self, task: Task, decode: Callable[[], ImageArray]) -> ImageArray:
         """Return a task's picture (H, W, 3): what `decode` gives, with its own pixels where the task keeps them."""

@@ -46,9 +46,9 @@ class Drawing:
         """Return the first state of the task of one picture."""
         name = self._bundle.manifest.model.name
         parameters = PictureParameters.of(name, self._bundle.sha256, task, seed, settings)
-        start = self._canvas.start(task, seed, settings, cancellation)
-        ones = np.ones(start.tokens.shape, np.float32)
-        return PictureState(parameters, start.first_step, start.tokens, ones, start.starting_mask_ratio)
+        begun = self._canvas.begin(task, seed, settings, cancellation)
+        ones = np.ones(begun.tokens.shape, np.float32)
+        return PictureState(parameters, begun.first_step, begun.tokens, ones, begun.starting_mask_ratio)
 
     def draw(
         self,

@@ -1,4 +1,4 @@
-"""Engines run graphs. Each has a module of its own that alone imports the engine's library."""
+"""Engines run graphs. Each has a room of its own, which alone imports the engine's library."""
 
 import sys
 import threading

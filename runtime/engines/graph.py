@@ -1,7 +1,7 @@
 """The one shape that every engine has: named NumPy arrays in, named NumPy arrays out."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +16,25 @@ Arrays = Mapping[str, NDArray[Any]]
 class Graph(Protocol):
     """A loaded graph."""
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph; raises `GraphError` if an input is missing, unknown, or of another shape or kind."""
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph.
+
+        Parameters
+        ----------
+        cancellation
+            Stops the call where the engine can; `call` stops before and after it in any case.
+
+        Raises
+        ------
+        GraphError
+            An input is missing, unknown, or of another shape or kind.
+        GenerationCancelledError
+            `cancellation` asked for it.
+        """
         ...
 
     def close(self) -> None:
         """Release what the engine holds; the graph cannot be called any more."""
-        ...
-
-
-@runtime_checkable
-class InterruptibleGraph(Graph, Protocol):
-    """A graph whose engine can stop within a call."""
-
-    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
-        """Run the graph; raises `GenerationCancelledError` soon after `cancellation` asks for it."""
         ...
 
 
@@ -39,7 +43,7 @@ def call(graph: Graph, inputs: Arrays, cancellation: Cancellation | None) -> dic
     if cancellation is None:
         return graph(inputs)
     cancellation.check()
-    outputs = graph.run(inputs, cancellation) if isinstance(graph, InterruptibleGraph) else graph(inputs)
+    outputs = graph(inputs, cancellation)
     cancellation.check()
     return outputs
 

@@ -46,15 +46,8 @@ class ParallelRows:
         with self._use(rows):
             pass
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
-        return self._run(inputs, None)
-
-    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
-        """Run the graph until cancelled, see `InterruptibleGraph`."""
-        return self._run(inputs, cancellation)
-
-    def _run(self, inputs: Arrays, cancellation: Cancellation | None) -> dict[str, NDArray[Any]]:
         rows = split(self._role, inputs)
         with self._use(len(rows)) as graph:
             return joined(_at_the_same_time(lambda row: call(graph, row, cancellation), rows, self._threads))

@@ -29,15 +29,8 @@ class OneByOne:
         self._role = role
         self._graph = graph
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
-        return self._rows(inputs, None)
-
-    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
-        """Run the graph until cancelled, see `InterruptibleGraph`."""
-        return self._rows(inputs, cancellation)
-
-    def _rows(self, inputs: Arrays, cancellation: Cancellation | None) -> dict[str, NDArray[Any]]:
         return joined([call(self._graph, row, cancellation) for row in split(self._role, inputs)])
 
     def close(self) -> None:

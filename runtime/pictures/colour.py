@@ -6,6 +6,7 @@ from warnings import warn
 import numpy as np
 from PIL import Image, ImageCms
 
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.errors import AmusedEdgeWarning, first_line
 
 _MODES = {"GRAY": ("L", "LA"), "RGB": ("RGB", "RGBA", "L", "LA"), "CMYK": ("CMYK",)}
@@ -48,6 +49,10 @@ def to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image
     return image.convert("RGB") if image.mode == "CMYK" else image
 
 
+_CONVERTED = "the converted picture"
+"""Pillow works in place, and returns none, only where asked to."""
+
+
 def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
     space = profile.profile.xcolor_space.strip()
     if image.mode not in _MODES.get(space, ()):
@@ -56,8 +61,7 @@ def _converted(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.I
     transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", _INTENT, flags=flags)
     if mode != "CMYK" and _changes_nothing(transform, mode):
         return image
-    converted = ImageCms.applyTransform(image.convert(mode), transform)
-    assert converted is not None  # it works in place only where asked to
+    converted = present(ImageCms.applyTransform(image.convert(mode), transform), _CONVERTED)
     if image.mode in ("LA", "RGBA"):
         converted.putalpha(image.getchannel("A"))
     return converted
@@ -71,7 +75,6 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         axis = levels[::15]
         cube = np.stack(np.meshgrid(axis, axis, axis), axis=-1).reshape(1, -1, 3)
         probe = Image.fromarray(np.concatenate([levels[None, :, None].repeat(3, 2), cube], axis=1))
-    converted = ImageCms.applyTransform(probe, transform)
-    assert converted is not None
+    converted = present(ImageCms.applyTransform(probe, transform), _CONVERTED)
     moved = np.asarray(converted, np.int16) - np.asarray(probe.convert("RGB"), np.int16)
     return bool(np.abs(moved).max() <= 1)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, features
 
+from amused_edge.runtime.checks import present
+
 SIZE = 10
 """Of letters, in pixels."""
 
@@ -105,8 +107,7 @@ def steers(letter: str) -> bool:
 def own_face() -> Face:
     """Return Pillow's own font, which has little more than ASCII."""
     font = ImageFont.load_default(SIZE)
-    assert isinstance(font, ImageFont.FreeTypeFont)  # as a size was asked for
-    return Face(font)
+    return Face(present(font if isinstance(font, ImageFont.FreeTypeFont) else None, "Pillow's own font with sizes"))
 
 
 def installed_faces() -> Iterator[Face]:

@@ -68,8 +68,8 @@ def temperature_at(temperature: Temperature, step: int, steps: int) -> np.float3
 
     A scalar T stands for (T, 0.01). One step uses the first value.
     """
-    start, end = temperature if isinstance(temperature, tuple) else (temperature, _SCALAR_TEMPERATURE_END)
-    return np.float32(np.linspace(start, end, steps, dtype=np.float32)[step])
+    first, last = temperature if isinstance(temperature, tuple) else (temperature, _SCALAR_TEMPERATURE_END)
+    return np.float32(np.linspace(first, last, steps, dtype=np.float32)[step])
 
 
 def guidance_at(scale: float, ramp: GuidanceRamp, interval: tuple[float, float], step: int, steps: int) -> float:

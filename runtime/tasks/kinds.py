@@ -1,28 +1,26 @@
 """What is to be drawn. A task gives the prompts and the start state; how the loop runs is in the options."""
 
 import copy
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self, TypedDict, TypeVar, Unpack
+from typing import ClassVar, Self, TypedDict, Unpack
 
 import numpy as np
 from PIL import Image
 
 from amused_edge.runtime.bundle.manifest import MicroConditioning
-from amused_edge.runtime.checks import check_text, choice, real_number, whole_number
+from amused_edge.runtime.checks import choice, whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.pictures.masks import COVERAGES, Coverage
 from amused_edge.runtime.pictures.sources import FITS, Fit, ImageSource, read_image, read_mask
-from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
+from amused_edge.runtime.tasks import given
+from amused_edge.runtime.tasks.embeddings import Prompt
 
 _PICTURE_LIMIT = 2**64
 _COUNT_LIMIT = 100_000
 _FEATHER_LIMIT = 256
 _CANVAS_LIMIT = 2**14
 """Pixels of a side, of a picture with its margins."""
-
-T = TypeVar("T")
 
 
 class Common(TypedDict, total=False):
@@ -163,12 +161,12 @@ class Variation(PictureTask):
         **common: Unpack[Common],
     ) -> None:
         shared = _shared(prompts, **common)
-        pictures = tuple(read_image(source) for source in _sources(images))
+        pictures = tuple(read_image(source) for source in given.sources(images))
         super().__init__(
             **shared,
-            images=_for_each(shared["prompts"], "images", pictures),
-            image_hashes=_for_each(shared["prompts"], "images", _hashes(pictures)),
-            strength=_strength(strength),
+            images=given.for_each(shared["prompts"], "images", pictures),
+            image_hashes=given.for_each(shared["prompts"], "images", given.hashes(pictures)),
+            strength=given.strength(strength),
             fit=choice("fit", fit, FITS),
         )
 
@@ -225,18 +223,18 @@ class Inpainting(_MaskedTask):
         **common: Unpack[Common],
     ) -> None:
         shared = _shared(prompts, **common)
-        given = tuple(read_image(source) for source in _sources(images))
-        stencils = tuple(read_mask(source) for source in _sources(masks))
-        pictures = _for_each(shared["prompts"], "images", given)
-        covers = _for_each(shared["prompts"], "masks", stencils)
-        _check_sizes(pictures, covers)
+        originals = tuple(read_image(source) for source in given.sources(images))
+        stencils = tuple(read_mask(source) for source in given.sources(masks))
+        pictures = given.for_each(shared["prompts"], "images", originals)
+        covers = given.for_each(shared["prompts"], "masks", stencils)
+        given.check_sizes(pictures, covers)
         super().__init__(
             **shared,
             images=pictures,
-            image_hashes=_for_each(shared["prompts"], "images", _hashes(given)),
+            image_hashes=given.for_each(shared["prompts"], "images", given.hashes(originals)),
             masks=covers,
-            mask_hashes=_for_each(shared["prompts"], "masks", _hashes(stencils)),
-            strength=_strength(strength),
+            mask_hashes=given.for_each(shared["prompts"], "masks", given.hashes(stencils)),
+            strength=given.strength(strength),
             fit=choice("fit", fit, FITS),
             coverage=choice("coverage", coverage, COVERAGES),
             paste_back=bool(paste_back),
@@ -287,7 +285,7 @@ def _shared(
     micro_conditioning: MicroConditioning | None = None,
 ) -> _Shared:
     """Check what all tasks share."""
-    texts = _prompts("prompt", prompts)
+    texts = given.prompts("prompt", prompts)
     count = whole_number("pictures_per_prompt", pictures_per_prompt, minimum=1, maximum=_COUNT_LIMIT)
     if micro_conditioning is not None and not isinstance(micro_conditioning, MicroConditioning):
         raise OptionsError(f"micro_conditioning is {quoted(micro_conditioning)}; give a MicroConditioning")
@@ -296,58 +294,10 @@ def _shared(
         raise OptionsError(f"picture {first + count - 1} was asked for; indices of pictures are below 2^64")
     return {
         "prompts": texts,
-        "negative_prompts": _for_each(texts, "negative prompts", _prompts("negative prompt", negative_prompts)),
+        "negative_prompts": given.for_each(
+            texts, "negative prompts", given.prompts("negative prompt", negative_prompts)
+        ),
         "pictures_per_prompt": count,
         "first_picture": first,
         "micro_conditioning": micro_conditioning,
     }
-
-
-def _check_sizes(pictures: Sequence[Image.Image], masks: Sequence[Image.Image]) -> None:
-    for picture, mask in zip(pictures, masks, strict=True):
-        if picture.size != mask.size:
-            raise OptionsError(
-                f"the mask has {mask.width}x{mask.height} pixels, its picture {picture.width}x{picture.height}; "
-                "give a mask of the picture's size"
-            )
-
-
-def _hashes(images: Sequence[Image.Image]) -> tuple[str, ...]:
-    """Return a hash of each picture's size and pixels."""
-    return tuple(
-        hashlib.sha256(f"{image.mode} {image.size}".encode() + image.tobytes()).hexdigest() for image in images
-    )
-
-
-def _prompts(name: str, value: object) -> tuple[Prompt, ...]:
-    prompts = (value,) if isinstance(value, str | PromptEmbeddings) else value
-    if not isinstance(prompts, Sequence) or isinstance(prompts, bytes):
-        raise OptionsError(f"{name} is {quoted(value)}; it must be a string or a list of strings")
-    if not prompts:
-        raise OptionsError(f"no {name} was given; give at least one")
-    for prompt in prompts:
-        if not isinstance(prompt, str | PromptEmbeddings):
-            raise OptionsError(f"{name} is {quoted(prompt)}; it must be a string")
-        if isinstance(prompt, str):
-            check_text(prompt)
-    return tuple(prompts)
-
-
-def _for_each(prompts: Sequence[Prompt], name: str, values: tuple[T, ...]) -> tuple[T, ...]:
-    """Repeat a single value for all prompts."""
-    if len(values) == 1:
-        return values * len(prompts)
-    if len(values) != len(prompts):
-        raise OptionsError(f"{len(values)} {name} for {len(prompts)} prompts; give one for all, or one per prompt")
-    return values
-
-
-def _sources(value: ImageSource | Sequence[ImageSource]) -> Sequence[ImageSource]:
-    return value if isinstance(value, list | tuple) else [value]  # type: ignore[list-item]
-
-
-def _strength(value: object) -> float:
-    strength = real_number("strength", value)
-    if strength > 1.0:
-        raise OptionsError(f"strength is {strength:g}; it must be between 0 and 1")
-    return strength

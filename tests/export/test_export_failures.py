@@ -51,7 +51,7 @@ def assert_was_busy_and_left_nothing(place: Path, watcher: Watcher) -> None:
 class NotANumber:
     """A graph of an engine that computes nonsense."""
 
-    def __call__(self, inputs: Any) -> dict[str, Any]:
+    def __call__(self, inputs: Any, cancellation: Any = None) -> dict[str, Any]:
         return {"hidden_states": np.full((2, 77, 24), np.nan), "pooled": np.full((2, 16), np.nan)}
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ class Altered:
     def __init__(self, names: tuple[str, ...], module: nn.Module, change: Callable[[Outputs], None]) -> None:
         self._names, self._module, self._change = names, module, change
 
-    def __call__(self, inputs: Any) -> Outputs:
+    def __call__(self, inputs: Any, cancellation: Any = None) -> Outputs:
         with torch.no_grad():
             result = self._module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
         parts = result if isinstance(result, tuple) else (result,)

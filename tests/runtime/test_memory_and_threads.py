@@ -37,7 +37,7 @@ class Watched:
         watched = self
 
         class Counted:
-            def __call__(self, inputs: Any) -> Any:
+            def __call__(self, inputs: Any, cancellation: Any = None) -> Any:
                 return graph(inputs)
 
             def close(self) -> None:
@@ -100,7 +100,7 @@ def test_conditioning_is_remembered_within_bounds(demo_bundle: Path) -> None:
             return graph
 
         class Counting:
-            def __call__(self, inputs: Any) -> Any:
+            def __call__(self, inputs: Any, cancellation: Any = None) -> Any:
                 calls.append(1)
                 return graph(inputs)
 

@@ -138,12 +138,12 @@ def spy_on_denoiser(pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch) -
     """Return a list that grows by the batch size of every call of the denoiser."""
     batches: list[int] = []
     denoiser = pipeline.graph("denoiser")
-    call: Callable[[Any, Any], Any] = type(denoiser).__call__
+    call: Callable[..., Any] = type(denoiser).__call__
 
-    def spied(graph: Any, inputs: Any) -> Any:
+    def spied(graph: Any, inputs: Any, cancellation: Any = None) -> Any:
         if graph is denoiser:
             batches.append(len(inputs["tokens"]))
-        return call(graph, inputs)
+        return call(graph, inputs, cancellation)
 
     monkeypatch.setattr(type(denoiser), "__call__", spied)
     return batches
@@ -287,7 +287,7 @@ def test_graphs_of_ones_own_take_the_engines_place(pipeline: AmusedPipeline, dra
         def __init__(self, role: str) -> None:
             self._role = role
 
-        def __call__(self, inputs: Any) -> Any:
+        def __call__(self, inputs: Any, cancellation: Any = None) -> Any:
             outputs = pipeline.graph(self._role)(inputs)
             return {"image": 255 - outputs["image"]} if self._role == "image_decoder" else outputs
 

@@ -30,7 +30,7 @@ def test_outside_its_interval_guidance_costs_nothing_and_does_nothing(demo_bundl
             return graph
 
         class Counting:
-            def __call__(self, inputs: Any) -> Any:
+            def __call__(self, inputs: Any, cancellation: Any = None) -> Any:
                 rows.append(len(inputs["tokens"]))
                 return graph(inputs)
 

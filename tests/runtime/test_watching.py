@@ -109,7 +109,7 @@ def test_the_engine_itself_is_stopped(pipeline: AmusedPipeline) -> None:
     timer = threading.Timer(whole / 10, cancellation.cancel)
     timer.start()
     with pytest.raises(GenerationCancelledError):
-        graph.run(inputs, cancellation)
+        graph(inputs, cancellation)
     timer.join()
     assert not cancellation._running
     assert graph(inputs)["image"].shape == (64, SIDE, SIDE, 3)

@@ -1,4 +1,3 @@
-"""A reference evaluator of Core ML programs: reads a saved `.mlpackage` and computes it in NumPy, on any system.
-
-It says what a program computes, not what a phone makes of it: results are *simulated*.
+"""Core ML: the engine itself, on a Mac, and a reference evaluator, which computes a saved `.mlpackage` in NumPy, on any
+system. The evaluator says what a program computes, not what a phone makes of it: results are *simulated*.
 """

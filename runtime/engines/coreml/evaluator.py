@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.coreml.operators import OPERATORS
 from amused_edge.runtime.engines.coreml.package import package
 from amused_edge.runtime.engines.coreml.program import FLOATS, Name, Operation, Program, Value, read_program
@@ -40,8 +41,8 @@ class MilGraph:
         check = options.check_floats and hides_floats(self._entry)
         self._machine: Machine | None = Machine(program, round_halves=options.simulate == "half", check_floats=check)
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph, see `Graph`."""
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`; nothing stops it within."""
         if self._machine is None:
             raise GraphError(f"{self._role} was closed; make a new pipeline")
         feeds = prepare_inputs(self._role, self._entry, inputs)

@@ -19,6 +19,7 @@ from PIL import Image
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorSpec
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.coreml.package import package
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
@@ -47,15 +48,19 @@ class CoreMLGraph:
         try:
             compiled = _compiled(bundle, role, Path(self._temporary.name))
             self._model: Any = ct.models.CompiledMLModel(str(compiled), _UNITS[options.compute_units])
-        except (RuntimeError, OSError) as error:
+        except OSError as error:
+            raise GraphError(
+                f"cannot prepare {role} of {bundle.path} for Core ML: {error}; is there room in the temporary folder?"
+            ) from error
+        except RuntimeError as error:
             raise GraphError(
                 f"Core ML cannot load {role} of {bundle.path}: {error}; it needs {bundle.manifest.engine.version} or "
                 "the macOS of that year; verify the bundle with `amused-edge inspect --verify`"
             ) from error
         self({spec.name: np.zeros(_sides(spec), spec.dtype) for spec in self._entry.inputs})
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph, see `Graph`."""
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`; nothing stops it within."""
         if self._model is None:
             raise GraphError(f"{self._role} was closed; make a new pipeline")
         feeds = prepare_inputs(self._role, self._entry, inputs)
@@ -97,7 +102,7 @@ def _compiled(bundle: Bundle, role: str, temporary: Path) -> Path:
         cache_folder.note(None)
         return _compile(bundle, role, temporary)
     try:
-        return _compile(bundle, role, folder / f"{verification.state(bundle)[:32]}-{platform.mac_ver()[0]}")
+        return _compile(bundle, role, folder / f"{verification.fingerprint(bundle)[:32]}-{platform.mac_ver()[0]}")
     except OSError as error:
         cache_folder.note(folder, error)
         return _compile(bundle, role, temporary)

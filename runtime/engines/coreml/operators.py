@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.errors import GraphError, quoted
 
 Array = NDArray[Any]
@@ -260,8 +261,7 @@ def split(
 ) -> tuple[Array, ...]:
     """Into equal parts, or parts of these sizes."""
     if split_sizes is None:
-        assert num_splits is not None
-        return tuple(np.split(x, num_splits, axis))
+        return tuple(np.split(x, present(num_splits, "split's number of parts"), axis))
     return tuple(np.split(x, np.cumsum(split_sizes)[:-1], axis))
 
 

@@ -94,12 +94,10 @@ class OnnxRuntimeGraph:
         for file in self._entry.files:
             bundle.check_unchanged(file)
 
-    def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run the graph, see `Graph`."""
-        return self._run(inputs, None)
-
-    def run(self, inputs: Arrays, cancellation: Cancellation) -> dict[str, NDArray[Any]]:
-        """Run the graph until cancelled, see `InterruptibleGraph`: ONNX Runtime stops between two operators."""
+    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`; ONNX Runtime stops between two operators."""
+        if cancellation is None:
+            return self._run(inputs, None)
         options = ort.RunOptions()
         try:
             with cancellation.terminating(lambda: setattr(options, "terminate", True)):

@@ -37,7 +37,7 @@ class Spoilt:
     def __init__(self, graph: Any, change: Callable[[Outputs], Outputs]) -> None:
         self._graph, self._change = graph, change
 
-    def __call__(self, inputs: Any) -> Outputs:
+    def __call__(self, inputs: Any, cancellation: Any = None) -> Outputs:
         return self._change(self._graph(inputs))
 
     def close(self) -> None:

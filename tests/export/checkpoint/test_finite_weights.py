@@ -109,7 +109,7 @@ class Unchanged:
     def __init__(self, role: str, module: nn.Module) -> None:
         self._outputs, self._module = BY_ROLE[role].outputs, module
 
-    def __call__(self, inputs: Any) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Any, cancellation: Any = None) -> dict[str, NDArray[Any]]:
         with torch.no_grad():
             result = self._module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
         parts = result if isinstance(result, tuple) else (result,)

@@ -114,7 +114,7 @@ class Evaluated:
             export_coreml(spec.build(checkpoint).eval(), inputs, spec.outputs, path, options), round_halves=True
         )
 
-    def __call__(self, inputs: Any) -> dict[str, Array]:
+    def __call__(self, inputs: Any, cancellation: Any = None) -> dict[str, Array]:
         rows = []
         for row in range(len(next(iter(inputs.values())))):
             one = {name: np.asarray(value[row : row + 1]) for name, value in inputs.items()}

@@ -51,7 +51,7 @@ class Recorder:
         graph, fed = load_graph(bundle, role, options), self.fed[role]
 
         class Recording:
-            def __call__(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+            def __call__(self, inputs: Arrays, cancellation: Any = None) -> dict[str, NDArray[Any]]:
                 fed.append(inputs)
                 return graph(inputs)
 

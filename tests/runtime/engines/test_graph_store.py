@@ -34,7 +34,7 @@ class Loader:
         class Loaded:
             closed = False
 
-            def __call__(self, inputs: Any) -> Any:
+            def __call__(self, inputs: Any, cancellation: Any = None) -> Any:
                 return {}
 
             def close(self) -> None:

@@ -47,7 +47,7 @@ class Loaded:
     def __init__(self, loader: Loader, threads: int) -> None:
         self._loader, self._threads = loader, threads
 
-    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Mapping[str, NDArray[Any]], cancellation: Any = None) -> dict[str, NDArray[Any]]:
         if self._threads not in self._loader.open:
             raise GraphError("denoiser was closed; make a new pipeline")
         assert inputs["x"].shape == (1, 2)
@@ -197,7 +197,7 @@ def test_cancelling_reaches_all_rows() -> None:
         return x
 
     with pytest.raises(GenerationCancelledError):
-        ParallelRows("denoiser", Loader(cancel), 2, 2).run({"x": X}, cancellation)
+        ParallelRows("denoiser", Loader(cancel), 2, 2)({"x": X}, cancellation)
     assert len(begun) == 2
 
 

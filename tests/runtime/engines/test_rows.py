@@ -7,6 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle.graph_entry import FileEntry, GraphEntry, TensorSpec
+from amused_edge.runtime.engines import call
+from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.rows import OneByOne, has_static_batch
 from amused_edge.runtime.errors import GraphError
 
@@ -18,7 +20,7 @@ class Running:
         self.shapes: list[tuple[int, ...]] = []
         self.closed = False
 
-    def __call__(self, inputs: Any) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Any, cancellation: Any = None) -> dict[str, NDArray[Any]]:
         assert [len(array) for array in inputs.values()] == [1] * len(inputs)
         self.shapes.append(inputs["a"].shape)
         return {"sum": inputs["a"] + inputs["b"], "ranks": inputs["a"].argsort(-1)}
@@ -93,3 +95,24 @@ def test_a_static_batch_is_one_in_every_input(shapes: list[tuple[int | str, ...]
     inputs = tuple(TensorSpec(f"x{i}", "float32", shape) for i, shape in enumerate(shapes))
     entry = GraphEntry((FileEntry("model", 1, "0"),), inputs, (), "float32", "float32")
     assert has_static_batch(entry) is static
+
+
+def test_a_method_of_the_same_name_does_not_make_a_graph_interruptible() -> None:
+    """A graph with a `run` of another meaning was taken for one whose engine can stop; now there is one call."""
+    given: list[Any] = []
+
+    class Graph:
+        def __call__(self, inputs: Any, cancellation: Any = None) -> dict[str, NDArray[Any]]:
+            given.append(cancellation)
+            return {"y": inputs["a"]}
+
+        def run(self, inputs: Any) -> dict[str, NDArray[Any]]:
+            raise AssertionError
+
+        def close(self) -> None:
+            pass
+
+    cancellation = Cancellation()
+    found = call(OneByOne("denoiser", Graph()), {"a": np.zeros((2, 3))}, cancellation)
+    assert found["y"].shape == (2, 3)
+    assert given == [cancellation, cancellation]

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
+from amused_edge.runtime.engines.coreml import mac
 from amused_edge.runtime.engines.coreml.mac import _given, _taken
-from amused_edge.runtime.engines.options import COMPUTE_UNITS
-from amused_edge.runtime.errors import AmusedEdgeWarning
+from amused_edge.runtime.engines.options import COMPUTE_UNITS, EngineOptions
+from amused_edge.runtime.errors import AmusedEdgeWarning, GraphError
 
 PICTURE = TensorSpec("image", "uint8", (1, 4, 6, 3), "picture")
 
@@ -45,6 +47,19 @@ def test_tokens_stay_whole_numbers() -> None:
     value = np.arange(4, dtype=np.int32).reshape(1, 2, 2)
     assert _given(spec, value).dtype == np.int32
     assert _taken(spec, value.astype(np.float64)).dtype == np.int32
+
+
+def test_a_full_disk_is_no_matter_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever kept a package from being compiled, a user was told about the version of macOS."""
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(mac, "_compiled", full)
+    bundle: Any = SimpleNamespace(path="fox", graph=lambda _: None)
+    with pytest.raises(GraphError, match="No space left on device") as error:
+        mac.CoreMLGraph(bundle, "denoiser", EngineOptions())
+    assert "macOS" not in str(error.value)
 
 
 @on_a_mac
@@ -86,7 +101,7 @@ def test_a_package_is_compiled_into_a_temporary_folder_where_none_can_be_kept(
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(coreml, "package", lambda *_: tmp_path)
-    monkeypatch.setattr(coreml.verification, "state", lambda _: "0" * 64)
+    monkeypatch.setattr(coreml.verification, "fingerprint", lambda _: "0" * 64)
     monkeypatch.setattr(coreml.ct.models.utils, "compile_model", compile_model)
     bundle: Any = Bundle(tmp_path, None)  # type: ignore[arg-type]
     with pytest.warns(AmusedEdgeWarning, match="cannot be used"):

@@ -1,6 +1,7 @@
 """Where a picture's loop starts: which tokens are masked, and at which step."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +56,32 @@ def variation(
     return Start(np.where(masked, np.int64(mask_token_id), tokens), first_step)
 
 
-def inpainting_step(repaint: BoolArray, strength: float, settings: SamplerSettings) -> int:
-    """Return the first step of an in-painting; without any token to repaint (h, w) there is none.
+def inpainting(
+    encode: Callable[[], IntArray],
+    repaint: BoolArray,
+    strength: float,
+    settings: SamplerSettings,
+    mask_token_id: int,
+) -> Start:
+    """Mask what `repaint` (h, w) covers; the schedule starts from its share of the grid. Without any token to repaint
+    there is no step.
+
+    Parameters
+    ----------
+    encode
+        Returns the picture's tokens (h, w); called once the strength is known to be good, as it takes its time.
 
     Raises
     ------
     OptionsError
         The strength leaves no step to draw the masked tokens in.
     """
+    first_step = _inpainting_step(repaint, strength, settings)
+    share = float(np.float32(repaint.mean())) if repaint.any() else 1.0
+    return Start(np.where(repaint, np.int64(mask_token_id), encode()), first_step, share)
+
+
+def _inpainting_step(repaint: BoolArray, strength: float, settings: SamplerSettings) -> int:
     if not repaint.any():
         return settings.steps
     first_step = settings.steps - int(settings.steps * strength)
@@ -73,9 +92,3 @@ def inpainting_step(repaint: BoolArray, strength: float, settings: SamplerSettin
             f"{least:g}"
         )
     return first_step
-
-
-def inpainting(tokens: IntArray, repaint: BoolArray, first_step: int, mask_token_id: int) -> Start:
-    """Mask what `repaint` (h, w) covers; the schedule starts from its share of the grid."""
-    share = float(np.float32(repaint.mean())) if repaint.any() else 1.0
-    return Start(np.where(repaint, np.int64(mask_token_id), tokens), first_step, share)
