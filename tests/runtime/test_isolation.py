@@ -20,7 +20,7 @@ sys.meta_path.insert(0, Refuse())
 """
 
 GENERATE = """
-from amused_edge.runtime import AmusedPipeline, GenerationOptions, TextToImage, golden
+from amused_edge.runtime import AmusedPipeline, GenerationOptions, TextToImage, golden_check
 with AmusedPipeline.from_bundle(sys.argv[1]) as pipeline:
     task = TextToImage("a red fox", "a green leaf", pictures_per_prompt=2)
     result = pipeline.generate(task, GenerationOptions(seed=1, steps=2))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime import golden_check
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.golden import GOLDEN_PROMPT
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.pipeline import AmusedPipeline
 
@@ -51,7 +52,7 @@ def change_coreml(folder: Path, role: str, name: str, change: Change) -> None:
 def renew_golden(folder: Path, engine: EngineOptions | None = None) -> None:
     """Store what the bundle draws now, whatever that is."""
     with AmusedPipeline(Bundle.open(folder), engine or EngineOptions()) as pipeline:
-        text = golden_check.draw(pipeline, golden_check.GOLDEN_PROMPT).to_json()
+        text = golden_check.draw(pipeline, GOLDEN_PROMPT).to_json()
     (folder / "golden.json").write_text(text, encoding="utf-8")
     _agree(folder)
 

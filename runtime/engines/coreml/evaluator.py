@@ -108,7 +108,7 @@ class Machine:
         for index, op in enumerate(self._program.operations):
             try:
                 results = self._compute(op, values)
-            except (TypeError, ValueError, IndexError, AssertionError) as error:
+            except (TypeError, ValueError, IndexError) as error:
                 raise GraphError(
                     f"the evaluator cannot compute {quoted(op.operator)} {quoted(op.name)}: {first_line(error)}"
                 ) from error

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.runtime.checks import present
 from amused_edge.runtime.errors import GraphError, quoted
 
 Array = NDArray[Any]
@@ -261,7 +260,9 @@ def split(
 ) -> tuple[Array, ...]:
     """Into equal parts, or parts of these sizes."""
     if split_sizes is None:
-        return tuple(np.split(x, present(num_splits, "split's number of parts"), axis))
+        if num_splits is None:
+            raise ValueError("neither num_splits nor split_sizes is given")
+        return tuple(np.split(x, num_splits, axis))
     return tuple(np.split(x, np.cumsum(split_sizes)[:-1], axis))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from amused_edge.benchmarks.subjects.bundle_subject import (
-    ROLES,
+    DRAWING_ROLES,
     BundleSubject,
     bundle_specs,
     graph_inputs,
@@ -91,7 +91,7 @@ def test_with_embeddings_the_text_encoder_is_no_part(demo_bundle: Path, embedded
     assert encoder
     assert set(whole[0].files) - set(part[0].files) == encoder
     subject = make_subject(part[0].target, part[0].arguments)
-    assert sorted(subject.stages("a red fox", GUIDED, 1)) == sorted([*ROLES[1:], "sampler"])
+    assert sorted(subject.stages("a red fox", GUIDED, 1)) == sorted([*DRAWING_ROLES[1:], "sampler"])
     subject.close()
 
 
@@ -104,7 +104,7 @@ def test_inputs_have_as_many_rows_as_pictures(
     for role, feed in feeds.items():
         assert {len(value) for value in feed.values()} == {rows if role == "denoiser" else batch}, role
     assert (feeds["denoiser"]["tokens"] == pipeline.geometry.mask_token_id).all()
-    for role in ROLES:
+    for role in DRAWING_ROLES:
         outputs = pipeline.graph(role)(feeds[role])
         assert {len(value) for value in outputs.values()} == {rows if role == "denoiser" else batch}, role
     step = sampler_step(pipeline, settings, batch)()
@@ -115,7 +115,7 @@ def test_inputs_have_as_many_rows_as_pictures(
 def test_stages_can_be_called_again_and_again(demo_bundle: Path) -> None:
     subject = BundleSubject(str(demo_bundle), {"threads": 1})
     stages = subject.stages("a red fox", GUIDED, 2)
-    assert list(stages) == [*ROLES, "sampler"]
+    assert list(stages) == [*DRAWING_ROLES, "sampler"]
     for stage in stages.values():
         stage()
         stage()
