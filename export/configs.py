@@ -149,7 +149,8 @@ def read_json(path: Path, hint: str = "download the checkpoint again") -> dict[s
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"cannot read {path} ({first_line(error)}); {hint}") from error
+        reason = "" if isinstance(error, FileNotFoundError) else f" ({first_line(error)})"
+        raise CheckpointError(f"cannot read {path}{reason}; {hint}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} is not a JSON object; {hint}")
     return content
