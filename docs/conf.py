@@ -40,7 +40,7 @@ default_role = "py:obj"
 nitpick_ignore_regex = [
     ("py:obj", ".*"),
     ("py:class", r"(numpy|collections|pathlib|PIL|os)\..*"),  # what others document
-    ("py:class", r"amused_edge\.(export\.target\.Target|runtime\.bundle\.measurements\.\w+)"),  # not on the page
+    ("py:class", r"amused_edge\.(export\.target\.ExportTarget|runtime\.bundle\.measurements\.\w+)"),  # not on the page
 ]
 
 html_theme = "furo"
