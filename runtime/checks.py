@@ -12,6 +12,9 @@ T = TypeVar("T")
 _REAL_LIMIT = 1e6
 """Far above any useful guidance scale or temperature, far below what float32 arithmetic would turn into infinity."""
 
+_LONGEST = 10_000_000
+"""Characters. Pictures hold their prompt, and readers of PNG files refuse more than 64 MB of text."""
+
 
 def whole_number(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
     """Return `value` as an int, or raise `OptionsError` naming it if it is no whole number or out of range."""
@@ -40,10 +43,6 @@ def choice(name: str, value: C, choices: tuple[str, ...]) -> C:
     if not isinstance(value, str) or value not in choices:
         raise OptionsError(f"{name} is {quoted(value)}; choose one of: {', '.join(choices)}")
     return value
-
-
-_LONGEST = 10_000_000
-"""Characters. Pictures hold their prompt, and readers of PNG files refuse more than 64 MB of text."""
 
 
 def present(value: T | None, what: str) -> T:

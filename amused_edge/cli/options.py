@@ -33,6 +33,11 @@ simulate = option(
 quiet = option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 
+def fidelity_prompts(default: int, text: str) -> Decorator:
+    """Return the option --fidelity-prompts of a command."""
+    return option("--fidelity-prompts", type=int, metavar="N", default=default, show_default=True, help=text)
+
+
 def generation_options(*, guidance: float | None, **others: Any) -> "GenerationOptions":
     """Return what the options of the sampler ask for; `others` have the names of the record's fields."""
     from amused_edge.runtime.sampling.options import GenerationOptions

@@ -34,14 +34,7 @@ if TYPE_CHECKING:
     "Calibration and fidelity",
     options.prompts,
     options.calibration_prompts,
-    option(
-        "--fidelity-prompts",
-        type=int,
-        metavar="N",
-        default=8,
-        show_default=True,
-        help="Drawn to measure the damage.",
-    ),
+    options.fidelity_prompts(8, "Drawn to measure the damage."),
 )
 @option_group(
     "Sensitivity",

@@ -32,14 +32,7 @@ from amused_edge.cli.values import PATH
     "Calibration and fidelity",
     options.prompts,
     options.calibration_prompts,
-    option(
-        "--fidelity-prompts",
-        type=int,
-        metavar="N",
-        default=16,
-        show_default=True,
-        help="Drawn to measure each recipe.",
-    ),
+    options.fidelity_prompts(16, "Drawn to measure each recipe."),
 )
 @options.quiet
 def validate(

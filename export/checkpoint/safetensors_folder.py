@@ -97,7 +97,7 @@ class SafetensorsFolder:
     def _check_finite(self, name: str) -> None:
         """A single NaN turns all that it reaches into NaN, which pixels and tokens do not show."""
         tensor = self.read(name)
-        if not tensor.is_floating_point() or all_finite(tensor):
+        if all_finite(tensor):
             return
         places = (~torch.isfinite(tensor)).nonzero()
         place = places[0].tolist()
