@@ -7,7 +7,7 @@ from typing import Any
 
 from amused_edge.benchmarks.report.quiet_matplotlib import Axes, Figure, Line2D, rc_context
 
-BLUE, ORANGE, GREY, PALE = "#2b6cb0", "#c05621", "#5b6675", "#b9c3d0"
+BLUE, GREY, PALE = "#2b6cb0", "#5b6675", "#b9c3d0"
 _MARKS = "osD^vP*X"
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self, TypedDict, Unpack
 
 import numpy as np
@@ -113,7 +113,7 @@ class TextToImage(Task):
         super().__init__(**_shared(prompts, negative_prompts, pictures_per_prompt, first_picture, micro_conditioning))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PictureTask(Task):
     """What tasks share that start from a picture; use one of its kinds.
 
@@ -127,7 +127,7 @@ class PictureTask(Task):
         How the picture is brought to the bundle's size: "crop", "pad", "stretch", or "exact": not at all.
     """
 
-    images: tuple[Image.Image, ...]
+    images: tuple[Image.Image, ...] = field(compare=False)  # their hashes are compared
     strength: float
     fit: Fit
     image_hashes: tuple[str, ...]
@@ -136,7 +136,7 @@ class PictureTask(Task):
     own: ClassVar[tuple[str, ...]] = ("strength", "fit")
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False)
 class Variation(PictureTask):
     """Pictures from text and a picture (image to image): a share of its tokens is masked at random and drawn anew.
 
@@ -171,18 +171,18 @@ class Variation(PictureTask):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _MaskedTask(PictureTask):
     """The fields of `Inpainting`."""
 
-    masks: tuple[Image.Image, ...]
+    masks: tuple[Image.Image, ...] = field(compare=False)
     coverage: Coverage
     paste_back: bool
     feather: int
     mask_hashes: tuple[str, ...]
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False)
 class Inpainting(_MaskedTask):
     """Part of a picture drawn anew.
 

@@ -107,3 +107,19 @@ def test_a_kind_owns_its_fields(kind: type[Task]) -> None:
     fields = {field.name for field in dataclasses.fields(kind)} - {field.name for field in dataclasses.fields(Task)}
     given = {f"{name}{end}" for name in kind.sources for end in ("s", "_hashes")}
     assert fields == given | set(kind.own)
+
+
+def test_tasks_are_equal_when_all_that_is_drawn_from_is() -> None:
+    """Pictures, masks and what a kind alone has were not compared."""
+    dark, light = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 200, np.uint8)
+    task = Inpainting("a", dark, dark[..., 0], feather=1)
+    assert task == Inpainting("a", dark.copy(), dark[..., 0], feather=1)
+    assert hash(task) == hash(Inpainting("a", dark.copy(), dark[..., 0], feather=1))
+    others = [
+        Inpainting("a", light, dark[..., 0], feather=1),
+        Inpainting("a", dark, light[..., 0], feather=1),
+        Inpainting("a", dark, dark[..., 0], feather=2),
+    ]
+    assert task not in others
+    assert Variation("a", dark) != Variation("a", light)
+    assert Variation("a", dark) != Variation("a", dark, 0.25)
