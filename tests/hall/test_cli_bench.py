@@ -59,9 +59,9 @@ def left(place: Path) -> set[str]:
 # --- What it makes.
 
 
-def test_latency_of_a_bundle_beside_itself(demo_bundle: Path, tmp_path: Path) -> None:
+def test_latency_of_a_bundle_beside_itself(validated: Validated, tmp_path: Path) -> None:
     few = ("--rounds", "1", "--steps", "2", "--calls", "1", "--threads", "1", "--out", "out")
-    result = run("bench", "latency", demo_bundle, demo_bundle, *few, cwd=tmp_path)
+    result = run("bench", "latency", validated.bundle, validated.bundle, *few, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""  # no progress bar where there is no terminal
     assert result.stdout == f"{Path('out') / 'report.html'}\n"
@@ -69,7 +69,7 @@ def test_latency_of_a_bundle_beside_itself(demo_bundle: Path, tmp_path: Path) ->
     files = {"settings.json", "records.jsonl", "results.json", "report.md", "report.html", "pictures.svg"}
     assert {path.name for path in out.iterdir()} - {"memory.svg"} == files  # not every system tells memory apart
     found = read_json(out / "results.json")
-    label = f"{demo_bundle.name} (2)"
+    label = f"{validated.bundle.name} (2)"
     assert found["failures"] == []
     (ratio,) = [t["ratio"] for t in found["timings"] if (t["label"], t["part"]) == (label, "picture")]
     assert ratio["low"] == ratio["estimate"] == ratio["high"] > 0

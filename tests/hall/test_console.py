@@ -13,6 +13,7 @@ import pytest
 from amused_edge import AmusedPipeline, GenerationOptions
 from amused_edge.runtime.pictures import read_parameters, write_png
 from amused_edge.runtime.system.library_paths import name_text
+from tests.support.validated import Validated
 
 COMMAND = str(Path(sys.executable).parent / "amused-edge")
 PLAIN = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUNBUFFERED")}
@@ -100,9 +101,9 @@ def test_a_bundle_is_found_by_its_bytes(demo_bundle: Path, tmp_path: Path) -> No
     assert (tmp_path / "é.png").exists()
 
 
-def test_names_are_written_down_as_text(demo_bundle: Path, tmp_path: Path) -> None:
+def test_names_are_written_down_as_text(validated: Validated, tmp_path: Path) -> None:
     """A benchmark ended in a traceback at the first record, which has the names of the bundles."""
-    shutil.copytree(demo_bundle, tmp_path / "bündel")
+    shutil.copytree(validated.bundle, tmp_path / "bündel")
     one_call = ("--rounds", "1", "--calls", "1", *SHORT)
     result = run("bench", "latency", "bündel".encode(), *one_call, "--out", "é".encode(), cwd=tmp_path, **ASCII_LOCALE)
     assert (result.returncode, result.stdout) == (0, "é/report.html\n".encode()), result.stderr

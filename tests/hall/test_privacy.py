@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.validated import Validated
+
 COMMAND = str(Path(sys.executable).with_name("amused-edge"))
 STRACE = shutil.which("strace")
 
@@ -44,10 +46,13 @@ SLOW = "latency"  # by far, and what it starts would leave the same files
 
 
 @pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
-def test_only_our_own_folder_appears_in_a_fresh_home(number: int, demo_bundle: Path, tmp_path: Path) -> None:
+def test_only_our_own_folder_appears_in_a_fresh_home(
+    number: int, demo_bundle: Path, validated: Validated, tmp_path: Path
+) -> None:
     """The engine used to leave a device's id and an event with the machine's particulars there."""
     home = tmp_path / "home"
-    subprocess.run(commands(demo_bundle)[number], cwd=tmp_path, env=fresh(home), check=True, capture_output=True)
+    bundle = validated.bundle if NAMES[number] == SLOW else demo_bundle
+    subprocess.run(commands(bundle)[number], cwd=tmp_path, env=fresh(home), check=True, capture_output=True)
     left = {str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()}
     allowed = (".cache/amused-edge/", *((".cache/matplotlib/",) if NAMES[number] == SLOW else ()))
     assert [path for path in left if not path.startswith(allowed)] == []

@@ -26,7 +26,7 @@ ROLES = [spec.role for spec in GRAPHS]
 HALVES = ("text_encoder", "conditioner", "denoiser")
 HALF = EngineOptions(simulate="half")
 SETTINGS = GenerationOptions(seed=3, steps=12)
-FEW_STEPS = GenerationOptions(seed=3, steps=6)
+FEW_STEPS = GenerationOptions(seed=3, steps=3)
 Array = NDArray[Any]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+from amused_edge.quantization.recipes.rules import Recipe, Rule
 from amused_edge.quantization.sensitivity.search import search
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
@@ -12,6 +13,7 @@ from tests.support.hub import hub_snapshot
 from tests.support.validated import Validated
 
 FEW = QuantizeOptions(("a fox", "a panda"), 1, 1)
+SOME = Recipe("some", (Rule("conditioner/*", operator="matmul", bits=4, block=32, symmetric=True),))
 
 
 @pytest.mark.parametrize("recipe", ["w4", "w8a8"])
@@ -27,7 +29,7 @@ def test_the_new_bundle_is_the_same_and_has_no_links(validated: Validated, tmp_p
 
 def test_weights_are_measured_one_by_one(validated: Validated, tmp_path: Path) -> None:
     linked = hub_snapshot(validated.bundle, tmp_path / "hub")
-    found = [search(path, tmp_path / f"{path.name}-table", "w8", FEW).rows for path in (validated.bundle, linked)]
+    found = [search(path, tmp_path / f"{path.name}-table", SOME, FEW).rows for path in (validated.bundle, linked)]
     assert found[0] == found[1]
 
 
