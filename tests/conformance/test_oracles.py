@@ -1,6 +1,5 @@
 """The vectors beside what is independent of the runtime: Philox in whole numbers, float64, transformers, diffusers."""
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -10,39 +9,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AmusedScheduler
-from numpy.typing import NDArray
-from PIL import Image
-from scipy import ndimage
 from scipy.stats import qmc
 from transformers import CLIPTokenizer
 
-from tests.support.paths import DEMO_CHECKPOINT, ROOT
-
-Float64 = NDArray[np.float64]
-
-
-def cases(name: str) -> list[tuple[Any, Any]]:
-    content = json.loads((ROOT / "conformance" / "vectors" / f"{name}.json").read_text(encoding="utf-8"))
-    return [(case["given"], case["expect"]) for case in content["cases"]]
-
+from tests.support.paths import DEMO_CHECKPOINT
+from tests.support.vectors import Float64, cases, gumbel, numerator, philox, stream
 
 # --- Random numbers, from the specification and whole numbers alone.
-
-
-def philox(counter: list[int], key: list[int]) -> list[int]:
-    """Philox 4x64-10 as its paper has it."""
-    for _ in range(10):
-        high0, low0 = divmod(0xD2E7470EE14C6C93 * counter[0], 2**64)
-        high1, low1 = divmod(0xCA5A826395121157 * counter[2], 2**64)
-        counter = [high1 ^ counter[1] ^ key[0], low1, high0 ^ counter[3] ^ key[1], low0]
-        key = [(key[0] + 0x9E3779B97F4A7C15) % 2**64, (key[1] + 0xBB67AE8584CAA73B) % 2**64]
-    return counter
-
-
-def numerator(seed: int, picture: int, step: int, purpose: int, index: int) -> int:
-    words = philox([index // 8 + 1, picture, step, purpose], [seed, 0])
-    half = words[index % 8 // 2] >> (32 * (index % 2)) & 0xFFFFFFFF
-    return 2 * (half >> 9) + 1
 
 
 def test_the_oracle_has_the_published_words() -> None:
@@ -68,11 +41,6 @@ def test_halton_starts() -> None:
     for given, expect in cases("halton-starts"):
         n = numerator(int(given["seed"]), int(given["picture"]), 0, 3, 0)
         assert n * given["positions"] // 2**24 == expect["start"]
-
-
-def gumbel(numerators: Any) -> Float64:
-    result: Float64 = -np.log(-np.log(np.array(numerators, np.float64) / 2**24))
-    return result
 
 
 def test_gumbel_noise_in_float64() -> None:
@@ -201,14 +169,6 @@ def test_remasks_by_sorting() -> None:
 # --- Whole loops, in float64 and with random numbers of NumPy's generator.
 
 
-def stream(seed: str, picture: str, step: int, purpose: int, count: int) -> NDArray[np.int64]:
-    generator = np.random.Philox(
-        counter=np.array([0, int(picture), step, purpose], np.uint64), key=np.array([int(seed), 0], np.uint64)
-    )
-    halves = generator.random_raw(-(-count // 8) * 4).astype("<u8").view("<u4")[:count]
-    return (2 * (halves.astype(np.int64) >> 9) + 1).astype(np.int64)
-
-
 def test_numpys_stream_is_the_oracles() -> None:
     assert stream("12345", "2", 11, 0, 20)[13] == numerator(12345, 2, 11, 0, 13)
 
@@ -312,135 +272,3 @@ def test_ids_beside_transformers(pad: str) -> None:
     ids = tokenizer([g["text"] for g, _ in chosen], padding="max_length", truncation=True, max_length=77).input_ids
     for (given, expect), theirs in zip(chosen, ids, strict=True):
         assert expect["ids"] + [expect["pad_id"]] * (77 - len(expect["ids"])) == theirs, given["text"]
-
-
-# --- Starts and canvases.
-
-
-def test_variation_starts() -> None:
-    """The first step in whole numbers and by hand; the mask from the numbers and a float64 cosine."""
-    by_hand = {(100, 0.29): 72, (100, 0.57): 44, (12, 0.5): 6, (12, 1.0): 0, (12, 0.0): 12, (12, 0.999): 1}
-    for given, expect in cases("variation-starts"):
-        steps, first = given["steps"], expect["first_step"]
-        assert by_hand.get((steps, given["strength"]), first) == first
-        count = math.prod(given["grid"])
-        share = 1 - first / steps if given["schedule"] == "linear" else math.cos(math.pi / 2 * first / steps)
-        u = stream(given["seed"], given["picture"], 0, 2, count) / 2**24
-        masked = np.flatnonzero(u < share).tolist() if first else list(range(count))
-        assert (masked if first < steps else []) == expect["masked"], given
-        assert expect["starting_mask_ratio"] == 1.0
-
-
-def test_inpainting_starts() -> None:
-    for given, expect in cases("inpainting-starts"):
-        none_left = given["repaint"] and int(given["steps"] * given["strength"]) == 0
-        assert (expect == {"error": "OptionsError"}) == bool(none_left)
-        if not none_left and given["repaint"]:
-            share = np.float32(len(given["repaint"]) / math.prod(given["grid"]))
-            assert np.float32(expect["starting_mask_ratio"]) == share
-            assert expect["masked"] == given["repaint"]
-
-
-def pixels_of(rule: Any) -> NDArray[np.uint8]:
-    if "seed" in rule:
-        height, width = rule["size"]
-        count = height * width * rule["channels"]
-        shape = (height, width, rule["channels"])
-        return (stream(rule["seed"], "0", 0, 2, count) >> 16).astype(np.uint8).reshape(shape)
-    image = np.empty((*rule["size"], 3 if isinstance(rule["background"], list) else 1), np.uint8)
-    image[:] = rule["background"]
-    for left, top, right, bottom, colour in rule["rectangles"]:
-        image[top:bottom, left:right] = colour
-    return image
-
-
-def lanczos(size: int, to: int, span: float) -> Float64:
-    """The filter's matrix (to, size) over the middle `span` pixels: support 3 of the coarser grid, weights that add up
-    to 1.
-    """
-    scale = max(1.0, span / to)
-    centres = (size - span) / 2 + (np.arange(to) + 0.5) * span / to
-    x = (np.arange(size) + 0.5 - centres[:, None]) / scale
-    weights = np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0.0)
-    result: Float64 = weights / weights.sum(axis=1, keepdims=True)
-    return result
-
-
-def resized(image: NDArray[np.uint8], height: int, width: int, tall: float = 0, wide: float = 0) -> Float64:
-    """Of the middle `tall` x `wide` pixels; 0 is all."""
-    rows = lanczos(image.shape[0], height, tall or image.shape[0])
-    columns = lanczos(image.shape[1], width, wide or image.shape[1])
-    result: Float64 = np.einsum("yh,hwc,xw->yxc", rows, image.astype(np.float64), columns)
-    return result
-
-
-def test_token_masks_in_float64() -> None:
-    """No level is so near the half that rounding between the filter's passes would decide it, but those of flat masks,
-    which stay what they are.
-    """
-    for given, expect in cases("token-masks"):
-        image, (height, width) = pixels_of(given["mask"]), given["grid"]
-        if given["coverage"] == "any":
-            cells = (image >= 128).reshape(height, image.shape[0] // height, width, -1).any(axis=(1, 3))
-            assert np.flatnonzero(cells).tolist() == expect["repaint"]
-            continue
-        levels = resized(image, height, width)
-        assert np.abs(levels - 127.5).min() >= 1 or np.ptp(image) == 0
-        assert np.flatnonzero(levels >= 127.5 + 1e-9).tolist() == expect["repaint"]
-
-
-def fitted(source: NDArray[np.uint8], height: int, width: int, fit: str) -> Float64 | None:
-    """By the definition; None where it is refused."""
-    tall, wide = source.shape[:2]
-    if fit == "exact" and abs(wide * height - tall * width) >= max(wide, tall):
-        return None
-    if fit in ("stretch", "exact"):
-        return resized(source, height, width)
-    if fit == "crop":
-        return resized(source, height, width, min(tall, wide * height / width), min(wide, tall * width / height))
-    scale = min(width / wide, height / tall)
-    rows, columns = (min(most, max(1, round(side * scale))) for side, most in ((tall, height), (wide, width)))
-    canvas = np.full((height, width, source.shape[2]), 128.0 if source.shape[2] == 3 else 0.0)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    canvas[top : top + rows, left : left + columns] = resized(source, rows, columns)
-    return canvas
-
-
-def test_fitted_pictures_in_float64() -> None:
-    for given, expect in cases("fitted-pictures"):
-        exact = fitted(pixels_of(given["picture"]), *given["size"], given["fit"])
-        assert ("error" in expect) == (exact is None)
-        if exact is not None:
-            assert np.abs(np.array(expect["pixels"]) - exact.reshape(-1)).max() <= 2, given
-
-
-def test_pasted_pictures_beside_scipys_distances() -> None:
-    for given, expect in cases("pasted-pictures"):
-        drawn, original = (pixels_of(given[name]).astype(np.float64) for name in ("drawn", "original"))
-        repaint = pixels_of(given["mask"])[..., 0] >= 128
-        weight = repaint.astype(np.float64)
-        if given["feather"]:
-            depth = ndimage.distance_transform_cdt(repaint, metric="chessboard")
-            depth = np.minimum(depth, given["feather"] + 1)
-            weight = depth / max(1, depth.max())
-        exact = original + weight[..., None] * (drawn - original)
-        assert np.abs(np.array(expect["pixels"]) - exact.reshape(-1)).max() <= 0.5 + 1e-4
-
-
-def test_outpainting_canvases_by_their_definition() -> None:
-    for given, expect in cases("outpainting-canvases"):
-        source = pixels_of(given["picture"])
-        pads = ((given["top"], given["bottom"]), (given["left"], given["right"]))
-        assert expect["pixels"] == np.pad(source, (*pads, (0, 0)), mode="edge").reshape(-1).tolist()
-        inner = np.zeros(source.shape[:2], np.uint8)
-        assert expect["mask"] == np.pad(inner, pads, constant_values=255).reshape(-1).tolist()
-        assert np.prod(expect["size"]) == len(expect["mask"])
-
-
-def test_the_rules_of_pictures_are_what_pillow_hashes() -> None:
-    """The hash is over the mode, the size as width and height, and the pixels."""
-    for given, expect in cases("picture-hashes"):
-        source = pixels_of(given["picture"])
-        image = Image.fromarray(source[..., 0] if source.shape[2] == 1 else source)
-        head = f"{image.mode} ({image.width}, {image.height})".encode()
-        assert hashlib.sha256(head + source.tobytes()).hexdigest() == expect["sha256"]
