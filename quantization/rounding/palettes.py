@@ -159,7 +159,7 @@ def _lloyd(points: Floats, counts: Floats, centres: Floats) -> Floats:
         ends = np.searchsorted(points, _edges(centres))
         first, last = np.concatenate([[0], ends]), np.concatenate([ends, [len(points)]])
         mass = weights[last] - weights[first]
-        moved = np.where(mass > 0, (sums[last] - sums[first]) / np.maximum(mass, 1), centres)
+        moved = np.where(mass > 0, (sums[last] - sums[first]) / np.where(mass > 0, mass, 1), centres)
         if np.array_equal(moved, centres):
             break
         centres = moved
