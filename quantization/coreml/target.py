@@ -37,7 +37,13 @@ class ProgramPlan:
 
 
 class CoreMLQuantizationTarget(QuantizationTarget):
-    """See `QuantizationTarget`."""
+    """See `QuantizationTarget`.
+
+    Attributes
+    ----------
+    seen
+        Role -> moments that calibration saw; a weight whose input is not among them has the nearest values.
+    """
 
     tools = ("coremltools",)
     engine = EngineOptions(simulate="half", check_floats=True)
