@@ -20,7 +20,8 @@ from coreai.authoring import AIModelAsset
 from coreai.runtime import NDArray
 
 from amused_edge.runtime.engines.coreai.channel import Fields, receive, send
-from amused_edge.runtime.engines.coreai.package import PROGRAM
+from amused_edge.runtime.engines.coreai.constants import stored_floats
+from amused_edge.runtime.engines.coreai.products import widen_products
 from amused_edge.runtime.engines.coreai.program import Program
 from amused_edge.runtime.errors import first_line
 
@@ -33,7 +34,8 @@ def main(task: str, channel: int, package: Path) -> None:
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             if task == "check":
-                send(connection, {"not_finite": Program(AIModelAsset.load(package)).not_finite(package / PROGRAM)})
+                spoilt = [name for name, values in stored_floats(package) if not np.isfinite(values).all()]
+                send(connection, {"not_finite": spoilt})
             else:
                 asyncio.run(_serve(connection, package))
         except (EOFError, OSError):
@@ -59,10 +61,10 @@ async def _serve(connection: Connection, package: Path) -> None:
 async def _loaded(package: Path) -> AsyncIterator[tuple[Any, Fields]]:
     """Give the package's function, and what it takes and gives."""
     asset = AIModelAsset.load(package)
-    program = Program(asset)
+    program = Program(package)
     precisions = program.precisions()
     with TemporaryDirectory() as folder:
-        if sys.platform != "darwin" and program.widen_products():
+        if sys.platform != "darwin" and widen_products(program, package):
             asset = program.program.save_asset(Path(folder) / package.name)
             precisions += f", products of halves summed in float32 on {platform.system()}"
         del program
