@@ -29,6 +29,9 @@ TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.json"
 SAMPLER_NAME = "sampler.onnx"
 
+TARGETS = {"onnx": "ONNX", "coreml": "Core ML", "coreai": "Core AI"}
+"""What bundles are made for, by the name in the manifest -> as it is written."""
+
 _LIMIT = 2**20
 """Above any size that a geometry can have."""
 
@@ -130,7 +133,7 @@ class Manifest:
     Attributes
     ----------
     target
-        "onnx" or "coreml".
+        One of `TARGETS`.
     sampler
         Default settings of the loop.
     files

@@ -40,14 +40,15 @@ UNKNOWN = {
     ),
     "runtime/bundle": ("runtime.engines.", "runtime.drawing.", "runtime.pictures.", "runtime.tasks."),
     "runtime/tasks": ("runtime.engines.", "runtime.drawing."),
-    "runtime/drawing": ("runtime.engines.onnx.", "runtime.engines.coreml."),
+    "runtime/drawing": ("runtime.engines.onnx.", "runtime.engines.coreml.", "runtime.engines.coreai."),
     "benchmarks/metrics": ("runtime.", "benchmarks.subjects.", "benchmarks.report."),
     "benchmarks/report": ("benchmarks.latency.", "benchmarks.quality.", "benchmarks.compare."),
     "benchmarks/subjects": ("benchmarks.latency.", "benchmarks.quality.", "benchmarks.compare.", "benchmarks.report."),
-    "export/modules": ("export.onnx.", "export.coreml."),
-    "export/checkpoint": ("export.onnx.", "export.coreml."),
-    "export/onnx": ("export.coreml.",),
-    "export/coreml": ("export.onnx.",),
+    "export/modules": ("export.onnx.", "export.coreml.", "export.coreai."),
+    "export/checkpoint": ("export.onnx.", "export.coreml.", "export.coreai."),
+    "export/onnx": ("export.coreml.", "export.coreai."),
+    "export/coreml": ("export.onnx.", "export.coreai."),
+    "export/coreai": ("export.onnx.", "export.coreml."),
     "quantization/recipes": ("quantization.onnx.", "quantization.coreml."),
     "quantization/rounding": ("quantization.onnx.", "quantization.coreml."),
     "quantization/onnx": ("quantization.coreml.",),
@@ -58,6 +59,7 @@ UNKNOWN = {
 ENGINE_LIBRARIES = {
     "onnxruntime": {"runtime/engines/onnx/session.py", "runtime/engines/onnx/prepared.py"},
     "coremltools": {"runtime/engines/coreml/quiet_coremltools.py"},
+    "coreai": {f"runtime/engines/coreai/{name}.py" for name in ("worker", "program", "constants", "products")},
 }
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}
 # Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.
