@@ -1,0 +1,207 @@
+"""A Core AI package as a program that can be changed: the one module of this room that knows Core AI's bindings.
+
+The public ones build programs and save them; to find an operation in a saved program and put another in its place takes
+those of MLIR below them, which Core AI ships and does not promise to keep.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from coreai import authoring  # before the dialect, which needs it
+from coreai._compiler import ir
+from coreai._compiler.dialects import coreai
+from numpy.typing import NDArray
+
+from amused_edge.runtime.engines.coreai.bytecode import read_blobs
+
+CONSTANT, SCALED, PALETTE = "coreai.constant", "coreai.blockwise_shift_scale", "coreai.lut_to_dense"
+"""Names of operations."""
+
+PROGRAM_FILE = "main.mlirb"
+
+_FLOATS = {"f32": np.float32, "f16": np.float16}
+_KEY = re.compile(r'dense_resource<"?(.*?)"?>')
+_PLACE = re.compile(r'loc\("([^"]*)":')
+
+
+class Package:
+    """The program of a package; its constants' values stay in the file until they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = authoring.AIModelAsset.load(folder).program
+        self._module = self._program._module._mlir_module
+        self._blobs = read_blobs(folder / PROGRAM_FILE)
+
+    def save(self, folder: Path) -> None:
+        """Write the program as a package."""
+        self._program.save_asset(folder)
+
+    @contextmanager
+    def editing(self) -> Iterator[None]:
+        """In this block operations can be made."""
+        with self._module.context, ir.Location.unknown(self._module.context):
+            yield
+
+    def operations(self) -> Iterator[Any]:
+        """Yield the operations of all of its graphs, in their order."""
+        return _operations(self._module.operation)
+
+    def graph(self, name: str) -> Any:
+        """Return the operation that holds a graph."""
+        return next(op for op in self.operations() if op.name == "coreai.graph" and _symbol(op) == name)
+
+    def values(self, constant: Any) -> NDArray[Any]:
+        """Return the values of a constant; whole numbers of few bits are unpacked to 8."""
+        attribute, kind = constant.attributes["value"], constant.results[0].type
+        shape = tuple(kind.shape)
+        if ir.DenseElementsAttr.isinstance(attribute):
+            elements = ir.DenseElementsAttr(attribute)
+            if not elements.is_splat:
+                return np.array(elements)
+            return np.full(shape, elements.get_splat_value().value, _dtype(kind.element_type))
+        match = _KEY.match(str(attribute))
+        if match is None or match[1] not in self._blobs:
+            raise ValueError(f"a constant of shape {list(shape)} has no values")
+        data = self._blobs[match[1]]
+        bits = _bits(kind.element_type)
+        if bits >= 8:
+            return data.view(_dtype(kind.element_type)).reshape(shape)
+        return unpack_bits(data, bits, int(np.prod(shape)), signed=kind.element_type.is_signed).reshape(shape)
+
+
+def _operations(operation: Any) -> Iterator[Any]:
+    for region in operation.regions:
+        for block in region.blocks:
+            for view in block.operations:
+                yield view.operation
+                yield from _operations(view.operation)
+
+
+def _symbol(graph: Any) -> str:
+    return str(ir.StringAttr(graph.attributes["sym_name"]).value)
+
+
+def place_name(operation: Any) -> str | None:
+    """Return the name that export gave an operation as its place in a source; None if it gave none."""
+    match = _PLACE.search(str(operation.location))
+    return match[1] if match is not None and match[1] != "-" else None
+
+
+def type_bits(value: Any) -> int:
+    """Return the bits of a value's elements."""
+    return _bits(value.type.element_type)
+
+
+def _bits(element: Any) -> int:
+    return int(re.sub(r"\D", "", str(element)))
+
+
+def _dtype(element: Any) -> Any:
+    """Return NumPy's type of an element of 8 bits or more, or what one of fewer bits is unpacked to."""
+    name = str(element)
+    if name in _FLOATS:
+        return np.dtype(_FLOATS[name])
+    bits = _bits(element)
+    return np.dtype(f"{'u' if name.startswith('ui') else ''}int{max(bits, 8)}")
+
+
+def pack_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Pack whole numbers, lowest bits first, without gaps."""
+    each = np.unpackbits(values.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
+    return np.packbits(each[:, :bits].reshape(-1), bitorder="little")
+
+
+def unpack_bits(data: NDArray[np.uint8], bits: int, count: int, *, signed: bool) -> NDArray[Any]:
+    """Undo `pack_bits`: (count,) int8 or uint8."""
+    each = np.unpackbits(np.ascontiguousarray(data), count=count * bits, bitorder="little").reshape(count, bits)
+    padding = each[:, -1:].repeat(8 - bits, 1) if signed else np.zeros((count, 8 - bits), np.uint8)
+    whole = np.packbits(np.concatenate([each, padding], axis=1), axis=1, bitorder="little")[:, 0]
+    return whole.view(np.int8) if signed else whole
+
+
+# --- Making operations: within `editing` and `before`.
+
+
+def before(operation: Any) -> Any:
+    """Return a context in which what is made stands before an operation, and where that was in its source."""
+    return _before(operation)
+
+
+@contextmanager
+def _before(operation: Any) -> Iterator[None]:
+    with ir.InsertionPoint(operation), operation.location:
+        yield
+
+
+def float_constant(values: NDArray[np.floating]) -> Any:
+    """Make a constant of floats."""
+    element = ir.F16Type.get() if values.dtype == np.float16 else ir.F32Type.get()
+    return _constant(np.ascontiguousarray(values).view(np.uint8), values.shape, element)
+
+
+def whole_constant(values: NDArray[np.integer[Any]], bits: int) -> Any:
+    """Make a constant of whole numbers of 1, 2, 4, 6 or 8 bits, int8 or uint8.
+
+    Core AI's own constructor gives each of them a byte, whatever their type says.
+    """
+    signed = values.dtype == np.int8
+    element = ir.IntegerType.get_signed(bits) if signed else ir.IntegerType.get_unsigned(bits)
+    packed = pack_bits(np.ascontiguousarray(values), bits) if bits < 8 else np.ascontiguousarray(values).view(np.uint8)
+    return _constant(packed, values.shape, element)
+
+
+def _constant(data: NDArray[np.uint8], shape: Sequence[int], element: Any) -> Any:
+    kind = ir.RankedTensorType.get(list(shape), element)
+    attribute = ir.DenseResourceElementsAttr.get_from_buffer(data.reshape(-1), "weight", kind)
+    return coreai.ConstantOp(value=attribute).result
+
+
+def _zeros(shape: Sequence[int], element: Any) -> Any:
+    zero = ir.IntegerAttr.get(element, 0) if isinstance(element, ir.IntegerType) else ir.FloatAttr.get(element, 0.0)
+    attribute = ir.DenseElementsAttr.get_splat(ir.RankedTensorType.get(list(shape), element), zero)
+    return coreai.ConstantOp(value=attribute).result
+
+
+def scaled(codes: Any, scales: Any, zero_points: Any | None, like: Any) -> Any:
+    """Make `(codes - zero_points) * scales`, a scale for each block of codes.
+
+    Parameters
+    ----------
+    like
+        Value whose floats' type the result has.
+    """
+    shape = scales.type.shape
+    if zero_points is None:
+        zero_points = _zeros(shape, codes.type.element_type)
+    return coreai.blockwise_shift_scale(codes, scales, zero_points, _zeros(shape, like.type.element_type))
+
+
+def looked_up(indices: Any, palettes: Any) -> Any:
+    """Make `palettes[block, indices]`: palettes (blocks of each axis..., values of a palette, 1)."""
+    return coreai.lut_to_dense(indices, palettes, coreai.constant(np.array(0, np.int16)))
+
+
+def rounded(value: Any, scale: float, zero_point: int) -> Any:
+    """Make a value as it comes back from 8 bits, one scale for all of it."""
+    element = ir.IntegerType.get_signed(8)
+    kind = ir.RankedTensorType.get([], element)
+    zero = coreai.ConstantOp(
+        value=ir.DenseElementsAttr.get_splat(kind, ir.IntegerAttr.get(element, zero_point))
+    ).result
+    floats = value.type.element_type
+    step = coreai.ConstantOp(
+        value=ir.DenseElementsAttr.get_splat(ir.RankedTensorType.get([], floats), ir.FloatAttr.get(floats, scale))
+    ).result
+    offset, axis = _zeros([], floats), coreai.constant(np.array(0, np.int32))
+    codes = coreai.quantize(value, step, zero, offset, axis)
+    return coreai.dequantize(codes, step, zero, offset, axis)
+
+
+def replace(constant: Any, made: Any) -> None:
+    """Put a value in a constant's place."""
+    constant.results[0].replace_all_uses_with(made)
+    constant.erase()

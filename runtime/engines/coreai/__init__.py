@@ -1,0 +1,1 @@
+"""Runs Core AI packages, and reads what they hold."""
