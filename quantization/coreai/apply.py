@@ -1,6 +1,6 @@
 """Puts few bits in the place of a package's weights. Its arithmetic stays: weights are expanded where they are used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ class Observations:
     Attributes
     ----------
     products
-        Weight -> X^T X (K, K) of the inputs X that it meets.
+        Weight -> X^T X (K, K) of the inputs X of all of its products.
     ranges
-        Weight -> range of those inputs.
+        Weight -> range of the inputs of each of its products.
     """
 
     products: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
-    ranges: Mapping[str, Range] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[Range, ...]] = field(default_factory=dict)
 
 
 def compress(
@@ -79,9 +79,9 @@ def rewrite(weight: PackageWeight, value: NDArray[np.floating], rule: Rule, obse
     program.replace(weight.source, made)
 
 
-def _round_inputs(weight: PackageWeight, seen: Range) -> None:
+def _round_inputs(weight: PackageWeight, ranges: Sequence[Range]) -> None:
     """Give a weight's products inputs of 8 bits."""
-    for product in weight.products:
+    for product, seen in zip(weight.products, ranges, strict=True):
         with program.before(product):
             product.operands[0] = program.rounded(product.operands[0], seen.scale, seen.zero_point - _MIDDLE)
 

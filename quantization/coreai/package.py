@@ -5,7 +5,7 @@ those of MLIR below them, which Core AI ships and does not promise to keep.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,20 @@ class Package:
         """Yield the operations of all of its graphs, in their order."""
         return _operations(self._module.operation)
 
-    def graph(self, name: str) -> Any:
-        """Return the operation that holds a graph."""
-        return next(op for op in self.operations() if op.name == "coreai.graph" and _symbol(op) == name)
+    def give_out(self, values: Mapping[str, Any]) -> None:
+        """Make outputs of inner values of the graph that is run, under these names."""
+        graph = next(op for op in self.operations() if op.name == "coreai.graph" and _symbol(op) == "main")
+        (block,) = graph.regions[0].blocks
+        output = next(view.operation for view in block.operations if view.operation.name == "coreai.output")
+        with self._module.context, graph.location:
+            function = graph.attributes["function_type"].value
+            results = [*function.results, *(value.type for value in values.values())]
+            graph.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(function.inputs, results))
+            names = [ir.DictAttr.get({"coreai.name": ir.StringAttr.get(name)}) for name in values]
+            graph.attributes["res_attrs"] = ir.ArrayAttr.get([*graph.attributes["res_attrs"], *names])
+            with ir.InsertionPoint(output):
+                coreai.output([*output.operands, *values.values()])
+        output.erase()
 
     def values(self, constant: Any) -> NDArray[Any]:
         """Return the values of a constant; whole numbers of few bits are unpacked to 8."""
