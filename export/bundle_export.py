@@ -10,6 +10,7 @@ from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.target import ExportTarget
+from amused_edge.export.targets import make_target
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import (
     GOLDEN_NAME,
@@ -24,14 +25,11 @@ from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.bundle.writer import BundleWriter, new_bundle
 from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.engines import load_graph
-from amused_edge.runtime.errors import quoted
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions
 from amused_edge.runtime.stages import OnStage, Stages
 
 TOOLS = ("amused-edge", "torch", "transformers", "numpy", "tokenizers")
-
-TARGETS = ("onnx", "coreml")
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def export_bundle(
     out
         The new bundle's folder; must not exist. It appears complete or not at all.
     target
-        "onnx" or "coreml", or an `ExportTarget` with options of its own, such as
+        "onnx", "coreml" or "coreai", or an `ExportTarget` with options of its own, such as
         `CoreMLTarget(CoreMLOptions(ios=18, precision="float32"))`.
 
     Raises
@@ -87,7 +85,7 @@ def export_bundle(
     OutputExistsError, OptionsError, BundleError
         `out` exists, or cannot be written.
     """
-    made_for = _target(target) if isinstance(target, str) else target
+    made_for = make_target(target) if isinstance(target, str) else target
     out, options = Path(out), options or ExportOptions()
     check_free(out)
     stages = Stages(on_stage, len(GRAPHS) + 2)
@@ -116,19 +114,6 @@ def export_bundle(
             manifest = replace(manifest, simulated=simulated)
         writer.write_manifest(manifest)
     return Bundle.open(out)
-
-
-def _target(name: str) -> ExportTarget:
-    if name == "onnx":
-        from amused_edge.export.onnx.target import OnnxTarget
-
-        return OnnxTarget()
-    if name == "coreml":
-        from amused_edge.export.coreml.target import CoreMLTarget
-        from amused_edge.export.coreml.write import CoreMLOptions
-
-        return CoreMLTarget(CoreMLOptions())
-    raise ExportError(f"target is {quoted(name)}; this amused-edge exports to: {', '.join(TARGETS)}")
 
 
 def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:

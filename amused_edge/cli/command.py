@@ -7,7 +7,7 @@ import click
 import cloup
 
 from amused_edge.cli.console import printing
-from amused_edge.runtime.system.extras import advice
+from amused_edge.runtime.system.extras import EXTRAS, advice
 
 _DEBUG = "amused_edge.debug"
 
@@ -73,5 +73,7 @@ class Command(cloup.Command):
 
 def _asked(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the extras that options ask for."""
-    coreml = options.get("target") == "coreml" or options.get("simulate") is not None or options.get("lint")
-    return ("coreml",) if coreml else ()
+    if options.get("simulate") is not None or options.get("lint"):
+        return ("coreml",)
+    target = options.get("target")
+    return (target,) if target in EXTRAS else ()

@@ -1,7 +1,7 @@
 """`amused-edge export`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click import Choice
@@ -11,14 +11,13 @@ from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
 from amused_edge.cli.values import PATH, TextType
-from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS
+from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS, TARGETS
 
-if TYPE_CHECKING:
-    from amused_edge.export.target import ExportTarget
-
-TARGETS = ("onnx", "coreml")
 SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
-"""As the Core ML export has them, which imports torch and coremltools."""
+"""As the exports have them, which import torch."""
+
+OF_TARGETS = {"optimize": ("onnx",), "ios": ("coreml",), "precision": ("coreml", "coreai")}
+"""Option -> the targets that have it."""
 
 
 @click.command(
@@ -28,13 +27,14 @@ SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
     examples=(
         "amused-edge export amused/amused-256 amused-fp32",
         "amused-edge export path/to/checkpoint amused-coreml --target coreml --ios 18",
+        "amused-edge export path/to/checkpoint amused-coreai --target coreai --precision float32",
     ),
 )
 @click.argument("checkpoint")
 @click.argument("out", type=PATH)
 @option_group(
     "Target",
-    option("--target", type=Choice(TARGETS), default="onnx", show_default=True),
+    option("--target", type=Choice(tuple(TARGETS)), default="onnx", show_default=True),
     option(
         "--optimize",
         type=Choice(OPTIMIZATIONS),
@@ -45,7 +45,7 @@ SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
     option(
         "--precision",
         type=Choice(PRECISIONS),
-        help="Of Core ML.  [default: float16]",
+        help="Of Core ML and Core AI.  [default: float16]",
     ),
 )
 @option_group(
@@ -76,16 +76,12 @@ def export(
 
     check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
+    from amused_edge.export.targets import make_target
 
-    if target != "coreml" and (ios is not None or precision is not None):
-        raise click.UsageError("--ios and --precision go with --target coreml")
-    if target != "onnx" and optimize is not None:
-        raise click.UsageError("--optimize goes with --target onnx")
+    given = _given(target, optimize=optimize, ios=ios, precision=precision)
     chosen = ExportOptions(height, width, options.generation_options(**sampler), variant, name)
     with progress(quiet) as report:
-        bundle = export_bundle(
-            checkpoint, out, chosen, target=_target(target, optimize, ios, precision), on_stage=report
-        )
+        bundle = export_bundle(checkpoint, out, chosen, target=make_target(target, **given), on_stage=report)
     if not quiet:
         measured = bundle.manifest.fidelity.logits
         size = bundle.manifest.bytes / 1e6
@@ -96,14 +92,10 @@ def export(
         )
 
 
-def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "ExportTarget":
-    """Return a target with the options that were given."""
-    if name == "onnx":
-        from amused_edge.export.onnx.target import OnnxTarget
-
-        return OnnxTarget(optimize or "portable")
-    from amused_edge.export.coreml.target import CoreMLTarget
-    from amused_edge.export.coreml.write import CoreMLOptions
-
-    given = {"ios": ios, "precision": precision}
-    return CoreMLTarget(CoreMLOptions(**{key: value for key, value in given.items() if value is not None}))
+def _given(target: str, **options: Any) -> dict[str, Any]:
+    """Return the target's options that were given; raises `click.UsageError` if it has not one of them."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if target not in OF_TARGETS[name]:
+            raise click.UsageError(f"--{name} goes with --target {' or '.join(OF_TARGETS[name])}")
+    return given

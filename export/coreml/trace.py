@@ -1,29 +1,20 @@
 """A torch module as the decomposed program that Core ML's converter reads.
 
-Half precision is the module's own: weights and inputs are halves, and where the module computes in float32 (GRN, RMS
-variance, sinusoids) so does the program. The converter adds and removes nothing of that, but for layer norms.
+Half precision is the module's own, see `export.precision`; the converter adds and removes nothing of that, but for
+layer norms.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
-from amused_edge.export.modules.tensors import all_finite
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
+from amused_edge.export.precision import HALF, half_input, to_half
 
 aten = torch.ops.aten
-HALF = torch.float16
-
-FLOAT32_INPUTS = ("micro_conditions",)
-"""Up to the picture's side, times a frequency: the angle needs more bits than a half has."""
-
-NEVER_HALF = (ImageDecoder, ImageEncoder)
-"""The VQ-GAN gives NaN in halves."""
 
 
 def trace(module: nn.Module, example: Inputs, *, half: bool) -> torch.export.ExportedProgram:
@@ -39,7 +30,7 @@ def trace(module: nn.Module, example: Inputs, *, half: bool) -> torch.export.Exp
         Store and compute in float16, where the module does not say otherwise.
     """
     inputs = {name: _input(name, value[:1], half) for name, value in example.items()}
-    traced = _with_planes(_to_half(module) if half else module)
+    traced = _with_planes(to_half(module) if half else module)
     with torch.no_grad():
         program = torch.export.export(traced.eval(), (), kwargs=inputs)
         decomposed: torch.export.ExportedProgram = program.run_decompositions(_DECOMPOSITIONS)
@@ -51,21 +42,7 @@ def _input(name: str, value: torch.Tensor, half: bool) -> torch.Tensor:
         return value.permute(0, 3, 1, 2).float().contiguous()
     if not value.is_floating_point():
         return value.to(torch.int32)
-    return value.to(HALF) if half and name not in FLOAT32_INPUTS else value
-
-
-def _to_half(module: nn.Module) -> nn.Module:
-    """Return a copy whose parameters are halves; buffers stay, and are cast where they are used."""
-    module = copy.deepcopy(module)
-    for name, parameter in module.named_parameters():
-        halves = parameter.data.to(HALF)
-        if not all_finite(halves):  # a row that no check looks up would stay infinite in the package
-            raise ExportError(
-                f"{name} has values beyond the range of halves (the largest is {parameter.data.abs().max():g}, theirs "
-                f"{torch.finfo(HALF).max:g}); choose --precision float32"
-            )
-        parameter.data = halves
-    return module
+    return half_input(name, value) if half else value
 
 
 def _with_planes(module: nn.Module) -> nn.Module:

@@ -4,26 +4,23 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from amused_edge.export.coreml.trace import NEVER_HALF, trace
+from amused_edge.export.coreml.trace import trace
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
+from amused_edge.export.precision import FLOAT32_OUTPUTS, Precision, check_precision, stored_precision
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.engines.coreml.program import FLOATS, Program, Value, read_program
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, quietly
 from amused_edge.runtime.errors import quoted
 
-Precision = Literal["float16", "float32"]
-PRECISIONS: tuple[Precision, ...] = ("float16", "float32")
 SYSTEMS = {16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
-FLOAT32_OUTPUTS = ("logits",)
-"""What the sampler reads, in its own type. What goes from graph to graph stays as it is computed."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +42,11 @@ class CoreMLOptions:
     def __post_init__(self) -> None:
         if self.ios not in SYSTEMS:
             raise ExportError(f"ios is {quoted(self.ios)}; choose {', '.join(str(ios) for ios in SYSTEMS)}")
-        if self.precision not in PRECISIONS:
-            raise ExportError(f"precision is {quoted(self.precision)}; choose {', '.join(PRECISIONS)}")
+        check_precision(self.precision)
 
     def stored(self, module: nn.Module) -> Precision:
         """Return what a module's weights are stored in."""
-        return "float32" if isinstance(module, NEVER_HALF) else self.precision
+        return stored_precision(module, self.precision)
 
 
 def export_coreml(

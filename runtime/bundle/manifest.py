@@ -28,6 +28,9 @@ MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.json"
 
+TARGETS = {"onnx": "ONNX", "coreml": "Core ML", "coreai": "Core AI"}
+"""What bundles are made for, by the name in the manifest -> as it is written."""
+
 _LIMIT = 2**20
 """Above any size that a geometry can have."""
 
@@ -129,7 +132,7 @@ class Manifest:
     Attributes
     ----------
     target
-        "onnx" or "coreml".
+        One of `TARGETS`.
     sampler
         Default settings of the loop.
     files

@@ -6,9 +6,11 @@ stamp.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.graph_entry import FileEntry
 from amused_edge.runtime.bundle.manifest import MANIFEST_NAME
 from amused_edge.runtime.errors import BundleError
 from amused_edge.runtime.system import cache_folder
@@ -28,7 +30,12 @@ def verify(bundle: Bundle) -> None:
     BundleError
         Names the first file whose content is not what the manifest says.
     """
-    for entry in bundle.manifest.all_files():
+    verify_files(bundle, bundle.manifest.all_files())
+
+
+def verify_files(bundle: Bundle, files: Iterable[FileEntry]) -> None:
+    """Check the hashes of some files of a bundle; raises as `verify`."""
+    for entry in files:
         try:
             with bundle.file(entry).open("rb") as file:
                 bundle.check_unchanged(entry, os.fstat(file.fileno()))

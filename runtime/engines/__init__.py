@@ -2,8 +2,10 @@
 
 import sys
 import threading
+from collections.abc import Callable
 
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import TARGETS
 from amused_edge.runtime.engines.graph import Graph, call
 from amused_edge.runtime.engines.options import CACHE_BYTES, EngineOptions
 from amused_edge.runtime.engines.rows import of_any_batch
@@ -26,24 +28,51 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
         The engine is not to be had here, or cannot load the graph.
     """
     target = bundle.manifest.target
-    if target == "onnx":
-        if options.simulate is not None:
-            raise OptionsError(f"{bundle.path} is for ONNX, whose engine runs here; simulate is for Core ML bundles")
-        from amused_edge.runtime.engines.onnx.session import load_onnx
+    if target not in _LOADERS:
+        raise BundleError(
+            f"bundle {bundle.path} has the target {quoted(target)}, which this amused-edge cannot run; upgrade "
+            "amused-edge"
+        )
+    if options.simulate is not None and target != "coreml":
+        raise OptionsError(
+            f"{bundle.path} is for {TARGETS[target]}, whose engine runs here; simulate is for Core ML bundles"
+        )
+    return _LOADERS[target](bundle, role, options)
 
-        return load_onnx(bundle, role, options)
-    if target == "coreml":
-        with _COREMLTOOLS:
-            graph = _load_coreml(bundle, role, options)
-        for file in bundle.graph(role).files:
-            bundle.check_unchanged(file)
-        return of_any_batch(role, bundle.graph(role), graph)
-    raise BundleError(
-        f"bundle {bundle.path} has the target {quoted(target)}, which this amused-edge cannot run; upgrade amused-edge"
-    )
+
+def _load_onnx(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+    from amused_edge.runtime.engines.onnx.session import load_onnx
+
+    return load_onnx(bundle, role, options)
+
+
+def _load_coreai(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+    from amused_edge.runtime.engines.coreai.session import CoreAIGraph
+
+    return _of_one_row(bundle, role, CoreAIGraph(bundle, role))
 
 
 def _load_coreml(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+    with _COREMLTOOLS:
+        return _of_one_row(bundle, role, _open_coreml(bundle, role, options))
+
+
+def _of_one_row(bundle: Bundle, role: str, graph: Graph) -> Graph:
+    """Return a graph that was loaded from the bundle's files as one that takes any batch."""
+    for file in bundle.graph(role).files:
+        bundle.check_unchanged(file)
+    return of_any_batch(role, bundle.graph(role), graph)
+
+
+_LOADERS: dict[str, Callable[[Bundle, str, EngineOptions], Graph]] = {
+    "onnx": _load_onnx,
+    "coreml": _load_coreml,
+    "coreai": _load_coreai,
+}
+"""Target of a bundle -> its engine."""
+
+
+def _open_coreml(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
     if options.simulate is None and sys.platform != "darwin":
         raise GraphError(
             f"{bundle.path} is for Core ML, which runs on Apple's systems only; to compute it here with the NumPy "

@@ -8,6 +8,7 @@ EXTRAS = {
     "export": ("torch", "transformers", "safetensors", "huggingface_hub", "yaml", "onnx", "onnxscript", "onnx_ir"),
     "quantize": ("onnx", "onnx_ir", "matplotlib"),
     "coreml": ("coremltools",),
+    "coreai": ("coreai", "coreai_torch"),
     "bench": ("onnx", "onnx_ir", "matplotlib", "jinja2", "psutil"),
 }
 """Extra -> modules that its packages hold."""

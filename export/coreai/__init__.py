@@ -1,0 +1,1 @@
+"""Writes graphs for Core AI; it knows no other target."""

@@ -1,0 +1,151 @@
+"""Writes a torch module as a Core AI `.aimodel`: static batch of 1, whole numbers as int32, pictures as uint8."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from coreai import authoring  # before the dialect, which needs it
+from coreai._compiler import ir
+from coreai._compiler._mlir_libs._coreaiIR._bindings.mlir.dialects.coreai import create_elements_attr
+from coreai._compiler.dialects import coreai
+from coreai.runtime import AIModelAssetMetadata
+from numpy.typing import NDArray
+from torch import nn
+
+from amused_edge.export.coreai.quiet_coreai_torch import TorchConverter, get_decomp_table, quietly
+from amused_edge.export.graphs import Inputs
+from amused_edge.export.precision import (
+    FLOAT32_OUTPUTS,
+    Precision,
+    check_precision,
+    half_input,
+    stored_precision,
+    to_half,
+)
+from amused_edge.runtime.engines.coreai.program import operations
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class CoreAIOptions:
+    """How a checkpoint becomes Core AI packages.
+
+    Attributes
+    ----------
+    precision
+        "float16" stores and computes in halves, except where the modules need float32: the variance of RMS norms, GRN,
+        the sinusoids of micro-conditions, the softmax of the text encoder, the whole VQ-GAN. "float32": everywhere.
+    """
+
+    precision: Precision = "float16"
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
+
+    def stored(self, module: nn.Module) -> Precision:
+        """Return what a module's weights are stored in."""
+        return stored_precision(module, self.precision)
+
+
+def export_coreai(
+    module: nn.Module, example: Inputs, outputs: tuple[str, ...], path: Path, options: CoreAIOptions
+) -> None:
+    """Write the package `path`.
+
+    Parameters
+    ----------
+    module
+        In float32; it stays as it is.
+    example
+        Inputs by name; the first row is taken.
+    outputs
+        Names of what the module returns.
+    """
+    half = options.stored(module) == "float16"
+    traced = _WithFloat32Outputs(to_half(module), outputs) if half else module
+    with quietly():
+        exported = _trace(traced, {name: _input(name, value[:1], half) for name, value in example.items()})
+        converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
+        program = converter.add_exported_program(exported, output_names=outputs).to_coreai()
+        _name_weights(program, module, torch.float16 if half else torch.float32)
+        asset = program.save_asset(path)
+        asset.update_metadata(_forget_date)
+
+
+def _trace(module: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        program = torch.export.export(module.eval(), (), kwargs=inputs)
+        decomposed: torch.export.ExportedProgram = program.run_decompositions({**get_decomp_table(), **_DECOMPOSITIONS})
+        return decomposed
+
+
+def _input(name: str, value: torch.Tensor, half: bool) -> torch.Tensor:
+    if value.dtype == torch.int64:
+        return value.to(torch.int32)
+    return half_input(name, value) if half else value
+
+
+class _WithFloat32Outputs(nn.Module):
+    """A module in halves whose outputs that an app reads are float32."""
+
+    def __init__(self, module: nn.Module, outputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.module = module
+        self.outputs = outputs
+
+    def forward(self, **inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """See the module."""
+        found = self.module(**inputs)
+        values = found if isinstance(found, tuple) else (found,)
+        return tuple(
+            value.float() if name in FLOAT32_OUTPUTS else value
+            for name, value in zip(self.outputs, values, strict=True)
+        )
+
+
+def _argmin(x: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> torch.Tensor:
+    """Negation is exact and keeps ties, of which both take the first."""
+    return torch.argmax(-x, dim, keepdim)
+
+
+_DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {aten.argmin.default: _argmin}
+"""Operators that the converter does not know."""
+
+
+def _forget_date(metadata: AIModelAssetMetadata) -> None:
+    """The same checkpoint gives the same package."""
+    metadata.creation_date = None
+
+
+def _name_weights(program: authoring.AIProgram, module: nn.Module, stored: torch.dtype) -> None:
+    """Give constants the names of the module's parameters, as the place in a source that they come from.
+
+    They are found by their content, of which Core AI's key of a constant is a hash; the converter knows no names.
+    """
+    mlir = program._module._mlir_module
+    names: dict[str, list[str]] = {}
+    with mlir.context, ir.Location.unknown(mlir.context):
+        for name, parameter in module.named_parameters():
+            names.setdefault(_key(parameter.detach().to(stored).numpy()), []).append(name)
+        for op in list(operations(mlir.operation)):
+            found = names.get(str(op.attributes["value"])) if op.name == "coreai.constant" else None
+            if found:
+                _replace(op, found.pop(0) if len(found) > 1 else found[0])
+
+
+def _key(value: NDArray[Any]) -> str:
+    """Return what a constant of this value looks like in a program's text."""
+    kind = ir.RankedTensorType.get(value.shape, ir.F16Type.get() if value.dtype == np.float16 else ir.F32Type.get())
+    return str(create_elements_attr(ir.Location.unknown(), kind, np.ascontiguousarray(value)))
+
+
+def _replace(constant: Any, name: str) -> None:
+    """Put a constant that is named in an unnamed one's place: a place in a source is given when it is made."""
+    with ir.Location.file(name, 0, 0), ir.InsertionPoint(constant):
+        named = coreai.ConstantOp(value=constant.attributes["value"])
+    constant.results[0].replace_all_uses_with(named.result)
+    constant.erase()
