@@ -9,19 +9,15 @@ from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules.layers import derived_tensors
 from amused_edge.export.parity import HALF_TOLERANCES, ParityTolerances
 from amused_edge.export.target import ExportTarget
-from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.bundle.manifest import EngineInfo
 from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
-from amused_edge.runtime.engines.coreai.package import package_files, package_name
+from amused_edge.runtime.engines.coreai.package import GOLDEN_TOLERANCE, package_files, package_name
 from amused_edge.runtime.engines.coreai.process import PackageProcess
 
 OLDEST_ENGINE_TRIED = "1.0.0b3"
 """The release of coreai-core that bundles were run with."""
-
-GOLDEN_TOLERANCE = Tolerance(logits=5e-2, pixels=4)
-"""Apple's processors sum in an order and a precision of their own. A guess until a device has run such bundles."""
 
 
 class CoreAITarget(ExportTarget):

@@ -40,10 +40,8 @@ class Observations:
     ranges: Mapping[str, tuple[Range, ...]] = field(default_factory=dict)
 
 
-def compress(
-    source: Path, out: Path, rules: Mapping[str, Rule], observed: Observations, derived: dict[str, tuple[str, ...]]
-) -> dict[str, TensorFormat]:
-    """Write the package `out`: that of `source` with its weights as their rules say.
+def compress(source: Path, out: Path, rules: Mapping[str, Rule], observed: Observations) -> dict[str, TensorFormat]:
+    """Write the package `out`: that of `source` with its weights as their rules say, by name.
 
     Returns
     -------
@@ -55,13 +53,13 @@ def compress(
         A value is not finite; or a weight was not written as asked.
     """
     package = Package(source)
-    weights = find_weights(package, derived)
+    weights = find_weights(package)
     values = {name: weight.value for name, weight in weights.items()}
     with package.editing():
         for name, weight in weights.items():
             rewrite(weight, values[name], rules[name], observed)
     package.save(out)
-    made = find_weights(Package(out), derived)
+    made = find_weights(Package(out))
     return {name: _format(made.get(name), rules[name], value) for name, value in values.items()}
 
 
@@ -97,9 +95,7 @@ def _palettes(weight: PackageWeight, value: NDArray[np.floating], rule: Rule) ->
     return program.looked_up(program.whole_constant(indices, rule.bits), program.float_constant(values))
 
 
-def _blocks(
-    weight: PackageWeight, value: NDArray[np.floating], rule: Rule, hessian: NDArray[np.float64] | None
-) -> Any:
+def _blocks(weight: PackageWeight, value: NDArray[np.floating], rule: Rule, hessian: NDArray[np.float64] | None) -> Any:
     """One scale per output channel, or per block of a matmul's inputs."""
     codes, scales, zeros = scaled_codes(value, weight.operator == "matmul", rule, hessian)
     zero_points = None if zeros is None else program.whole_constant(zeros, rule.bits)
@@ -126,10 +122,11 @@ def scaled_codes(
         found = feedback_blocks(matrix, present(hessian, "calibration"), rule.bits, size, symmetric=symmetric)
     else:
         found = blocks(matrix, rule.bits, size, symmetric=symmetric)
-    scales, codes = found.scales, found.codes
+    scales: NDArray[np.floating] = found.scales
+    codes = found.codes
     if value.dtype == np.float16:
         scales = np.maximum(scales.astype(np.float16), np.finfo(np.float16).smallest_subnormal)
-        if rule.rounding == "nearest":  # the nearest of what halves of scales give
+        if rule.rounding == "nearest":  # to what scales give that are halves themselves
             codes = _nearest(matrix, scales, found)
     zeros = None if symmetric else found.zero_points.T
     whole = codes.reshape(len(codes), -1).T
@@ -140,7 +137,7 @@ def scaled_codes(
     return whole.T.reshape(value.shape), scales.reshape(-1, *(1,) * (value.ndim - 1)), None
 
 
-def _nearest(matrix: NDArray[np.float32], scales: NDArray[np.float16], found: Blocks) -> NDArray[np.uint8]:
+def _nearest(matrix: NDArray[np.float32], scales: NDArray[np.floating], found: Blocks) -> NDArray[np.uint8]:
     steps = matrix.T.reshape(found.codes.shape) / scales[..., None].astype(np.float32)
     whole = np.clip(np.rint(steps) + found.zero_points[..., None], 0, 2**found.bits - 1)
     return whole.astype(np.uint8)

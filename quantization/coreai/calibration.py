@@ -39,20 +39,21 @@ def observe(
     -------
     Role -> what was seen; roles whose rules need nothing are left out.
     """
-    with TemporaryDirectory(prefix="amused-edge-") as folder:
-        watched = {role: watch(bundle, role, plan, Path(folder)) for role, plan in plans.items() if _needs(plan)}
+    watched: dict[str, WatchedGraph] = {}
 
-        def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
-            if role not in watched:
-                return load_graph(bundle, role, options)
-            return of_any_batch(role, bundle.graph(role), watched[role])
+    def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+        if role not in watched:
+            return load_graph(bundle, role, options)
+        return of_any_batch(role, bundle.graph(role), watched[role])
 
-        with ExitStack() as stack:
-            for each in watched.values():
-                stack.callback(each.end)
-            if watched:
-                draw(bundle, watched, load, calibration, prompts, on_picture=on_picture)
-            return {role: each.observations(calibration) for role, each in watched.items()}
+    with TemporaryDirectory(prefix="amused-edge-") as folder, ExitStack() as stack:
+        for role, plan in plans.items():
+            if _needs(plan):
+                watched[role] = watch(bundle, role, plan, Path(folder))
+                stack.callback(watched[role].end)
+        if watched:
+            draw(bundle, watched, load, calibration, prompts, on_picture=on_picture)
+        return {role: each.observations(calibration) for role, each in watched.items()}
 
 
 def _needs(plan: GraphPlan) -> bool:
@@ -72,12 +73,13 @@ def watch(bundle: Bundle, role: str, plan: GraphPlan, folder: Path) -> "WatchedG
     program = Package(package(bundle, role))
     shown: dict[Any, str] = {}
     places = Places({}, {})
-    for name, weight in find_weights(program, {}).items():
+    for name, weight in find_weights(program).items():
         rule = plan.rules[name]
-        inputs = tuple(product.operands[0] for product in weight.products)
-        for wanted, kind in ((rule.activations == "static", places.ranges), (rule.rounding == "feedback", places.products)):
-            if wanted:
-                kind[name] = tuple(shown.setdefault(value, f"seen_{len(shown)}") for value in inputs)
+        asked = [places.ranges] if rule.activations == "static" else []
+        asked += [places.products] if rule.rounding == "feedback" else []
+        for kind in asked:
+            inputs = (product.operands[0] for product in weight.products)
+            kind[name] = tuple(shown.setdefault(value, f"seen_{len(shown)}") for value in inputs)
     program.give_out({name: value for value, name in shown.items()})
     program.save(folder / package_name(role))
     outputs = [spec.name for spec in bundle.graph(role).outputs]
@@ -91,9 +93,10 @@ class WatchedGraph:
         self._process = process
         self._outputs = outputs
         self._places = places
-        self._observer = Observer(*({n for names in kind.values() for n in names} for kind in (places.products, places.ranges)))
+        self._observer = Observer(_all(places.products), _all(places.ranges))
 
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
+        """Run the graph, see `Graph`."""
         values = self._process.run(inputs)
         self._observer.add(values)
         return {name: values[name] for name in self._outputs}
@@ -112,3 +115,7 @@ class WatchedGraph:
             {weight: np.sum([products[name] for name in names], 0) for weight, names in self._places.products.items()},
             {weight: tuple(ranges[name] for name in names) for weight, names in self._places.ranges.items()},
         )
+
+
+def _all(places: dict[str, tuple[str, ...]]) -> set[str]:
+    return {name for names in places.values() for name in names}

@@ -4,7 +4,6 @@ The public ones build programs and save them; to find an operation in a saved pr
 those of MLIR below them, which Core AI ships and does not promise to keep.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +15,13 @@ from coreai._compiler import ir
 from coreai._compiler.dialects import coreai
 from numpy.typing import NDArray
 
-from amused_edge.runtime.engines.coreai.bytecode import read_blobs
+from amused_edge.runtime.engines.coreai.constants import Constants, pack_bits
+from amused_edge.runtime.engines.coreai.program import operations
 
-CONSTANT, SCALED, PALETTE = "coreai.constant", "coreai.blockwise_shift_scale", "coreai.lut_to_dense"
+SCALED, PALETTE, ROUNDED = "coreai.blockwise_shift_scale", "coreai.lut_to_dense", "coreai.dequantize"
 """Names of operations."""
 
-PROGRAM_FILE = "main.mlirb"
-
-_FLOATS = {"f32": np.float32, "f16": np.float16}
-_KEY = re.compile(r'dense_resource<"?(.*?)"?>')
-_PLACE = re.compile(r'loc\("([^"]*)":')
+_FUNCTION = "main"
 
 
 class Package:
@@ -34,11 +30,11 @@ class Package:
     def __init__(self, folder: Path) -> None:
         self._program = authoring.AIModelAsset.load(folder).program
         self._module = self._program._module._mlir_module
-        self._blobs = read_blobs(folder / PROGRAM_FILE)
+        self.values = Constants(folder).values
 
     def save(self, folder: Path) -> None:
-        """Write the program as a package."""
-        self._program.save_asset(folder)
+        """Write the program as a package; of the same program the same bytes."""
+        self._program.save_asset(folder).update_metadata(_forget_date)
 
     @contextmanager
     def editing(self) -> Iterator[None]:
@@ -48,11 +44,11 @@ class Package:
 
     def operations(self) -> Iterator[Any]:
         """Yield the operations of all of its graphs, in their order."""
-        return _operations(self._module.operation)
+        return operations(self._module.operation)
 
     def give_out(self, values: Mapping[str, Any]) -> None:
         """Make outputs of inner values of the graph that is run, under these names."""
-        graph = next(op for op in self.operations() if op.name == "coreai.graph" and _symbol(op) == "main")
+        graph = next(op for op in self.operations() if op.name == "coreai.graph" and _symbol(op) == _FUNCTION)
         (block,) = graph.regions[0].blocks
         output = next(view.operation for view in block.operations if view.operation.name == "coreai.output")
         with self._module.context, graph.location:
@@ -65,73 +61,13 @@ class Package:
                 coreai.output([*output.operands, *values.values()])
         output.erase()
 
-    def values(self, constant: Any) -> NDArray[Any]:
-        """Return the values of a constant; whole numbers of few bits are unpacked to 8."""
-        attribute, kind = constant.attributes["value"], constant.results[0].type
-        shape = tuple(kind.shape)
-        if ir.DenseElementsAttr.isinstance(attribute):
-            elements = ir.DenseElementsAttr(attribute)
-            if not elements.is_splat:
-                return np.array(elements)
-            return np.full(shape, elements.get_splat_value().value, _dtype(kind.element_type))
-        match = _KEY.match(str(attribute))
-        if match is None or match[1] not in self._blobs:
-            raise ValueError(f"a constant of shape {list(shape)} has no values")
-        data = self._blobs[match[1]]
-        bits = _bits(kind.element_type)
-        if bits >= 8:
-            return data.view(_dtype(kind.element_type)).reshape(shape)
-        return unpack_bits(data, bits, int(np.prod(shape)), signed=kind.element_type.is_signed).reshape(shape)
-
-
-def _operations(operation: Any) -> Iterator[Any]:
-    for region in operation.regions:
-        for block in region.blocks:
-            for view in block.operations:
-                yield view.operation
-                yield from _operations(view.operation)
-
 
 def _symbol(graph: Any) -> str:
     return str(ir.StringAttr(graph.attributes["sym_name"]).value)
 
 
-def place_name(operation: Any) -> str | None:
-    """Return the name that export gave an operation as its place in a source; None if it gave none."""
-    match = _PLACE.search(str(operation.location))
-    return match[1] if match is not None and match[1] != "-" else None
-
-
-def type_bits(value: Any) -> int:
-    """Return the bits of a value's elements."""
-    return _bits(value.type.element_type)
-
-
-def _bits(element: Any) -> int:
-    return int(re.sub(r"\D", "", str(element)))
-
-
-def _dtype(element: Any) -> Any:
-    """Return NumPy's type of an element of 8 bits or more, or what one of fewer bits is unpacked to."""
-    name = str(element)
-    if name in _FLOATS:
-        return np.dtype(_FLOATS[name])
-    bits = _bits(element)
-    return np.dtype(f"{'u' if name.startswith('ui') else ''}int{max(bits, 8)}")
-
-
-def pack_bits(values: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Pack whole numbers, lowest bits first, without gaps."""
-    each = np.unpackbits(values.reshape(-1, 1).view(np.uint8), axis=1, bitorder="little")
-    return np.packbits(each[:, :bits].reshape(-1), bitorder="little")
-
-
-def unpack_bits(data: NDArray[np.uint8], bits: int, count: int, *, signed: bool) -> NDArray[Any]:
-    """Undo `pack_bits`: (count,) int8 or uint8."""
-    each = np.unpackbits(np.ascontiguousarray(data), count=count * bits, bitorder="little").reshape(count, bits)
-    padding = each[:, -1:].repeat(8 - bits, 1) if signed else np.zeros((count, 8 - bits), np.uint8)
-    whole = np.packbits(np.concatenate([each, padding], axis=1), axis=1, bitorder="little")[:, 0]
-    return whole.view(np.int8) if signed else whole
+def _forget_date(metadata: Any) -> None:
+    metadata.creation_date = None
 
 
 # --- Making operations: within `editing` and `before`.
@@ -200,9 +136,7 @@ def rounded(value: Any, scale: float, zero_point: int) -> Any:
     """Make a value as it comes back from 8 bits, one scale for all of it."""
     element = ir.IntegerType.get_signed(8)
     kind = ir.RankedTensorType.get([], element)
-    zero = coreai.ConstantOp(
-        value=ir.DenseElementsAttr.get_splat(kind, ir.IntegerAttr.get(element, zero_point))
-    ).result
+    zero = coreai.ConstantOp(value=ir.DenseElementsAttr.get_splat(kind, ir.IntegerAttr.get(element, zero_point))).result
     floats = value.type.element_type
     step = coreai.ConstantOp(
         value=ir.DenseElementsAttr.get_splat(ir.RankedTensorType.get([], floats), ir.FloatAttr.get(floats, scale))

@@ -1,5 +1,6 @@
-"""Finds the weights of a Core AI package, whatever they are stored in: what a recipe may change, and what became of it."""
+"""Finds the weights of a Core AI package: what a recipe may change, and what it became."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.quantization.coreai.package import CONSTANT, PALETTE, SCALED, Package, place_name, type_bits
+from amused_edge.quantization.coreai.package import PALETTE, ROUNDED, SCALED, Package
 from amused_edge.quantization.recipes.rules import RANKS, Operator
+from amused_edge.runtime.engines.coreai.constants import CONSTANT, element_bits, place_name
+from amused_edge.runtime.engines.coreai.program import FLOATS
 
 _PLACES: dict[tuple[str, int], Operator] = {
     ("coreai.decomposable.broadcasting_batch_matmul", 1): "matmul",
@@ -20,8 +23,6 @@ _PLACES: dict[tuple[str, int], Operator] = {
 
 CHANNELS: dict[Operator, int] = {"matmul": 1, "conv": 0, "table": 0}
 """The axis along which each slice has a scale of its own: output channels, rows of a table."""
-
-_FLOAT_BITS = (16, 32)
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,16 @@ class PackageWeight:
     @property
     def width(self) -> int:
         """Bits of the floats that it is computed with."""
-        return type_bits(self.source.results[0])
+        return element_bits(self.source.results[0].type.element_type)
 
     @property
     def bits(self) -> int:
         """Bits of each stored value."""
-        return type_bits(self._stored)
+        return element_bits(self._stored.type.element_type)
 
     @property
     def codes(self) -> str:
-        """ "palette", or "scaled", which floats as they are count as."""
+        """How it is stored: "palette" or "scaled"; floats as they are count as the latter."""
         return "palette" if self.source.name == PALETTE else "scaled"
 
     @property
@@ -92,7 +93,7 @@ class PackageWeight:
     def activations(self) -> str:
         """What the other factor of its products is, as the manifest says it."""
         factors = {_giver(product.operands[0]) for product in self.products if self.operator != "table"}
-        return "static int8" if factors == {"coreai.dequantize"} else f"float{self.width}"
+        return "static int8" if factors == {ROUNDED} else f"float{self.width}"
 
     @cached_property
     def value(self) -> NDArray[np.floating]:
@@ -118,13 +119,13 @@ class PackageWeight:
         return list(self.source.operands)[: 2 if self.source.name == PALETTE else None]
 
 
-def find_weights(package: Package, derived: dict[str, tuple[str, ...]]) -> dict[str, PackageWeight]:
+def find_weights(package: Package, derived: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, PackageWeight]:
     """Return the weights of a package by name.
 
     Parameters
     ----------
     derived
-        The manifest's `derived_tensors`.
+        The manifest's `derived_tensors`, if patterns are to be matched.
 
     Notes
     -----
@@ -141,7 +142,7 @@ def find_weights(package: Package, derived: dict[str, tuple[str, ...]]) -> dict[
         if operator is None or name is None or len(source.results[0].type.shape) != RANKS[operator]:
             continue
         products = tuple(product for product, _ in uses)
-        found[name] = PackageWeight(package, name, (name, *derived.get(name, ())), operator, source, products)
+        found[name] = PackageWeight(package, name, (name, *(derived or {}).get(name, ())), operator, source, products)
     return found
 
 
@@ -150,8 +151,7 @@ def _is_weight(source: Any) -> bool:
     if source.name not in (CONSTANT, SCALED, PALETTE):
         return False
     kind = source.results[0].type
-    floats = str(kind.element_type) in {f"f{bits}" for bits in _FLOAT_BITS}
-    return floats and (source.name == CONSTANT or _giver(source.operands[0]) == CONSTANT)
+    return str(kind.element_type) in FLOATS and (source.name == CONSTANT or _giver(source.operands[0]) == CONSTANT)
 
 
 def _giver(value: Any) -> str:

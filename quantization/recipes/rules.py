@@ -27,7 +27,7 @@ _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
     "dynamic": ({8}, {"matmul"}),
     "rowwise": ({8}, {"matmul"}),
     "blockwise": ({4, 8}, {"matmul"}),
-    "static": ({8}, {"conv"}),
+    "static": ({8}, {"matmul", "conv"}),
 }
 """How activations are treated -> bits and operators for which that exists."""
 
@@ -132,7 +132,7 @@ class Rule:
         weight, message = f"{role}/{name}, a {operator}", None
         if self.palette:
             message = "a palette"
-        elif operator not in _COMPUTE[self.activations][1]:
+        elif operator not in _COMPUTE[self.activations][1] or (self.activations, operator) == ("static", "matmul"):
             message = f"{quoted(self.activations)} activations"
         elif self.bits == 4 and operator != "matmul":
             message = "4 bits"

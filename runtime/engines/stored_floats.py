@@ -23,7 +23,7 @@ def check_stored_floats(bundle: Bundle) -> None:
     Every weight is read once: take it for as long as `verification.verify` takes.
     """
     for role in bundle.manifest.graphs:
-        stored = _of_coreml(bundle, role) if bundle.manifest.target == "coreml" else _of_onnx(bundle, role)
+        stored = _READERS[bundle.manifest.target](bundle, role)
         try:
             spoilt = next((name for name, values in stored if not _finite(values)), None)
         except ValueError as error:
@@ -66,3 +66,13 @@ def _of_coreml(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, constant in read_program(package(bundle, role)).constants.items():
         if np.issubdtype(constant.value.dtype, np.floating):
             yield name, constant.value
+
+
+def _of_coreai(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    from amused_edge.runtime.engines.coreai.constants import stored_floats
+    from amused_edge.runtime.engines.coreai.package import package
+
+    return stored_floats(package(bundle, role))
+
+
+_READERS = {"onnx": _of_onnx, "coreml": _of_coreml, "coreai": _of_coreai}

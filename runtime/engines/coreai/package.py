@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.errors import BundleError, quoted
 
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
 """A package's files: the program with its weights, the program's SHA-256, who wrote it in which version."""
+
+GOLDEN_TOLERANCE = Tolerance(logits=5e-2, pixels=4)
+"""Apple's processors sum in an order and a precision of their own. A guess until a device has run such bundles."""
 
 NEWEST_FORMAT = 2
 """The first number of a package's version; Core AI does not promise to refuse newer ones."""
