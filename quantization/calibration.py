@@ -1,4 +1,4 @@
-"""Draws pictures with a parent bundle to see what goes through its graphs; how to look into one is its engine's matter."""
+"""Draws with a parent bundle to see what goes through its graphs; how to look into one is its engine's matter."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
