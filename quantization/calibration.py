@@ -1,17 +1,14 @@
-"""Draws with a parent bundle to see what goes through its graphs; how to look into one is its engine's matter."""
+"""The generations that a recipe is calibrated on: a bundle draws, with graphs that watch what goes through them."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import Calibration
-from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.engines import EngineOptions, Graph
-from amused_edge.runtime.errors import quoted
+from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
+from amused_edge.runtime.engines.rows import of_any_batch
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions
 from amused_edge.runtime.tasks.kinds import TextToImage
@@ -22,76 +19,50 @@ CONDITIONED_PER_DRAWN = 8
 SEED = 2**32
 """Of the generations; far from the seeds that measurements use."""
 
-Load = Callable[[Bundle, str, EngineOptions], Graph]
-
-
-class Observer:
-    """Sees values by name, again and again.
-
-    Parameters
-    ----------
-    products
-        Names of values whose X^T X (over all but the last axis) is summed up.
-    ranges
-        Names of values whose range is observed.
-    """
-
-    def __init__(self, products: Collection[str], ranges: Collection[str]) -> None:
-        self._products: dict[str, NDArray[np.float64] | float] = dict.fromkeys(products, 0.0)
-        self._ranges = {name: RangeObserver() for name in ranges}
-
-    def add(self, values: Mapping[str, NDArray[Any]]) -> None:
-        """See the values of one call of a graph."""
-        for name in self._products:
-            rows = values[name].reshape(-1, values[name].shape[-1]).astype(np.float32, copy=False)
-            self._products[name] = self._products[name] + (rows.T @ rows).astype(np.float64)
-        for name, observer in self._ranges.items():
-            observer.add(values[name])
-
-    def products(self) -> dict[str, NDArray[np.float64]]:
-        """Return X^T X (K, K) by name."""
-        return {name: np.asarray(product) for name, product in self._products.items()}
-
-    def ranges(self, calibration: Calibration) -> dict[str, Range]:
-        """Return ranges by name; raises `QuantizationError` where nothing was seen, or nothing finite."""
-        found = {}
-        for name, observer in self._ranges.items():
-            try:
-                found[name] = observer.range(calibration.ranges)
-            except ValueError as error:
-                raise QuantizationError(f"calibration cannot use the value {quoted(name)}: {error}") from error
-        return found
-
 
 def draw(
     bundle: Bundle,
-    roles: Collection[str],
-    load: Load,
+    watched: Mapping[str, Graph],
     calibration: Calibration,
     prompts: Sequence[str],
+    options: EngineOptions,
     *,
     on_picture: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Draw pictures with a bundle, so that the graphs of some roles are called with what they meet in use.
+    """Draw pictures with a bundle, some of whose graphs are replaced by ones that watch; they are closed after it.
 
     Parameters
     ----------
-    load
-        Gives the graphs, those of `roles` as ones that are looked into.
+    watched
+        Role -> graph, of the batch that the bundle's own has.
     prompts
         One or more; if there are fewer than the calibration asks for, they are drawn again with other noise.
+    options
+        Of the other graphs.
     """
-    with AmusedPipeline(bundle, EngineOptions(remembered_prompts=0), load=load) as pipeline:
-        for role in roles:
+
+    def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
+        if role not in watched:
+            return load_graph(bundle, role, options)
+        return of_any_batch(role, bundle.graph(role), watched[role])
+
+    with AmusedPipeline(bundle, options, load=load) as pipeline:
+        for role in watched:
             pipeline.graph(role)
-        drawn = set(roles) & {"denoiser", "image_decoder", "image_encoder"}
+        drawn = watched.keys() & {"denoiser", "image_decoder", "image_encoder"}
         for index in range(calibration.prompts if drawn else 0):
             if on_picture is not None:
                 on_picture(index, calibration.prompts)
             task = TextToImage(prompts[index % len(prompts)], first_picture=index)
             images = pipeline.generate(task, GenerationOptions(seed=SEED)).images
-            if "image_encoder" in roles:
+            if "image_encoder" in watched:
                 pipeline.encode(images)
-        if set(roles) & {"text_encoder", "conditioner"}:
+        if watched.keys() & {"text_encoder", "conditioner"}:
             for prompt in prompts[: calibration.prompts * CONDITIONED_PER_DRAWN]:
                 pipeline.condition([prompt])
+
+
+def second_moments(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return X^T X (K, K) of values (..., K), over all but the last axis."""
+    rows = values.reshape(-1, values.shape[-1])
+    return (rows.T @ rows).astype(np.float64)

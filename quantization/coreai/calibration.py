@@ -1,6 +1,6 @@
 """Looks into the packages of a Core AI bundle while it draws: what weights meet is made an output of a copy."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +10,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.quantization.calibration import Observer, draw
+from amused_edge.quantization.calibration import draw, second_moments
 from amused_edge.quantization.coreai.apply import Observations
 from amused_edge.quantization.coreai.package import Package
 from amused_edge.quantization.coreai.plan import GraphPlan
 from amused_edge.quantization.coreai.weights import find_weights
+from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import Calibration
+from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
+from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.coreai.package import package, package_name
 from amused_edge.runtime.engines.coreai.process import PackageProcess
 from amused_edge.runtime.engines.graph import Arrays
-from amused_edge.runtime.engines.rows import of_any_batch
+from amused_edge.runtime.errors import quoted
 
 
 def observe(
     bundle: Bundle,
-    plans: dict[str, GraphPlan],
+    plans: Mapping[str, GraphPlan],
     calibration: Calibration,
     prompts: Sequence[str],
     *,
@@ -40,19 +42,13 @@ def observe(
     Role -> what was seen; roles whose rules need nothing are left out.
     """
     watched: dict[str, WatchedGraph] = {}
-
-    def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
-        if role not in watched:
-            return load_graph(bundle, role, options)
-        return of_any_batch(role, bundle.graph(role), watched[role])
-
     with TemporaryDirectory(prefix="amused-edge-") as folder, ExitStack() as stack:
         for role, plan in plans.items():
             if _needs(plan):
                 watched[role] = watch(bundle, role, plan, Path(folder))
                 stack.callback(watched[role].end)
         if watched:
-            draw(bundle, watched, load, calibration, prompts, on_picture=on_picture)
+            draw(bundle, watched, calibration, prompts, EngineOptions(remembered_prompts=0), on_picture=on_picture)
         return {role: each.observations(calibration) for role, each in watched.items()}
 
 
@@ -87,18 +83,22 @@ def watch(bundle: Bundle, role: str, plan: GraphPlan, folder: Path) -> "WatchedG
 
 
 class WatchedGraph:
-    """A graph that shows its inner values to an observer; a `Graph` otherwise."""
+    """A graph whose inner values are seen; a `Graph` otherwise."""
 
     def __init__(self, process: PackageProcess, outputs: list[str], places: Places) -> None:
         self._process = process
         self._outputs = outputs
         self._places = places
-        self._observer = Observer(_all(places.products), _all(places.ranges))
+        self._products: dict[str, NDArray[np.float64] | float] = dict.fromkeys(_all(places.products), 0.0)
+        self._ranges = {name: RangeObserver() for name in _all(places.ranges)}
 
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
         values = self._process.run(inputs)
-        self._observer.add(values)
+        for name in self._products:
+            self._products[name] = self._products[name] + second_moments(values[name].astype(np.float32, copy=False))
+        for name, observer in self._ranges.items():
+            observer.add(values[name])
         return {name: values[name] for name in self._outputs}
 
     def close(self) -> None:
@@ -109,12 +109,23 @@ class WatchedGraph:
         self._process.end()
 
     def observations(self, calibration: Calibration) -> Observations:
-        """Return what was seen, by weight."""
-        ranges, products = self._observer.ranges(calibration), self._observer.products()
-        return Observations(
-            {weight: np.sum([products[name] for name in names], 0) for weight, names in self._places.products.items()},
-            {weight: tuple(ranges[name] for name in names) for weight, names in self._places.ranges.items()},
-        )
+        """Return what was seen, by weight; raises `QuantizationError` where a range is not to be had."""
+        ranges = {
+            weight: tuple(_range(weight, self._ranges[name], calibration) for name in names)
+            for weight, names in self._places.ranges.items()
+        }
+        products = {
+            weight: np.sum([self._products[name] for name in names], 0)
+            for weight, names in self._places.products.items()
+        }
+        return Observations(products, ranges)
+
+
+def _range(weight: str, observer: RangeObserver, calibration: Calibration) -> Range:
+    try:
+        return observer.range(calibration.ranges)
+    except ValueError as error:
+        raise QuantizationError(f"calibration cannot use what {quoted(weight)} is multiplied with: {error}") from error
 
 
 def _all(places: dict[str, tuple[str, ...]]) -> set[str]:

@@ -6,7 +6,7 @@ from amused_edge.quantization.coreai.package import Package
 from amused_edge.quantization.coreai.weights import PackageWeight, find_weights
 from amused_edge.quantization.errors import RecipeError
 from amused_edge.quantization.recipes.for_coreai import ACTIVATIONS, HALVES
-from amused_edge.quantization.recipes.rules import Operator, Recipe, Rule
+from amused_edge.quantization.recipes.rules import SMALLEST_BLOCK, Operator, Recipe, Rule
 from amused_edge.quantization.target import check_unquantized
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.coreai.package import package
@@ -72,11 +72,20 @@ def read_weights(bundle: Bundle, role: str) -> dict[str, PlannedWeight]:
 
 
 def _fitting(rule: Rule, weight: PlannedWeight, role: str) -> Rule:
-    """Return a rule as it is carried out for a weight: one palette where the outputs cannot be shared out in groups."""
+    """Return a rule as it is carried out for a weight, whose axes blocks and groups must share out evenly."""
     what = _unfit(rule, weight)
     if what is not None:
         raise RecipeError(f"rule {quoted(rule.tensors)} for {role}/{weight.name}: {what}")
-    return rule if rule.group is None or weight.outputs % rule.group == 0 else replace(rule, group=None)
+    if rule.group is not None and weight.outputs % rule.group:
+        rule = replace(rule, group=None)
+    return rule if rule.block is None else _with_block(rule, rule.block, weight.shape[0])
+
+
+def _with_block(rule: Rule, block: int, inputs: int) -> Rule:
+    """Halve a block until it divides the inputs; where the smallest does not, all inputs share a scale."""
+    while inputs % block and block > SMALLEST_BLOCK:
+        block //= 2
+    return replace(rule, block=None, rounding="nearest") if inputs % block else replace(rule, block=block)
 
 
 def _unfit(rule: Rule, weight: PlannedWeight) -> str | None:
@@ -87,6 +96,6 @@ def _unfit(rule: Rule, weight: PlannedWeight) -> str | None:
         return "16 bits are what export --precision float16 stores; leave the weight, or choose 8 bits or less"
     if rule.activations == "static" and weight.operator == "table":
         return "a table is looked up and has no activations; name an operator in the rule"
-    if rule.block is not None and (weight.operator != "matmul" or weight.shape[0] % rule.block):
-        return f"blocks of {rule.block} do not divide the inputs of its shape {list(weight.shape)}"
+    if rule.block is not None and weight.operator != "matmul":
+        return f"blocks are of a matmul's inputs, and this is a {weight.operator}; name an operator in the rule"
     return None

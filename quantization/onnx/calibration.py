@@ -1,4 +1,4 @@
-"""Looks into the graphs of an ONNX bundle while it draws."""
+"""Runs the parent bundle on prompts and watches what goes through its graphs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,15 +8,25 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from amused_edge.quantization.calibration import Observer, draw
+from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx.session import MemoryGraph
 from amused_edge.quantization.recipes.rules import Calibration
-from amused_edge.quantization.rounding.ranges import Range
+from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.engines.rows import of_any_batch
+from amused_edge.runtime.errors import quoted
+from amused_edge.runtime.pipeline import AmusedPipeline
+from amused_edge.runtime.sampling.options import GenerationOptions
+from amused_edge.runtime.tasks.kinds import TextToImage
+
+CONDITIONED_PER_DRAWN = 8
+"""Prompts that pass the text encoder and the conditioner for each that is drawn: they see but one state per prompt."""
+
+SEED = 2**32
+"""Of the generations; far from the seeds that measurements use."""
 
 
 @dataclass
@@ -58,33 +68,59 @@ def observe(
     graphs
         Role -> its graph, whose values have the names in `Watch`, and what to watch.
     prompts
-        See `draw`.
+        One or more; if there are fewer than the calibration asks for, they are drawn again with other noise.
     """
-    observers = {role: Observer(watch.products, watch.ranges) for role, (_, watch) in graphs.items()}
+    watchers: dict[str, _WatchedGraph] = {}
 
     def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
         if role not in graphs:
             return load_graph(bundle, role, options)
-        model, watch = graphs[role]
-        graph = MemoryGraph(bundle, role, model, watch.products | watch.ranges)
-        return of_any_batch(role, bundle.graph(role), _WatchedGraph(bundle, role, graph, observers[role]))
+        watchers[role] = _WatchedGraph(bundle, role, *graphs[role])
+        return of_any_batch(role, bundle.graph(role), watchers[role])
 
-    draw(bundle, graphs, load, calibration, prompts, on_picture=on_picture)
-    return {role: Observations(each.products(), each.ranges(calibration)) for role, each in observers.items()}
+    with AmusedPipeline(bundle, EngineOptions(remembered_prompts=0), load=load) as pipeline:
+        for role in graphs:
+            pipeline.graph(role)
+        drawn = graphs.keys() & {"denoiser", "image_decoder", "image_encoder"}
+        for index in range(calibration.prompts if drawn else 0):
+            if on_picture is not None:
+                on_picture(index, calibration.prompts)
+            task = TextToImage(prompts[index % len(prompts)], first_picture=index)
+            images = pipeline.generate(task, GenerationOptions(seed=SEED)).images
+            if "image_encoder" in graphs:
+                pipeline.encode(images)
+        if graphs.keys() & {"text_encoder", "conditioner"}:
+            for prompt in prompts[: calibration.prompts * CONDITIONED_PER_DRAWN]:
+                pipeline.condition([prompt])
+    return {role: watcher.observations(calibration) for role, watcher in watchers.items()}
 
 
 class _WatchedGraph:
-    """A graph that shows its inner values to an observer; a `Graph` otherwise."""
+    """A graph that shows its inner values to observers; a `Graph` otherwise."""
 
-    def __init__(self, bundle: Bundle, role: str, graph: MemoryGraph, observer: Observer) -> None:
-        self._graph = graph
+    def __init__(self, bundle: Bundle, role: str, model: ir.Model, watch: Watch) -> None:
+        self._graph = MemoryGraph(bundle, role, model, watch.products | watch.ranges)
         self._outputs = [spec.name for spec in bundle.graph(role).outputs]
-        self._observer = observer
+        self._products: dict[str, NDArray[np.float64] | float] = dict.fromkeys(watch.products, 0.0)
+        self._ranges = {name: RangeObserver() for name in watch.ranges}
 
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         values = self._graph.all_values(inputs)
-        self._observer.add(values)
+        for name in self._products:
+            rows = values[name].reshape(-1, values[name].shape[-1])
+            self._products[name] = self._products[name] + (rows.T @ rows).astype(np.float64)
+        for name, observer in self._ranges.items():
+            observer.add(values[name])
         return {name: values[name] for name in self._outputs}
+
+    def observations(self, calibration: Calibration) -> Observations:
+        ranges = {}
+        for name, observer in self._ranges.items():
+            try:
+                ranges[name] = observer.range(calibration.ranges)
+            except ValueError as error:
+                raise QuantizationError(f"calibration cannot use the value {quoted(name)}: {error}") from error
+        return Observations({name: np.asarray(product) for name, product in self._products.items()}, ranges)
 
     def close(self) -> None:
         """Keep what was observed."""

@@ -34,7 +34,7 @@ _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
 PER_CHANNEL: tuple[Activations, ...] = ("dynamic", "rowwise")
 """Activations that go with one scale per output channel, and no block."""
 
-_SMALLEST_BLOCK = 16
+SMALLEST_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ class Rule:
 
     def _check_block(self, where: str) -> None:
         if self.block is not None:
-            power = type(self.block) is int and self.block >= _SMALLEST_BLOCK and self.block & (self.block - 1) == 0
+            power = type(self.block) is int and self.block >= SMALLEST_BLOCK and self.block & (self.block - 1) == 0
             if not power:
                 raise RecipeError(
-                    f"{where}: block is {quoted(self.block)}; give a power of two from {_SMALLEST_BLOCK} on"
+                    f"{where}: block is {quoted(self.block)}; give a power of two from {SMALLEST_BLOCK} on"
                 )
             if self.bits > 8 or self.activations in (*PER_CHANNEL, "static"):
                 raise RecipeError(
