@@ -119,16 +119,37 @@ def demo_coreml_w8(demo_coreml: Path, demo_prompts: tuple[str, ...], tmp_path_fa
 @pytest.fixture(scope="session")
 def tiny_coreml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint as Core ML packages in halves, for iOS 17: 8 x 12 pixels, every kind of weight."""
-    return made_once(tmp_path_factory, "tiny-coreml", _export_tiny_coreml)
+    return made_once(tmp_path_factory, "tiny-coreml", lambda root: _export_tiny(root, "coreml"))
 
 
-def _export_tiny_coreml(root: Path) -> Path:
+def _export_tiny(root: Path, target: str) -> Path:
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
     from amused_edge.runtime.sampling.options import GenerationOptions
 
     checkpoint = write_checkpoint(root / "checkpoint", uvit=TINY_COREML)
     options = ExportOptions(8, 12, GenerationOptions(steps=3, guidance_scale=2.5), name="tiny")
-    return export_bundle(checkpoint, root / "tiny", options, target="coreml").path
+    return export_bundle(checkpoint, root / "tiny", options, target=target).path
+
+
+@pytest.fixture(scope="session")
+def tiny_coreai(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as Core AI packages in halves."""
+    return made_once(tmp_path_factory, "tiny-coreai", lambda root: _export_tiny(root, "coreai"))
+
+
+@pytest.fixture(scope="session")
+def demo_coreai(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo checkpoint as Core AI packages in float32; its own steps are few, to be drawn quickly."""
+    from amused_edge.export.bundle_export import ExportOptions, export_bundle
+    from amused_edge.export.targets import make_target
+    from amused_edge.runtime.sampling.options import GenerationOptions
+
+    few, target = ExportOptions(sampler=GenerationOptions(steps=4)), make_target("coreai", precision="float32")
+    return made_once(
+        tmp_path_factory,
+        "demo-coreai",
+        lambda root: export_bundle(DEMO_CHECKPOINT, root / "demo", few, target=target).path,
+    )
 
 
 @pytest.fixture(scope="session")

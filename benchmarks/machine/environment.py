@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from amused_edge.runtime.system.cpu import VNNI, cpu_facts
 
 _PACKAGES = (
-    *("amused-edge", "numpy", "onnxruntime", "tokenizers", "coremltools"),
+    *("amused-edge", "numpy", "onnxruntime", "tokenizers", "coremltools", "coreai-core"),
     *("torch", "diffusers", "transformers", "openvino", "nncf"),
 )
 _FLAGS = frozenset(

@@ -1,4 +1,6 @@
-"""A process's memory, watched from outside: what is its own (anonymous) and what mirrors files (and can be dropped)."""
+"""A process's memory, watched from outside, with that of the processes it started: what is its own (anonymous) and what
+mirrors files (and can be dropped).
+"""
 
 import contextlib
 import threading
@@ -30,9 +32,20 @@ class Memory:
 
 
 def resident(process: int) -> Memory:
-    """Return what a process holds now; raises `ProcessLookupError` if it has ended."""
+    """Return what a process and those that it started hold now; raises `ProcessLookupError` if it has ended.
+
+    An engine may work in processes of its own. Pages that several of them map count for each.
+    """
     if not Path("/proc/self/status").exists():
         return _by_psutil(process)
+    memory = _of_one(process)
+    for child in _children(process):
+        with contextlib.suppress(ProcessLookupError):
+            memory = _sum(memory, resident(child))
+    return memory
+
+
+def _of_one(process: int) -> Memory:
     kibibytes = _status(process)
     if "RssAnon" not in kibibytes:  # it has ended, and its parent does not know yet
         raise ProcessLookupError(process)
@@ -50,8 +63,17 @@ def _status(process: int) -> dict[str, int]:
     return {fields[0].rstrip(":"): int(fields[1]) for fields in lines if len(fields) == 3 and fields[2] == "kB"}
 
 
+def _children(process: int) -> list[int]:
+    """Return the processes that one started and that have not ended; none where the system does not tell."""
+    found = []
+    for file in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread may end while one looks
+            found += [int(child) for child in file.read_text().split()]
+    return found
+
+
 def _high_water(process: int) -> int:
-    """Return the largest resident set size so far; 0 where the system does not tell."""
+    """Return the largest resident set size of one process so far; 0 where the system does not tell."""
     return 1024 * _status(process).get("VmHWM", 0) if Path("/proc/self/status").exists() else 0
 
 
@@ -76,7 +98,8 @@ class MemoryWatch:
     def end(self) -> Memory:
         """Look no more, and return the largest total, anonymous and file-backed memory so far, each by itself.
 
-        On Linux the total is the system's own high-water mark; the others may be larger between two looks.
+        On Linux the total is at least the system's own high-water mark of the process alone; the others, and that of
+        what it started, may be larger between two looks.
         """
         self._end.set()
         if self._thread.is_alive():
@@ -100,6 +123,13 @@ class MemoryWatch:
         )
 
 
+def _sum(a: Memory, b: Memory) -> Memory:
+    """Add what Linux tells of two processes."""
+    return Memory(
+        a.total + b.total, (a.anonymous or 0) + (b.anonymous or 0), (a.file_backed or 0) + (b.file_backed or 0)
+    )
+
+
 def _larger(a: int | None, b: int | None) -> int | None:
     known = [value for value in (a, b) if value is not None]
     return max(known) if known else None
@@ -109,6 +139,12 @@ def _by_psutil(process: int) -> Memory:
     import psutil
 
     try:
-        return Memory(psutil.Process(process).memory_info().rss, None, None)
+        found = psutil.Process(process)
+        total = found.memory_info().rss
+        children = found.children(recursive=True)
     except psutil.NoSuchProcess as error:
         raise ProcessLookupError(process) from error
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += child.memory_info().rss
+    return Memory(total, None, None)

@@ -25,6 +25,7 @@ from amused_edge.export.precision import (
     stored_precision,
     to_half,
 )
+from amused_edge.runtime.engines.coreai.constants import CONSTANT
 from amused_edge.runtime.engines.coreai.program import operations
 
 aten = torch.ops.aten
@@ -132,7 +133,7 @@ def _name_weights(program: authoring.AIProgram, module: nn.Module, stored: torch
         for name, parameter in module.named_parameters():
             names.setdefault(_key(parameter.detach().to(stored).numpy()), []).append(name)
         for op in list(operations(mlir.operation)):
-            found = names.get(str(op.attributes["value"])) if op.name == "coreai.constant" else None
+            found = names.get(str(op.attributes["value"])) if op.name == CONSTANT else None
             if found:
                 _replace(op, found.pop(0) if len(found) > 1 else found[0])
 

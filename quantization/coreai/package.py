@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from coreai import authoring  # before the dialect, which needs it
 from coreai._compiler import ir
 from coreai._compiler.dialects import coreai
 from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.coreai.constants import Constants, pack_bits
-from amused_edge.runtime.engines.coreai.program import operations
+from amused_edge.runtime.engines.coreai.program import Program
 
 SCALED, PALETTE, ROUNDED = "coreai.blockwise_shift_scale", "coreai.lut_to_dense", "coreai.dequantize"
 """Names of operations."""
@@ -25,26 +24,29 @@ _FUNCTION = "main"
 
 
 class Package:
-    """The program of a package; its constants' values stay in the file until they are asked for."""
+    """The program of a package; its constants' values stay in the file until they are asked for.
+
+    Attributes
+    ----------
+    operations, values
+        As of `Program` and `Constants`.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._program = authoring.AIModelAsset.load(folder).program
-        self._module = self._program._module._mlir_module
+        self._program = Program(folder)
+        self._module = self._program.module
+        self.operations = self._program.operations
         self.values = Constants(folder).values
 
     def save(self, folder: Path) -> None:
         """Write the program as a package; of the same program the same bytes."""
-        self._program.save_asset(folder).update_metadata(_forget_date)
+        self._program.program.save_asset(folder).update_metadata(_forget_date)
 
     @contextmanager
     def editing(self) -> Iterator[None]:
         """In this block operations can be made."""
         with self._module.context, ir.Location.unknown(self._module.context):
             yield
-
-    def operations(self) -> Iterator[Any]:
-        """Yield the operations of all of its graphs, in their order."""
-        return operations(self._module.operation)
 
     def give_out(self, values: Mapping[str, Any]) -> None:
         """Make outputs of inner values of the graph that is run, under these names."""

@@ -8,6 +8,7 @@ from amused_edge.quantization.errors import RecipeError
 from amused_edge.quantization.recipes.for_coreai import ACTIVATIONS, HALVES
 from amused_edge.quantization.recipes.rules import SMALLEST_BLOCK, Operator, Recipe, Rule
 from amused_edge.quantization.target import check_unquantized
+from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.coreai.package import package
 from amused_edge.runtime.errors import quoted
@@ -66,7 +67,8 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
 
 
 def read_weights(bundle: Bundle, role: str) -> dict[str, PlannedWeight]:
-    """Return the weights of a graph by name."""
+    """Return the weights of a graph by name; its files are checked before Core AI, which trusts them, sees them."""
+    verification.verify_files(bundle, bundle.graph(role).files)
     weights = find_weights(Package(package(bundle, role)), bundle.graph(role).derived_tensors)
     return {name: PlannedWeight.of(weight) for name, weight in weights.items()}
 

@@ -3,7 +3,7 @@
 A run shows only what it reaches: a row of a table that no token of the golden picture looks up may hold NaN unseen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,12 @@ def check_stored_floats(bundle: Bundle) -> None:
 
     Every weight is read once: take it for as long as `verification.verify` takes.
     """
+    find = _FINDERS.get(bundle.manifest.target)
+    if find is None:
+        return  # no engine here runs it, and says so
     for role in bundle.manifest.graphs:
-        stored = _READERS[bundle.manifest.target](bundle, role)
         try:
-            spoilt = next((name for name, values in stored if not _finite(values)), None)
+            spoilt = find(bundle, role)
         except ValueError as error:
             raise BundleError(
                 f"{bundle.path}: the graph of {role} is damaged ({error}); copy the bundle again"
@@ -37,12 +39,40 @@ def check_stored_floats(bundle: Bundle) -> None:
             )
 
 
+def _first(stored: Iterable[tuple[str, NDArray[Any]]]) -> str | None:
+    return next((name for name, values in stored if not _finite(values)), None)
+
+
 def _finite(values: NDArray[Any]) -> bool:
     """NaN comes through the extremes, which need no memory."""
     return not values.size or bool(np.isfinite([values.min(), values.max()]).all())
 
 
-def _of_onnx(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
+def _of_onnx(bundle: Bundle, role: str) -> str | None:
+    return _first(_in_onnx(bundle, role))
+
+
+def _of_coreml(bundle: Bundle, role: str) -> str | None:
+    return _first(_in_coreml(bundle, role))
+
+
+def _of_coreai(bundle: Bundle, role: str) -> str | None:
+    """In a process of its own, as always where Core AI opens a package; its hash was checked."""
+    from amused_edge.runtime.engines.coreai.package import package
+    from amused_edge.runtime.engines.coreai.process import not_finite
+
+    return next(iter(not_finite(package(bundle, role))), None)
+
+
+_FINDERS: dict[str, Callable[[Bundle, str], str | None]] = {
+    "onnx": _of_onnx,
+    "coreml": _of_coreml,
+    "coreai": _of_coreai,
+}
+"""Target -> what finds the name of a weight that is not finite."""
+
+
+def _in_onnx(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield name and values; what lies in files is mapped, not read at once."""
     model, *others = bundle.graph(role).files
     files = {bundle.file(entry) for entry in others}
@@ -59,20 +89,10 @@ def _of_onnx(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
             yield tensor.name, np.memmap(file, dtype, "r", offset, count)
 
 
-def _of_coreml(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
+def _in_coreml(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
     from amused_edge.runtime.engines.coreml.package import package
     from amused_edge.runtime.engines.coreml.program import read_program
 
     for name, constant in read_program(package(bundle, role)).constants.items():
         if np.issubdtype(constant.value.dtype, np.floating):
             yield name, constant.value
-
-
-def _of_coreai(bundle: Bundle, role: str) -> Iterator[tuple[str, NDArray[Any]]]:
-    from amused_edge.runtime.engines.coreai.constants import stored_floats
-    from amused_edge.runtime.engines.coreai.package import package
-
-    return stored_floats(package(bundle, role))
-
-
-_READERS = {"onnx": _of_onnx, "coreml": _of_coreml, "coreai": _of_coreai}

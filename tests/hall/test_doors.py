@@ -39,14 +39,15 @@ UNKNOWN = {
     ),
     "runtime/bundle": ("runtime.engines.", "runtime.drawing.", "runtime.pictures.", "runtime.tasks."),
     "runtime/tasks": ("runtime.engines.", "runtime.drawing."),
-    "runtime/drawing": ("runtime.engines.onnx.", "runtime.engines.coreml."),
+    "runtime/drawing": ("runtime.engines.onnx.", "runtime.engines.coreml.", "runtime.engines.coreai."),
     "benchmarks/metrics": ("runtime.", "benchmarks.subjects.", "benchmarks.report."),
     "benchmarks/report": ("benchmarks.latency.", "benchmarks.quality.", "benchmarks.compare."),
     "benchmarks/subjects": ("benchmarks.latency.", "benchmarks.quality.", "benchmarks.compare.", "benchmarks.report."),
-    "export/modules": ("export.onnx.", "export.coreml."),
-    "export/checkpoint": ("export.onnx.", "export.coreml."),
-    "export/onnx": ("export.coreml.",),
-    "export/coreml": ("export.onnx.",),
+    "export/modules": ("export.onnx.", "export.coreml.", "export.coreai."),
+    "export/checkpoint": ("export.onnx.", "export.coreml.", "export.coreai."),
+    "export/onnx": ("export.coreml.", "export.coreai."),
+    "export/coreml": ("export.onnx.", "export.coreai."),
+    "export/coreai": ("export.onnx.", "export.coreml."),
     "quantization/recipes": ("quantization.onnx.", "quantization.coreml."),
     "quantization/rounding": ("quantization.onnx.", "quantization.coreml."),
     "quantization/onnx": ("quantization.coreml.",),
@@ -57,6 +58,7 @@ UNKNOWN = {
 ENGINE_LIBRARIES = {
     "onnxruntime": {"runtime/engines/onnx/session.py", "runtime/engines/onnx/prepared.py"},
     "coremltools": {"runtime/engines/coreml/quiet_coremltools.py"},
+    "coreai": {"runtime/engines/coreai/worker.py", "runtime/engines/coreai/program.py"},
 }
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}
 # Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.

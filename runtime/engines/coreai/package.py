@@ -1,20 +1,16 @@
 """A bundle's Core AI packages as files."""
 
-import json
 from pathlib import Path
 
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import Tolerance
-from amused_edge.runtime.errors import BundleError, quoted
+from amused_edge.runtime.errors import BundleError
 
 PROGRAM, HASH, METADATA = "main.mlirb", "main.hash", "metadata.json"
-"""A package's files: the program with its weights, the program's SHA-256, who wrote it in which version."""
+"""A package's files: the program with its weights, the program's SHA-256, who wrote it in which format."""
 
 GOLDEN_TOLERANCE = Tolerance(logits=5e-2, pixels=4)
 """Apple's processors sum in an order and a precision of their own. A guess until a device has run such bundles."""
-
-NEWEST_FORMAT = 2
-"""The first number of a package's version; Core AI does not promise to refuse newer ones."""
 
 
 def package_name(role: str) -> str:
@@ -28,29 +24,9 @@ def package_files(role: str) -> tuple[str, ...]:
 
 
 def package(bundle: Bundle, role: str) -> Path:
-    """Return where the package of a role lies.
-
-    Raises
-    ------
-    BundleError
-        Its files are not those of a package, or its format is newer than what this amused-edge knows.
-    """
+    """Return where the package of a role lies; raises `BundleError` if its files are not those of a package."""
     listed = {bundle.file(file) for file in bundle.graph(role).files}
     folder = bundle.file(bundle.graph(role).files[0]).parent
     if listed != {folder / name for name in (PROGRAM, HASH, METADATA)}:
-        raise BundleError(f"{bundle.path}: {role} lists other files than a Core AI package has; copy the bundle again")
-    _check_format(folder)
+        raise BundleError(f"{bundle.path}: {role} lists other files than a Core AI package has; make the bundle again")
     return folder
-
-
-def _check_format(folder: Path) -> None:
-    try:
-        version = json.loads((folder / METADATA).read_text(encoding="utf-8"))["assetVersion"]
-        major = int(version.partition(".")[0])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{folder / METADATA} says no format's version; copy the bundle again") from error
-    if major > NEWEST_FORMAT:
-        raise BundleError(
-            f"{folder} has the format {quoted(version)}, this amused-edge reads up to {NEWEST_FORMAT}; "
-            "upgrade amused-edge and coreai-core"
-        )

@@ -1,4 +1,4 @@
-"""Starts the process of a package, talks with it, and ends it."""
+"""Starts the process that opens a package, talks with it, and ends it."""
 
 import contextlib
 import os
@@ -27,6 +27,76 @@ NOT_INSTALLED = (
 )
 
 
+class Worker:
+    """A process at work on one package.
+
+    Parameters
+    ----------
+    task
+        "run" or "check", see the worker's module.
+
+    Raises
+    ------
+    GraphError
+        Core AI is not to be had here, or no process can be started.
+    """
+
+    def __init__(self, task: str, package: Path, temporary: str) -> None:
+        if find_spec("coreai") is None:
+            raise GraphError(NOT_INSTALLED)
+        self._owner = os.getpid()
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._connection, theirs = Pipe()
+        with theirs:
+            channel = theirs.fileno()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", _WORKER, task, str(channel), str(package.absolute())],
+                    pass_fds=(channel,),
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._said,
+                    stderr=self._said,
+                    env={**os.environ, "TMPDIR": temporary},
+                    start_new_session=True,  # an interrupt of the terminal is for the caller, who ends this process
+                )
+            except OSError as error:
+                raise GraphError(f"cannot start a process for Core AI: {error}; is there memory left?") from error
+
+    @property
+    def usable(self) -> bool:
+        """Whether this process may talk with it: one that was forked off may not."""
+        return self._owner == os.getpid()
+
+    def ask(self, inputs: Arrays) -> None:
+        """Send inputs; if it has ended, its answer will say so."""
+        with contextlib.suppress(OSError):
+            send(self._connection, {}, inputs)
+
+    def answer(self, what: str) -> tuple[Fields, dict[str, NDArray[Any]]]:
+        """Wait for its answer; raises `GraphError`, with what it should do, if it failed or ended."""
+        try:
+            fields, arrays = receive(self._connection)
+        except (EOFError, OSError) as error:
+            raise GraphError(f"Core AI ended when it should {what} ({self._reason()})") from error
+        if "error" in fields:
+            raise GraphError(f"Core AI cannot {what} ({fields['error']})")
+        return fields, arrays
+
+    def end(self) -> None:
+        """End the process, whatever it does; its memory is free when this returns."""
+        if self.usable:
+            self._process.kill()
+            self._process.wait()
+
+    def _reason(self) -> str:
+        code = self._process.wait()
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _TAIL))
+        lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
+        told = [line.partition("error: ")[2] for line in lines if "error: " in line]
+        return ": ".join((how, *(told or lines[-1:])[:1]))
+
+
 class PackageProcess:
     """A process that has loaded one package.
 
@@ -40,70 +110,45 @@ class PackageProcess:
     Raises
     ------
     GraphError
-        Core AI is not to be had here, or cannot load the package.
+        As of `Worker`, or Core AI cannot load the package.
     """
 
     def __init__(self, package: Path) -> None:
-        if find_spec("coreai") is None:
-            raise GraphError(NOT_INSTALLED)
-        self._owner = os.getpid()
-        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._connection, theirs = Pipe()
         # What is compiled is mapped when it is loaded, and so needs no name any more.
         with tempfile.TemporaryDirectory(prefix="amused-edge-", ignore_cleanup_errors=True) as temporary:
-            with theirs:
-                self._process = self._start(package, theirs.fileno(), temporary)
+            self._worker = Worker("run", package, temporary)
             try:
-                fields, _ = self._answer("load the package")
+                fields, _ = self._worker.answer("load the package")
             except BaseException:
-                self.end()
+                self._worker.end()
                 raise
         self.inputs, self.outputs = _specs(fields["inputs"]), _specs(fields["outputs"])
         self.precisions: str = fields["precisions"]
 
-    def _start(self, package: Path, channel: int, temporary: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", _WORKER, str(channel), str(package.absolute())],
-            pass_fds=(channel,),
-            stdin=subprocess.DEVNULL,
-            stdout=self._said,
-            stderr=self._said,
-            env={**os.environ, "TMPDIR": temporary},
-            start_new_session=True,  # an interrupt of the terminal is for the caller, who ends this process
-        )
-
     @property
     def usable(self) -> bool:
-        """Whether this process may talk with it: one that was forked off may not."""
-        return self._owner == os.getpid()
+        """See `Worker`."""
+        return self._worker.usable
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run the package once; whoever is stopped on the way must end the process, whose answer is still to come."""
-        with contextlib.suppress(OSError):  # it has ended; the answer says so
-            send(self._connection, {}, inputs)
-        return self._answer("run the package")[1]
+        self._worker.ask(inputs)
+        return self._worker.answer("run the package")[1]
 
     def end(self) -> None:
-        """End the process, whatever it does; its memory is free when this returns."""
-        if self.usable:
-            self._process.kill()
-            self._process.wait()
+        """See `Worker`."""
+        self._worker.end()
 
-    def _answer(self, what: str) -> tuple[Fields, dict[str, NDArray[Any]]]:
+
+def not_finite(package: Path) -> list[str]:
+    """Return the names of a package's stored floats among which there is NaN or infinity; raises as `Worker`."""
+    with tempfile.TemporaryDirectory(prefix="amused-edge-", ignore_cleanup_errors=True) as temporary:
+        worker = Worker("check", package, temporary)
         try:
-            fields, arrays = receive(self._connection)
-        except (EOFError, OSError) as error:
-            raise GraphError(f"Core AI ended when it should {what}: {self._reason()}") from error
-        if "error" in fields:
-            raise GraphError(f"Core AI cannot {what}: {fields['error']}")
-        return fields, arrays
-
-    def _reason(self) -> str:
-        code = self._process.wait()
-        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"code {code}"
-        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _TAIL))
-        lines = self._said.read().decode("utf-8", "replace").strip().splitlines()
-        return f"{how}, {lines[-1]}" if lines else how
+            names: list[str] = worker.answer("read the package")[0]["not_finite"]
+            return names
+        finally:
+            worker.end()
 
 
 def _specs(listed: list[Any]) -> tuple[TensorSpec, ...]:

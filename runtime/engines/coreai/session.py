@@ -1,6 +1,7 @@
 """Core AI as an engine: one role of a bundle, run by a process of its own."""
 
 import threading
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from numpy.typing import NDArray
@@ -83,4 +84,12 @@ class CoreAIGraph:
         try:
             return PackageProcess(folder)
         except GraphError as error:
-            raise GraphError(f"{folder}: {error}") from error
+            made = self._bundle.manifest.tools.get("coreai-core", "?")
+            raise GraphError(f"{folder}: {error}; it was made with coreai-core {made}, {_installed()}") from error
+
+
+def _installed() -> str:
+    try:
+        return f"and {version('coreai-core')} is installed: if that is older, upgrade it"
+    except PackageNotFoundError:
+        return "and none is installed"

@@ -1,11 +1,13 @@
-"""The process that runs one package: `python -m amused_edge.runtime.engines.coreai.worker CHANNEL PACKAGE`.
+"""The process that opens one package: `python -m amused_edge.runtime.engines.coreai.worker TASK CHANNEL PACKAGE`.
 
-It says what the package takes and gives, then answers each message of inputs with one of outputs, until the other side
-is gone. Core AI is asynchronous, here and nowhere else.
+To "run", it says what the package takes and gives, then answers each message of inputs with one of outputs, until the
+other side is gone. To "check", it says which of the stored floats are not finite. Core AI is asynchronous, here and
+nowhere else.
 """
 
 import asyncio
 import contextlib
+import platform
 import sys
 from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
@@ -18,18 +20,24 @@ from coreai.authoring import AIModelAsset
 from coreai.runtime import NDArray
 
 from amused_edge.runtime.engines.coreai.channel import Fields, receive, send
+from amused_edge.runtime.engines.coreai.constants import stored_floats
+from amused_edge.runtime.engines.coreai.products import widen_products
 from amused_edge.runtime.engines.coreai.program import Program
 from amused_edge.runtime.errors import first_line
 
 FUNCTION = "main"
 
 
-def main(channel: int, package: Path) -> None:
-    """Serve until the other side closes the channel."""
+def main(task: str, channel: int, package: Path) -> None:
+    """Do the task until the other side closes the channel."""
     connection = Connection(channel)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
-            asyncio.run(_serve(connection, package))
+            if task == "check":
+                spoilt = [name for name, values in stored_floats(package) if not np.isfinite(values).all()]
+                send(connection, {"not_finite": spoilt})
+            else:
+                asyncio.run(_serve(connection, package))
         except (EOFError, OSError):
             raise
         except Exception as error:  # Core AI raises RuntimeError, KeyError and more
@@ -53,11 +61,12 @@ async def _serve(connection: Connection, package: Path) -> None:
 async def _loaded(package: Path) -> AsyncIterator[tuple[Any, Fields]]:
     """Give the package's function, and what it takes and gives."""
     asset = AIModelAsset.load(package)
-    program = Program(asset)
+    program = Program(package)
     precisions = program.precisions()
     with TemporaryDirectory() as folder:
-        if sys.platform != "darwin" and program.widen_products():
+        if sys.platform != "darwin" and widen_products(program, package):
             asset = program.program.save_asset(Path(folder) / package.name)
+            precisions += f", products of halves summed in float32 on {platform.system()}"
         del program
         async with asset.executable() as model:
             function = model.load_function(FUNCTION)
@@ -78,4 +87,4 @@ def _tensor(name: str, found: Any) -> tuple[str, str, list[int]]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,169 @@
+"""Single modules as Core AI packages, executed beside the modules themselves in torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from amused_edge.export.checkpoint.checkpoint import open_checkpoint
+from amused_edge.export.errors import ExportError
+from amused_edge.export.modules.layers import GlobalResponseNorm, RMSNorm
+from tests.support.coreai import as_torch, execute, needs_coreai
+from tests.support.odd_checkpoints import (
+    BY_ROLE,
+    CONFIGS,
+    Config,
+    MakeCheckpoint,
+    OnAGrid,
+    check,
+    geometry,
+    random_tensors,
+)
+from tests.support.oracles import relative
+
+pytestmark = needs_coreai
+
+write: Any = pytest.importorskip("amused_edge.export.coreai.write", exc_type=ImportError)
+FLOAT32 = {"precision": "float32"}
+
+
+def export(module: nn.Module, inputs: Any, outputs: tuple[str, ...], folder: Path, **options: Any) -> Path:
+    path = folder / "module.aimodel"
+    write.export_coreai(module.eval(), inputs, outputs, path, write.CoreAIOptions(**options))
+    return path
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
+def test_a_float32_package_computes_what_torch_computes(
+    config: Config, make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    checkpoint = config.checkpoint(make_checkpoint)
+    for role in config.roles:
+        spec = BY_ROLE[role]
+        module, inputs = spec.build(checkpoint).eval(), spec.example(checkpoint, geometry(checkpoint, config.grid), 2)
+        package = export(module, inputs, spec.outputs, tmp_path / role, **FLOAT32)
+        found = execute(package, inputs, 1)
+        if "image" in found:
+            assert found["image"].dtype == np.uint8
+            found["image"] = found["image"].transpose(0, 3, 1, 2).astype(np.float32)
+        check(role, module, inputs, 1, found)
+
+
+@torch.no_grad()
+def half_and_torch(module: nn.Module, x: torch.Tensor, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """A module's output in torch's float32, and that of its package in halves."""
+    found = execute(export(module, {"x": x}, ("y",), folder), {"x": x}, 0)["y"]
+    assert found.dtype == np.float16
+    return module(x), as_torch(found)
+
+
+@torch.no_grad()
+def test_response_norm_in_halves_survives_squares_that_overflow(
+    make_checkpoint: MakeCheckpoint, tmp_path: Path
+) -> None:
+    config = open_checkpoint(make_checkpoint()).uvit
+    build = lambda tensors: OnAGrid(config, tensors)  # noqa: E731
+    module = build(random_tensors(build, channelwise_linear_1_weight=1000.0, channelwise_linear_2_weight=1e-3)).eval()
+    x = torch.randn(1, 24, config.block_out_channels, generator=torch.Generator().manual_seed(5))
+    inside: list[torch.Tensor] = []
+    norm = next(part for part in module.modules() if isinstance(part, GlobalResponseNorm))
+    hook = norm.register_forward_pre_hook(lambda _, given: inside.append(given[0]))
+    module(x)
+    hook.remove()
+    assert inside[0].abs().max() < 65504 < inside[0].abs().max() ** 2  # else it would show nothing
+    expected, found = half_and_torch(module, x, tmp_path)
+    assert found.isfinite().all()
+    assert relative(expected, found) <= 5e-3
+
+
+def test_rms_norm_in_halves_survives_squares_that_overflow(tmp_path: Path) -> None:
+    build = lambda tensors: RMSNorm(tensors, 16, 1e-6, True)  # noqa: E731
+    x = 2000 * torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(7))
+    expected, found = half_and_torch(build(random_tensors(build)), x, tmp_path)
+    assert relative(expected, found) <= 2e-3
+
+
+def test_ids_are_not_rounded_to_halves(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
+    """CLIP's end token is 49407, of which halves know 49408 only; it stands before padding of the same id, or 0."""
+    checkpoint = open_checkpoint(make_checkpoint(text={"vocab_size": 49408, "num_hidden_layers": 1}))
+    spec = BY_ROLE["text_encoder"]
+    module = spec.build(checkpoint).eval()
+    ids = torch.zeros(2, 77, dtype=torch.int64)
+    ids[0, :5] = torch.tensor([49406, 49403, 49401, 49405, 49407])
+    ids[1, :] = 49407
+    ids[1, :4] = torch.tensor([49406, 49405, 49400, 49404])
+    package = export(module, {"input_ids": ids}, spec.outputs, tmp_path)
+    with torch.no_grad():
+        expected = dict(zip(spec.outputs, module(ids), strict=True))
+    for row in range(2):
+        found = execute(package, {"input_ids": ids}, row)
+        for name in spec.outputs:
+            assert relative(expected[name][row : row + 1], as_torch(found[name])) <= 1e-2, name
+
+
+class Products(nn.Module):
+    """A product with a matrix and one of two inputs, with sums of 512 addends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(512, 16, generator=torch.Generator().manual_seed(1)) / 16)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x @ self.weight, x @ y.transpose(1, 2)
+
+
+def test_products_of_halves_are_rounded_once(tmp_path: Path) -> None:
+    """Each sum of 512 is the half that is nearest to that of float32; rounded at each addend, it would not be."""
+    generator = torch.Generator().manual_seed(2)
+    inputs = {name: torch.randn(1, 8, 512, generator=generator).half().float() for name in ("x", "y")}
+    module = Products().requires_grad_(False)
+    found = execute(export(module, inputs, ("by_matrix", "by_input"), tmp_path), inputs, 0)
+    x, y = (inputs[name].double().numpy() for name in ("x", "y"))
+    weight = module.weight.half().double().numpy()
+    for name, other in (("by_matrix", weight), ("by_input", y.transpose(0, 2, 1))):
+        assert found[name].dtype == np.float16
+        exact, addends = x @ other, np.abs(x) @ np.abs(other)
+        step = np.spacing(np.abs(exact).astype(np.float16)).astype(np.float64)
+        assert (np.abs(found[name] - exact) <= 0.5 * step + 1e-6 * addends).all(), name
+
+
+class Nearest(nn.Module):
+    """What finds the nearest code, alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.argmin(-1)
+
+
+def test_the_first_of_the_smallest_is_chosen(tmp_path: Path) -> None:
+    x = torch.tensor([[[3.0, -1.0, -1.0], [0.0, -0.0, 0.0], [2.0, 2.0, 1.0], [-5.0, 4.0, -5.0], [1e-40, 0.0, 0.0]]])
+    found = execute(export(Nearest(), {"x": x}, ("y",), tmp_path, **FLOAT32), {"x": x}, 0)["y"]
+    assert found.dtype == np.int32
+    assert found.tolist() == [[1, 0, 2, 0, 1]]
+
+
+def test_the_same_module_gives_the_same_files(tmp_path: Path) -> None:
+    """Nothing of the day or the place is in them."""
+    inputs = {name: torch.ones(1, 2, 512) for name in ("x", "y")}
+    first, second = (export(Products(), inputs, ("a", "b"), tmp_path / name) for name in ("first", "second"))
+    files = {path.name: path.read_bytes() for path in first.iterdir()}
+    assert {path.name: path.read_bytes() for path in second.iterdir()} == files
+    assert set(json.loads(files["metadata.json"])) == {"producer", "assetVersion"}
+
+
+def test_weights_beyond_halves_are_refused(tmp_path: Path) -> None:
+    module = Products().requires_grad_(False)
+    module.weight[3, 4] = 1e5
+    inputs = {name: torch.ones(1, 2, 512) for name in ("x", "y")}
+    with pytest.raises(ExportError, match=r"weight has values beyond the range of halves \(the largest is 100000"):
+        export(module, inputs, ("a", "b"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16", "", None])
+def test_precisions_that_are_not_there(precision: Any) -> None:
+    with pytest.raises(ExportError, match="choose float16, float32"):
+        write.CoreAIOptions(precision)
