@@ -115,7 +115,7 @@ class WatchedGraph:
             for weight, names in self._places.ranges.items()
         }
         products = {
-            weight: np.sum([self._products[name] for name in names], 0)
+            weight: np.sum([np.asarray(self._products[name]) for name in names], axis=0)
             for weight, names in self._places.products.items()
         }
         return Observations(products, ranges)

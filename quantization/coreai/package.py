@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from coreai import authoring  # noqa: F401  (before the dialect, which needs it)
 from coreai._compiler import ir
 from coreai._compiler.dialects import coreai
 from numpy.typing import NDArray
