@@ -19,11 +19,12 @@ from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import Calibration
 from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.coreai.package import package, package_name
 from amused_edge.runtime.engines.coreai.process import PackageProcess
-from amused_edge.runtime.engines.graph import Arrays
+from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.errors import quoted
 
 
@@ -78,28 +79,28 @@ def watch(bundle: Bundle, role: str, plan: GraphPlan, folder: Path) -> "WatchedG
             kind[name] = tuple(shown.setdefault(value, f"seen_{len(shown)}") for value in inputs)
     program.give_out({name: value for value, name in shown.items()})
     program.save(folder / package_name(role))
-    outputs = [spec.name for spec in bundle.graph(role).outputs]
-    return WatchedGraph(PackageProcess(folder / package_name(role)), outputs, places)
+    return WatchedGraph(PackageProcess(folder / package_name(role)), role, bundle.graph(role), places)
 
 
 class WatchedGraph:
     """A graph whose inner values are seen; a `Graph` otherwise."""
 
-    def __init__(self, process: PackageProcess, outputs: list[str], places: Places) -> None:
+    def __init__(self, process: PackageProcess, role: str, entry: GraphEntry, places: Places) -> None:
         self._process = process
-        self._outputs = outputs
+        self._role = role
+        self._entry = entry
         self._places = places
         self._products: dict[str, NDArray[np.float64] | float] = dict.fromkeys(_all(places.products), 0.0)
         self._ranges = {name: RangeObserver() for name in _all(places.ranges)}
 
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
-        values = self._process.run(inputs)
+        values = self._process.run(prepare_inputs(self._role, self._entry, inputs))
         for name in self._products:
             self._products[name] = self._products[name] + second_moments(values[name].astype(np.float32, copy=False))
         for name, observer in self._ranges.items():
             observer.add(values[name])
-        return {name: values[name] for name in self._outputs}
+        return {name: values[name] for name in (spec.name for spec in self._entry.outputs)}
 
     def close(self) -> None:
         """Keep what was observed."""
