@@ -86,7 +86,7 @@ def _target(parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> Quantiz
     if parent.manifest.target == "coreml":
         from amused_edge.quantization.coreml.target import CoreMLQuantizationTarget
 
-        return CoreMLQuantizationTarget(parent, recipe)
+        return CoreMLQuantizationTarget(parent, recipe, options)
     if parent.manifest.target == "coreai":
         from amused_edge.quantization.coreai.target import CoreAIQuantizationTarget
 

@@ -13,6 +13,7 @@ from amused_edge.quantization.coreai.package import Package
 from amused_edge.quantization.coreai.weights import CHANNELS, PackageWeight, find_weights
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import Rule
+from amused_edge.quantization.rounding.feedback_palettes import feedback_palettes
 from amused_edge.quantization.rounding.palettes import palette
 from amused_edge.quantization.rounding.ranges import Range
 from amused_edge.quantization.rounding.uniform import Blocks, blocks, feedback_blocks, rounding_error
@@ -70,10 +71,8 @@ def rewrite(weight: PackageWeight, value: NDArray[np.floating], rule: Rule, obse
     if rule.bits == 32:
         return
     with program.before(weight.source):
-        if rule.palette:
-            made = _palettes(weight, value, rule)
-        else:
-            made = _blocks(weight, value, rule, observed.products.get(weight.name))
+        expand = _palettes if rule.palette else _blocks
+        made = expand(weight, value, rule, observed.products.get(weight.name))
     program.replace(weight.source, made)
 
 
@@ -84,14 +83,20 @@ def _round_inputs(weight: PackageWeight, ranges: Sequence[Range]) -> None:
             product.operands[0] = program.rounded(product.operands[0], seen.scale, seen.zero_point - _MIDDLE)
 
 
-def _palettes(weight: PackageWeight, value: NDArray[np.floating], rule: Rule) -> Any:
+def _palettes(
+    weight: PackageWeight, value: NDArray[np.floating], rule: Rule, hessian: NDArray[np.float64] | None
+) -> Any:
     """One palette for the weight, or one per group of output channels."""
     axis = CHANNELS[weight.operator]
-    count = 1 if rule.group is None else weight.outputs // rule.group
-    found = [palette(part, rule.bits) for part in np.split(value, count, axis)]
-    shape = [count if i == axis else 1 for i in range(value.ndim)]
+    rows = np.moveaxis(value, axis, 0)
+    if rule.rounding == "feedback":
+        moments = present(hessian, "calibration")
+        found = feedback_palettes(np.ascontiguousarray(rows), moments, rule.bits, rule.group)
+    else:
+        found = [palette(part, rule.bits) for part in np.split(rows, len(rows) // (rule.group or len(rows)))]
+    shape = [len(found) if i == axis else 1 for i in range(value.ndim)]
     values = np.stack([each.values for each in found]).reshape(*shape, 2**rule.bits, 1)
-    indices = np.concatenate([each.indices for each in found], axis)
+    indices = np.moveaxis(np.concatenate([each.indices for each in found]).reshape(rows.shape), 0, axis)
     return program.looked_up(program.whole_constant(indices, rule.bits), program.float_constant(values))
 
 

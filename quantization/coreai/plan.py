@@ -98,6 +98,6 @@ def _unfit(rule: Rule, weight: PlannedWeight) -> str | None:
         return "16 bits are what export --precision float16 stores; leave the weight, or choose 8 bits or less"
     if rule.activations == "static" and weight.operator == "table":
         return "a table is looked up and has no activations; name an operator in the rule"
-    if rule.block is not None and weight.operator != "matmul":
-        return f"blocks are of a matmul's inputs, and this is a {weight.operator}; name an operator in the rule"
+    if (rule.block is not None or rule.rounding == "feedback") and weight.operator != "matmul":
+        return f"blocks and feedback are for matmuls, and this is a {weight.operator}; name an operator in the rule"
     return None

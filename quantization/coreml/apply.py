@@ -1,15 +1,18 @@
 """Compresses the weights of a Core ML package: coremltools writes the formats, the values are chosen here."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.quantization.coreml.calibration import Moments
 from amused_edge.quantization.coreml.weights import ProgramWeight
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.recipes.rules import Rule
-from amused_edge.quantization.rounding.palettes import palette
+from amused_edge.quantization.rounding.feedback_palettes import feedback_palettes
+from amused_edge.quantization.rounding.palettes import Palette, palette
 from amused_edge.quantization.rounding.uniform import rounding_error
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
 from amused_edge.runtime.engines.coreml.program import Name, Program, read_model, read_program
@@ -20,9 +23,14 @@ compression = ct.optimize.coreml
 
 
 def compress(
-    source: Path, out: Path, weights: dict[str, ProgramWeight], rules: dict[str, Rule]
+    source: Path, out: Path, weights: dict[str, ProgramWeight], rules: dict[str, Rule], seen: Moments
 ) -> dict[str, TensorFormat]:
     """Write the package `out`: that of `source` with its weights as their rules say.
+
+    Parameters
+    ----------
+    seen
+        What calibration saw of the values that weights with feedback are multiplied with.
 
     Returns
     -------
@@ -33,7 +41,7 @@ def compress(
     QuantizationError
         A weight was not compressed as asked.
     """
-    palettes = {name: _palettes(rules[name]) for name in weights if rules[name].palette}
+    palettes = {name: _palettes(weights[name], rules[name], seen) for name in weights if rules[name].palette}
     scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
     with quietly():
         spec, values = read_model(source)
@@ -55,11 +63,16 @@ def _scales(rule: Rule) -> Any:
     )
 
 
-def _palettes(rule: Rule) -> Any:
-    """One palette for the weight, or one per group of output channels."""
+def _palettes(weight: ProgramWeight, rule: Rule, seen: Moments) -> Any:
+    """One palette for the weight, or one per group of output channels, for which coremltools asks in their order."""
+    known = [seen[name] for name in weight.inputs if name in seen]
+    ready: Iterator[Palette] = iter(())
+    if rule.rounding == "feedback" and known:
+        hessian: NDArray[np.float64] = np.sum(known, axis=0)
+        ready = iter(feedback_palettes(weight.value, hessian, rule.bits, rule.group))
 
-    def choose(weight: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
-        found = palette(weight, rule.bits)
+    def choose(part: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
+        found = next(ready, None) or palette(part, rule.bits)
         return found.values, found.indices.reshape(-1)
 
     groups = {"granularity": "per_grouped_channel", "group_size": rule.group} if rule.group else {}

@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass, replace
 
 from amused_edge.quantization.coreml.apply import compress
+from amused_edge.quantization.coreml.calibration import Moments, observe
 from amused_edge.quantization.coreml.weights import ProgramWeight, find_weights
 from amused_edge.quantization.errors import QuantizationError, RecipeError
+from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.for_coreml import ACTIVATIONS, HALVES
 from amused_edge.quantization.recipes.rules import Recipe, Rule
 from amused_edge.quantization.target import QuantizationTarget, check_unquantized, describe_bits
@@ -14,6 +16,7 @@ from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.bundle.manifest import EngineInfo, Manifest
 from amused_edge.runtime.bundle.writer import BundleWriter
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.coreml.description import EVALUATOR, GOLDEN_TOLERANCE
 from amused_edge.runtime.engines.coreml.package import package, package_files
@@ -40,20 +43,32 @@ class CoreMLQuantizationTarget(QuantizationTarget):
     engine = EngineOptions(simulate="half", check_floats=True)
     evaluator = EVALUATOR
 
-    def __init__(self, parent: Bundle, recipe: Recipe) -> None:
+    def __init__(self, parent: Bundle, recipe: Recipe, options: QuantizeOptions | None = None) -> None:
         check_unquantized(parent)
         self.recipe = recipe
         self._parent = parent
+        self._options = options or QuantizeOptions()
         self._plans = _plans(parent, recipe)
+        self._seen: dict[str, Moments] = {}
 
     def prepare(self, stages: Stages) -> None:
-        """See `QuantizationTarget`. Nothing: recipes for Core ML go by the weights alone."""
+        """See `QuantizationTarget`. Nothing is drawn where no rule asks for feedback."""
+        wanted = {role: names for role, plan in self._plans.items() if (names := _what_to_watch(plan))}
+        if wanted:
+            self._seen = observe(
+                self._parent,
+                wanted,
+                present(self.recipe.calibration, "the calibration of a recipe with feedback"),
+                self._options.prompt_list,
+                on_picture=lambda i, n: stages.detail(f"calibrating: picture {i + 1} of {n}"),
+            )
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `QuantizationTarget`."""
         plan = self._plans.pop(role)
         folder = f"{role}.mlpackage"
-        formats = compress(package(self._parent, role), writer.path / folder, plan.weights, plan.rules)
+        seen = self._seen.pop(role, {})
+        formats = compress(package(self._parent, role), writer.path / folder, plan.weights, plan.rules, seen)
         return replace(
             self._parent.graph(role),
             files=tuple(writer.entry(file) for file in package_files(writer.path, folder)),
@@ -70,6 +85,12 @@ class CoreMLQuantizationTarget(QuantizationTarget):
     def golden_tolerance(self, manifest: Manifest) -> Tolerance:
         """See `QuantizationTarget`."""
         return GOLDEN_TOLERANCE
+
+
+def _what_to_watch(plan: ProgramPlan) -> set[str]:
+    """Return the names of the values whose second moments a plan's rules need."""
+    fed_back = (weight for name, weight in plan.weights.items() if plan.rules[name].rounding == "feedback")
+    return {name for weight in fed_back for name in weight.inputs}
 
 
 def _plans(bundle: Bundle, recipe: Recipe) -> dict[str, ProgramPlan]:
@@ -101,8 +122,8 @@ def _unfit(rule: Rule, weight: ProgramWeight, bundle: Bundle) -> str | None:
         return HALVES if rule.activations == "half" else f"{ACTIVATIONS}; choose 'float' activations"
     if rule.bits == 16:
         return "16 bits are what export --precision float16 stores; leave the weight, or choose 8 bits or less"
-    if rule.rounding != "nearest":
-        return "rounding 'feedback' is for ONNX bundles"
+    if rule.rounding != "nearest" and not rule.palette:
+        return "with Core ML, rounding 'feedback' is for palettes"
     fine = rule.block is not None or (rule.bits == 4 and not rule.palette)
     if fine and _system(bundle) < FINE_GRAINED_SYSTEM:
         return f"blocks, and 4 bits without a palette, need iOS {FINE_GRAINED_SYSTEM}; export with --ios 18"

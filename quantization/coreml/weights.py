@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.quantization.recipes.rules import RANKS, Operator
-from amused_edge.runtime.engines.coreml.program import Name, Program
+from amused_edge.runtime.engines.coreml.program import Name, Operation, Program
 
 _PLACES: dict[tuple[str, str], Operator] = {
     ("linear", "weight"): "matmul",
@@ -32,6 +32,8 @@ class ProgramWeight:
         (name of an operation that uses it, parameter): these stay when it is compressed.
     kind
         That operation's operator, for example "linear".
+    inputs
+        Of a linear: the values that it multiplies, by name, one for each use; else none.
     value
         (out, in) of a linear, (in, out) of a matmul, (O, I, h, w) of a convolution, (rows, width) of a table.
     """
@@ -41,6 +43,7 @@ class ProgramWeight:
     operator: Operator
     place: tuple[str, str]
     kind: str
+    inputs: tuple[str, ...]
     value: NDArray[np.floating]
 
 
@@ -56,12 +59,12 @@ def find_weights(program: Program, derived: dict[str, tuple[str, ...]]) -> dict[
     -----
     A tensor that is used in several ways, or in another way than as a factor, is none.
     """
-    uses: dict[str, list[tuple[str, str, str]]] = {}
+    uses: dict[str, list[tuple[str, str, Operation]]] = {}
     for op in program.operations:
         for parameter, argument in op.arguments.items():
             for item in argument if isinstance(argument, tuple) else (argument,):
                 if isinstance(item, Name) and item.name in program.constants:
-                    uses.setdefault(item.name, []).append((op.operator, parameter, op.name))
+                    uses.setdefault(item.name, []).append((op.operator, parameter, op))
     found = {}
     for name, places in uses.items():
         operators = {_PLACES.get((kind, parameter)) for kind, parameter, _ in places}
@@ -70,5 +73,7 @@ def find_weights(program: Program, derived: dict[str, tuple[str, ...]]) -> dict[
         if operator is None or value.ndim != RANKS[operator] or not np.issubdtype(value.dtype, np.floating):
             continue
         kind, parameter, user = places[0]
-        found[name] = ProgramWeight(name, (name, *derived.get(name, ())), operator, (user, parameter), kind, value)
+        names, place = (name, *derived.get(name, ())), (user.name, parameter)
+        inputs = tuple(op.arguments["x"].name for kind, _, op in places if kind == "linear")
+        found[name] = ProgramWeight(name, names, operator, place, kind, inputs, value)
     return found

@@ -8,25 +8,16 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from amused_edge.quantization.calibration import draw, second_moments
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx.session import MemoryGraph
 from amused_edge.quantization.recipes.rules import Calibration
 from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
+from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays
-from amused_edge.runtime.engines.rows import of_any_batch
 from amused_edge.runtime.errors import quoted
-from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.sampling.options import GenerationOptions
-from amused_edge.runtime.tasks.kinds import TextToImage
-
-CONDITIONED_PER_DRAWN = 8
-"""Prompts that pass the text encoder and the conditioner for each that is drawn: they see but one state per prompt."""
-
-SEED = 2**32
-"""Of the generations; far from the seeds that measurements use."""
 
 
 @dataclass
@@ -70,28 +61,8 @@ def observe(
     prompts
         One or more; if there are fewer than the calibration asks for, they are drawn again with other noise.
     """
-    watchers: dict[str, _WatchedGraph] = {}
-
-    def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
-        if role not in graphs:
-            return load_graph(bundle, role, options)
-        watchers[role] = _WatchedGraph(bundle, role, *graphs[role])
-        return of_any_batch(role, bundle.graph(role), watchers[role])
-
-    with AmusedPipeline(bundle, EngineOptions(remembered_prompts=0), load=load) as pipeline:
-        for role in graphs:
-            pipeline.graph(role)
-        drawn = graphs.keys() & {"denoiser", "image_decoder", "image_encoder"}
-        for index in range(calibration.prompts if drawn else 0):
-            if on_picture is not None:
-                on_picture(index, calibration.prompts)
-            task = TextToImage(prompts[index % len(prompts)], first_picture=index)
-            images = pipeline.generate(task, GenerationOptions(seed=SEED)).images
-            if "image_encoder" in graphs:
-                pipeline.encode(images)
-        if graphs.keys() & {"text_encoder", "conditioner"}:
-            for prompt in prompts[: calibration.prompts * CONDITIONED_PER_DRAWN]:
-                pipeline.condition([prompt])
+    watchers = {role: _WatchedGraph(bundle, role, *graph) for role, graph in graphs.items()}
+    draw(bundle, watchers, calibration, prompts, EngineOptions(remembered_prompts=0), on_picture=on_picture)
     return {role: watcher.observations(calibration) for role, watcher in watchers.items()}
 
 
@@ -107,8 +78,7 @@ class _WatchedGraph:
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         values = self._graph.all_values(inputs)
         for name in self._products:
-            rows = values[name].reshape(-1, values[name].shape[-1])
-            self._products[name] = self._products[name] + (rows.T @ rows).astype(np.float64)
+            self._products[name] = self._products[name] + second_moments(values[name])
         for name, observer in self._ranges.items():
             observer.add(values[name])
         return {name: values[name] for name in self._outputs}

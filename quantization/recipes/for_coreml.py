@@ -1,6 +1,6 @@
 """The recipes that have a name, for Core ML bundles. They start from halves."""
 
-from amused_edge.quantization.recipes.rules import Recipe, Rule
+from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
 from amused_edge.quantization.recipes.shared import KEPT, STAGES
 
 _COMMON = (*KEPT, Rule("image_decoder/code_table"))
@@ -28,12 +28,14 @@ W4 = Recipe(
         *_COMMON,
         Rule(STAGES, bits=8),
         Rule("denoiser/mlm_layer.*", bits=8),
-        Rule("denoiser/*", bits=4, palette=True, group=16),
-        Rule("conditioner/*", bits=6, palette=True, group=16),
+        Rule("denoiser/*", operator="table", bits=8),
+        Rule("denoiser/*", bits=4, palette=True, group=16, rounding="feedback"),
+        Rule("conditioner/*", bits=4, palette=True, group=16, rounding="feedback"),
         Rule("*", bits=8),
     ),
+    Calibration(),
 )
-"""4-bit palettes in the denoiser's layers; the conditioner bears 6 bits and not 4. The smallest, at a price."""
+"""4-bit palettes with error feedback in the denoiser's layers and the conditioner, 8 bits elsewhere: the smallest."""
 
 COREML_RECIPES = {recipe.name: recipe for recipe in (W8, W8_LUT, W6, W4)}
 

@@ -60,7 +60,8 @@ class Rule:
         activations, with scales taken at run time: one per tensor ("dynamic"), one per row, which is a token
         ("rowwise"), or one per row and block ("blockwise"); or "static": one scale per tensor, from calibration.
     rounding
-        "nearest", or "feedback" (GPTQ, needs calibration): of a matmul's blocks; all else is rounded to nearest.
+        "nearest", or "feedback" (GPTQ, needs calibration): of a matmul's blocks or palettes; all else is rounded to
+        nearest.
     palette
         Codes are places in a list of 2^bits values (k-means), not multiples of a scale. Core ML has that.
     group
@@ -107,13 +108,13 @@ class Rule:
                 raise RecipeError(
                     f"{where}: {self.bits} bits with {quoted(self.activations)} activations take no block"
                 )
-        if self.rounding == "feedback" and self.block is None:
-            raise RecipeError(f"{where}: rounding 'feedback' is for blocks; give a block")
+        if self.rounding == "feedback" and self.block is None and not self.palette:
+            raise RecipeError(f"{where}: rounding 'feedback' is for blocks and palettes; give a block or a palette")
 
     def _check_palette(self, where: str) -> None:
         if self.palette:
-            if self.bits > 8 or self.activations != "float" or self.block is not None or self.rounding != "nearest":
-                raise RecipeError(f"{where}: a palette has up to 8 bits, 'float' activations, no block, no feedback")
+            if self.bits > 8 or self.activations != "float" or self.block is not None:
+                raise RecipeError(f"{where}: a palette has up to 8 bits, 'float' activations, no block")
         elif self.bits == 6 or self.group is not None:
             raise RecipeError(f'{where}: 6 bits and groups are for palettes; add "palette": true')
         if self.group is not None and (type(self.group) is not int or self.group < 1):

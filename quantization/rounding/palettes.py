@@ -64,14 +64,32 @@ def palette(weight: NDArray[np.floating], bits: int) -> Palette:
     if len(distinct) <= size:
         values = np.concatenate([distinct, np.repeat(distinct[-1:], size - len(distinct))])
         return Palette(values, np.searchsorted(distinct, weight).astype(np.uint8))
-    points = distinct.astype(np.float64)
-    weights = counts.astype(np.float64)
-    centres = _lloyd(
-        points, weights, optimal_centres(*_gathered(points, weights, min(POINTS * size, MOST_POINTS)), size)
-    )
-    values = np.sort(centres).astype(weight.dtype)
-    nearest = np.searchsorted(_edges(values.astype(np.float64)), points).astype(np.uint8)
+    values = _best(distinct.astype(np.float64), counts.astype(np.float64), size).astype(weight.dtype)
+    nearest = np.searchsorted(_edges(values.astype(np.float64)), distinct.astype(np.float64)).astype(np.uint8)
     return Palette(values, nearest[np.searchsorted(distinct, weight)])
+
+
+def palette_values(weight: NDArray[np.floating], bits: int, importance: NDArray[np.floating]) -> Floats:
+    """Find the 2^bits values (ascending) that lie nearest to a weight's in weighted least squares.
+
+    Parameters
+    ----------
+    importance
+        Above 0, of a shape that is broadcast to the weight's.
+    """
+    distinct, places = np.unique(weight, return_inverse=True)
+    size = 2**bits
+    points = distinct.astype(np.float64)
+    if len(points) <= size:
+        return np.concatenate([points, np.repeat(points[-1:], size - len(points))])
+    counts = np.bincount(places.reshape(-1), np.broadcast_to(importance, weight.shape).reshape(-1))
+    return _best(points, np.maximum(counts, np.finfo(np.float64).eps * counts.max()), size)
+
+
+def _best(points: Floats, counts: Floats, size: int) -> Floats:
+    """Return the centres (ascending) of weighted points, the optimum of few or many."""
+    start = optimal_centres(*_gathered(points, counts, min(POINTS * size, MOST_POINTS)), size)
+    return np.sort(_lloyd(points, counts, start))
 
 
 def optimal_centres(points: Floats, counts: Floats, size: int) -> Floats:
@@ -141,7 +159,7 @@ def _lloyd(points: Floats, counts: Floats, centres: Floats) -> Floats:
         ends = np.searchsorted(points, _edges(centres))
         first, last = np.concatenate([[0], ends]), np.concatenate([ends, [len(points)]])
         mass = weights[last] - weights[first]
-        moved = np.where(mass > 0, (sums[last] - sums[first]) / np.maximum(mass, 1), centres)
+        moved = np.where(mass > 0, (sums[last] - sums[first]) / np.where(mass > 0, mass, 1), centres)
         if np.array_equal(moved, centres):
             break
         centres = moved

@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.rounding.hessians import damped, inverse_factor
 
 Matrix = NDArray[np.float32]
 Codes = NDArray[np.uint8]
-
-_DAMPING = 0.01
-"""Share of the mean diagonal that GPTQ adds to the Hessian's diagonal, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def feedback_blocks(
     check_finite(matrix)
     check_finite(hessian)
     inputs, outputs = matrix.shape
-    factor = _inverse_factor(hessian)
+    factor = inverse_factor(damped(hessian)).astype(np.float32)
     rest = matrix.T.astype(np.float32)
     count = -(-inputs // size)
     codes = np.zeros((outputs, count, size), np.uint8)
@@ -179,17 +177,6 @@ def feedback_blocks(
         rest[:, last:] -= errors @ factor[first:last, last:]
         codes[:, block, last - first :] = zero.astype(np.uint8)[:, None]
     return Blocks(codes, scales, zeros.astype(np.uint8), bits, inputs)
-
-
-def _inverse_factor(hessian: NDArray[np.floating]) -> Matrix:
-    """Return the upper Cholesky factor U of the inverse of the damped Hessian: `inverse = U^T U`."""
-    damped = np.array(hessian, np.float64)
-    diagonal = np.einsum("ii->i", damped)
-    live = diagonal > 0
-    typical = diagonal[live].mean() if live.any() else 1.0
-    diagonal[~live] = typical
-    diagonal += _DAMPING * typical
-    return np.linalg.cholesky(np.linalg.inv(damped)).T.astype(np.float32)
 
 
 def _block_grid(values: Matrix, bits: int, symmetric: bool) -> tuple[Matrix, Matrix]:

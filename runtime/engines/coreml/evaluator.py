@@ -1,5 +1,6 @@
 """The evaluator as an engine: one role of a Core ML bundle, computed in NumPy."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from amused_edge.runtime.errors import BundleError, GraphError, first_line, quot
 
 _HALF = "fp16"
 
+OnValue = Callable[[str, NDArray[Any]], None]
+"""(name in the program, value): the inputs and what each operation gives, in order."""
+
 _HIDING = frozenset({"clip", "reduce_argmin"})
 """Operations that may turn NaN or infinity into a number like any other."""
 
@@ -25,10 +29,11 @@ class MilGraph:
     """One role of a bundle, evaluated operation by operation.
 
     With `EngineOptions.simulate` "half", every fp16 value is rounded to half where the program stores it; with "float",
-    all is computed in float32. Either way sums are in float32, which Apple's processors need not do.
+    all is computed in float32. Either way sums are in float32, which Apple's processors need not do. `on_value` sees
+    all values.
     """
 
-    def __init__(self, bundle: Bundle, role: str, options: EngineOptions) -> None:
+    def __init__(self, bundle: Bundle, role: str, options: EngineOptions, on_value: OnValue | None = None) -> None:
         self._role = role
         self._entry: GraphEntry = bundle.graph(role)
         program = read_program(package(bundle, role))
@@ -40,6 +45,7 @@ class MilGraph:
                 )
         check = options.check_floats and hides_floats(self._entry)
         self._machine: Machine | None = Machine(program, round_halves=options.simulate == "half", check_floats=check)
+        self._on_value = on_value
 
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`; nothing stops it within."""
@@ -50,7 +56,7 @@ class MilGraph:
             if spec.layout == "picture":
                 feeds[spec.name] = feeds[spec.name].transpose(0, 3, 1, 2)
         try:
-            found = self._machine.run(feeds)
+            found = self._machine.run(feeds, self._on_value)
         except GraphError as error:
             raise GraphError(f"{self._role}: {error}") from error
         outputs = {}
@@ -96,15 +102,18 @@ class Machine:
         self._constants = {name: _wide(constant.value) for name, constant in program.constants.items()}
         self._last = _last_uses(program)
 
-    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the outputs by name: floats as float32.
+    def run(self, inputs: dict[str, NDArray[Any]], on_value: OnValue | None = None) -> dict[str, NDArray[Any]]:
+        """Return the outputs by name: floats as float32. `on_value` sees all values.
 
         Raises
         ------
         GraphError
             An operation cannot be computed.
         """
+        show: OnValue = on_value or (lambda *_: None)
         values = {value.name: self._stored(inputs[value.name], value) for value in self._program.inputs}
+        for name, given in values.items():
+            show(name, given)
         for index, op in enumerate(self._program.operations):
             try:
                 results = self._compute(op, values)
@@ -114,6 +123,7 @@ class Machine:
                 ) from error
             for value, result in zip(op.outputs, results, strict=True):
                 values[value.name] = self._stored(result, value)
+                show(value.name, values[value.name])
             for name in self._last.get(index, ()):
                 del values[name]
         return {value.name: values[value.name] for value in self._program.outputs}

@@ -14,8 +14,9 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
+from amused_edge.quantization.calibration import CONDITIONED_PER_DRAWN, SEED
 from amused_edge.quantization.onnx.apply import what_to_watch
-from amused_edge.quantization.onnx.calibration import CONDITIONED_PER_DRAWN, SEED, Observations, Watch, observe
+from amused_edge.quantization.onnx.calibration import Observations, Watch, observe
 from amused_edge.quantization.onnx.plan import GraphPlan, read_weights
 from amused_edge.quantization.recipes.rules import Calibration, Rule
 from amused_edge.runtime.bundle.folder import Bundle
