@@ -30,7 +30,7 @@ def change_onnx(folder: Path, role: str, name: str, change: Change) -> None:
     change(values)
     model.graph.initializers[name].const_value = ir.tensor(values, name=name)
     ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=1024)
-    _agree(folder)
+    agree(folder)
 
 
 def change_coreml(folder: Path, role: str, name: str, change: Change) -> None:
@@ -46,7 +46,23 @@ def change_coreml(folder: Path, role: str, name: str, change: Change) -> None:
     changed = values.copy()
     change(changed)
     weights.write_bytes(content.replace(values.tobytes(), changed.tobytes()))
-    _agree(folder)
+    agree(folder)
+
+
+def change_coreai(folder: Path, role: str, name: str, change: Change) -> None:
+    """Change a constant of a package in place."""
+    from amused_edge.runtime.engines.coreai.constants import stored_floats
+    from amused_edge.runtime.engines.coreai.package import package
+
+    place = package(Bundle.open(folder), role)
+    values = np.array(dict(stored_floats(place))[name])
+    program = place / "main.mlirb"
+    content = program.read_bytes()
+    assert content.count(values.tobytes()) == 1
+    changed = values.copy()
+    change(changed)
+    program.write_bytes(content.replace(values.tobytes(), changed.tobytes()))
+    agree(folder)
 
 
 def renew_golden(folder: Path, engine: EngineOptions | None = None) -> None:
@@ -54,10 +70,10 @@ def renew_golden(folder: Path, engine: EngineOptions | None = None) -> None:
     with AmusedPipeline(Bundle.open(folder), engine or EngineOptions()) as pipeline:
         text = golden_check.draw(pipeline, GOLDEN_PROMPT).to_json()
     (folder / "golden.json").write_text(text, encoding="utf-8")
-    _agree(folder)
+    agree(folder)
 
 
-def _agree(folder: Path) -> None:
+def agree(folder: Path) -> None:
     """Make the manifest's hashes and sizes those of the files."""
 
     def visit(node: Any) -> None:
