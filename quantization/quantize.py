@@ -87,6 +87,10 @@ def _target(parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> Quantiz
         from amused_edge.quantization.coreml.target import CoreMLQuantizationTarget
 
         return CoreMLQuantizationTarget(parent, recipe, options)
+    if parent.manifest.target == "coreai":
+        from amused_edge.quantization.coreai.target import CoreAIQuantizationTarget
+
+        return CoreAIQuantizationTarget(parent, recipe, options)
     from amused_edge.quantization.onnx.target import OnnxQuantizationTarget
 
     return OnnxQuantizationTarget(parent, recipe, options)

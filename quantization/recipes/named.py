@@ -4,10 +4,16 @@ import json
 from pathlib import Path
 
 from amused_edge.quantization.errors import RecipeError
+from amused_edge.quantization.recipes.for_coreai import COREAI_RECIPES, NOT_FOR_COREAI
 from amused_edge.quantization.recipes.for_coreml import COREML_RECIPES, NOT_FOR_COREML
 from amused_edge.quantization.recipes.for_onnx import RECIPES
 from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.runtime.bundle.manifest import TARGETS
 from amused_edge.runtime.errors import quoted
+
+_NAMED = {"onnx": RECIPES, "coreml": COREML_RECIPES, "coreai": COREAI_RECIPES}
+_REFUSED: dict[str, dict[str, str]] = {"onnx": {}, "coreml": NOT_FOR_COREML, "coreai": NOT_FOR_COREAI}
+"""Target -> names that stand for a recipe of another one, and why for none here."""
 
 
 def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
@@ -16,7 +22,7 @@ def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
     Parameters
     ----------
     target
-        Of the bundle: "onnx" or "coreml". A name stands for another recipe with each.
+        Of the bundle: "onnx", "coreml" or "coreai". A name stands for another recipe with each.
 
     Raises
     ------
@@ -25,12 +31,13 @@ def load_recipe(source: str | Path | Recipe, target: str = "onnx") -> Recipe:
     """
     if isinstance(source, Recipe):
         return source
-    named = COREML_RECIPES if target == "coreml" else RECIPES
+    named = _NAMED[target]
     if isinstance(source, str) and source in named:
         return named[source]
-    if target == "coreml" and source in NOT_FOR_COREML:
+    if source in _REFUSED[target]:
         raise RecipeError(
-            f"recipe {quoted(source)} is not for Core ML: {NOT_FOR_COREML[str(source)]}; choose {', '.join(named)}"
+            f"recipe {quoted(source)} is not for {TARGETS[target]}: {_REFUSED[target][str(source)]}; choose "
+            f"{', '.join(named)}"
         )
     path = Path(source)
     if path.suffix != ".json":

@@ -27,14 +27,14 @@ _COMPUTE: dict[Activations, tuple[set[int], set[Operator]]] = {
     "dynamic": ({8}, {"matmul"}),
     "rowwise": ({8}, {"matmul"}),
     "blockwise": ({4, 8}, {"matmul"}),
-    "static": ({8}, {"conv"}),
+    "static": ({8}, {"matmul", "conv"}),
 }
 """How activations are treated -> bits and operators for which that exists."""
 
 PER_CHANNEL: tuple[Activations, ...] = ("dynamic", "rowwise")
 """Activations that go with one scale per output channel, and no block."""
 
-_SMALLEST_BLOCK = 16
+SMALLEST_BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ class Rule:
 
     def _check_block(self, where: str) -> None:
         if self.block is not None:
-            power = type(self.block) is int and self.block >= _SMALLEST_BLOCK and self.block & (self.block - 1) == 0
+            power = type(self.block) is int and self.block >= SMALLEST_BLOCK and self.block & (self.block - 1) == 0
             if not power:
                 raise RecipeError(
-                    f"{where}: block is {quoted(self.block)}; give a power of two from {_SMALLEST_BLOCK} on"
+                    f"{where}: block is {quoted(self.block)}; give a power of two from {SMALLEST_BLOCK} on"
                 )
             if self.bits > 8 or self.activations in (*PER_CHANNEL, "static"):
                 raise RecipeError(
@@ -133,7 +133,7 @@ class Rule:
         weight, message = f"{role}/{name}, a {operator}", None
         if self.palette:
             message = "a palette"
-        elif operator not in _COMPUTE[self.activations][1]:
+        elif operator not in _COMPUTE[self.activations][1] or (self.activations, operator) == ("static", "matmul"):
             message = f"{quoted(self.activations)} activations"
         elif self.bits == 4 and operator != "matmul":
             message = "4 bits"

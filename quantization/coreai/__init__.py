@@ -1,0 +1,1 @@
+"""Applies recipes to Core AI packages."""
