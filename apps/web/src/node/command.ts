@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+/** `npx amused-edge`. */
+export {};

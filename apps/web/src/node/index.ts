@@ -1,0 +1,2 @@
+/** Node: bundles from folders, drawn in a worker thread. */
+export {};
