@@ -322,6 +322,12 @@ export class AmusedPipeline implements Pipeline {
   }
 }
 
+/** Return options with what they leave open filled in from a bundle's manifest; in-painting's schedule is linear. */
+export function settingsIn(manifest: Manifest, options: GenerationOptions, task?: Task): SamplerSettings {
+  const settings = settingsOf(options, manifest.sampler);
+  return task?.kind === "inpainting" && options.schedule === undefined ? { ...settings, schedule: "linear" } : settings;
+}
+
 /** Split a task's pictures by prompt and into at most so many, each as a task of its own. */
 function* batches(task: Task, most: number): Generator<Task[]> {
   const places = picturesOf(task);
