@@ -1,11 +1,17 @@
-/** What this runtime answers to each set of conformance vectors that needs no graph. */
+/** What this runtime answers to each set of conformance vectors. */
 
 import { readFileSync } from "node:fs";
+import * as ort from "onnxruntime-node";
+import { openBundle, readText, verify } from "../../src/bundle/bundle.js";
+import { readGolden } from "../../src/bundle/golden.js";
 import { dumpJson, type Json, parseJson } from "../../src/bundle/json.js";
+import { GOLDEN_NAME, ROLES, TOKENIZER_NAME } from "../../src/bundle/manifest.js";
 import { sha256 } from "../../src/bundle/sha256.js";
 import { inpaintingStart, type Start, variationStart } from "../../src/drawing/starts.js";
 import { PromptTokenizer } from "../../src/drawing/tokenizer.js";
-import { outpainting } from "../../src/index.js";
+import { loadGraph } from "../../src/engines/onnx-session.js";
+import { engineOptions } from "../../src/engines/options.js";
+import { AmusedEdgeError, MemorySource, outpainting } from "../../src/index.js";
 import { pasteBack, pixelMask, tokenMask } from "../../src/pictures/masks.js";
 import { fitImage, readImage, readMask } from "../../src/pictures/sources.js";
 import { gumbel } from "../../src/sampling/gumbel.js";
@@ -18,6 +24,7 @@ import { guidanceAt, maskLength, maskRatio, temperatureAt } from "../../src/samp
 import { hashed } from "../../src/tasks/given.js";
 import { parametersToJson } from "../../src/tasks/parameters.js";
 import { hashOf, stateFromText } from "../../src/tasks/state.js";
+import { edited, type Files, readFiles } from "./edits.js";
 import { DEMO } from "./paths.js";
 import { pictureOf } from "./pictures.js";
 import type { Answer, Values } from "./vectors.js";
@@ -197,6 +204,39 @@ const stateHashes: Answer = ({ text }) => {
   return { hashed: written, sha256: sha256(new TextEncoder().encode(written)) === hash ? hash : "not of the text" };
 };
 
+let demoFiles: Files | undefined;
+
+const damagedBundles: Answer = async ({ edits, stage, says }) => {
+  demoFiles ??= readFiles(DEMO);
+  try {
+    await openAsFarAs(new MemorySource(edited(demoFiles, edits)), stage);
+    return { opens: true };
+  } catch (error) {
+    if (!(error instanceof AmusedEdgeError)) {
+      throw error;
+    }
+    return { error: error.name, named: error.message.replaceAll("\\\\", "\\").includes(says) };
+  }
+};
+
+/** Open a bundle as far as a stage: its files are there ("open"), unchanged ("verify"), and make sense ("load"). */
+async function openAsFarAs(source: MemorySource, stage: string): Promise<void> {
+  const bundle = await openBundle(source);
+  if (stage === "open") {
+    return;
+  }
+  await verify(bundle);
+  if (stage === "verify") {
+    return;
+  }
+  new PromptTokenizer(await readText(bundle, TOKENIZER_NAME), bundle.manifest.geometry.textLength);
+  readGolden(await readText(bundle, GOLDEN_NAME));
+  for (const role of ROLES) {
+    const graph = await loadGraph(bundle, role, ort, engineOptions({ threads: 1 }));
+    await graph.close();
+  }
+}
+
 export const ANSWERS: Readonly<Record<string, Answer>> = {
   "philox-words": philoxWords,
   uniforms: (given) => ({
@@ -308,4 +348,5 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   states,
   "state-hashes": stateHashes,
   "damaged-states": states,
+  "damaged-bundles": damagedBundles,
 };
