@@ -69,8 +69,8 @@ demo-bundle: install $(DEMO)-w8/manifest.json
 	rm -rf demo/bundle
 	cp -R $(DEMO)-w8 demo/bundle
 
-# What ports must reproduce, written anew by the Python runtime.
-conformance: install
+# What ports must reproduce, written anew by the Python runtime; the pictures of w8 are those of demo/bundle.
+conformance: install $(patsubst %,$(DEMO)-%/manifest.json,fp32 $(filter-out w8,$(RECIPES)))
 	$(BIN)/python -m amused_edge.conformance make
 
 # The site, from the guides and the docstrings: build/docs/index.html. A warning is an error.
