@@ -52,12 +52,13 @@ async function downloadAlone(
   }
   const growing = new GrowingFile(file, files, onBytes);
   await growing.takeUp();
-  const patched = await fetchRest(url, growing, options);
+  const found = growing.length > 0;
+  const pieces = await fetchRest(url, growing, options);
   if (await growing.finish()) {
     return;
   }
-  if (patched) {
-    // What was there before may have been of another file; so may a later part of a server's.
+  if (found || pieces > 1) {
+    // One of the pieces may be bad, or they may not belong together: once more, in one.
     await files.remove(file);
     onBytes(-growing.length);
     const anew = new GrowingFile(file, files, onBytes);
@@ -69,10 +70,10 @@ async function downloadAlone(
   throw new BundleError(`${url} is damaged: its SHA-256 is not the manifest's; copy the bundle to the server again`);
 }
 
-/** Fetch what is missing. Return whether it came in more pieces than one, counting what was there. */
-async function fetchRest(url: string, growing: GrowingFile, options: DownloadOptions): Promise<boolean> {
+/** Fetch what is missing. Return in how many pieces it came. */
+async function fetchRest(url: string, growing: GrowingFile, options: DownloadOptions): Promise<number> {
   const waits = options.waits ?? WAITS;
-  let pieces = growing.length > 0 ? 1 : 0;
+  let pieces = 0;
   let failures = 0;
   while (growing.length < growing.file.bytes) {
     const before = growing.length;
@@ -95,7 +96,7 @@ async function fetchRest(url: string, growing: GrowingFile, options: DownloadOpt
     }
     pieces += growing.length > before ? 1 : 0;
   }
-  return pieces > 1;
+  return pieces;
 }
 
 /** Fetch up to the end, or until the network breaks. */
@@ -116,6 +117,7 @@ async function fetchPiece(url: string, growing: GrowingFile, signal: AbortSignal
     const fresh = value.subarray(Math.min(skip, value.length));
     skip -= value.length - fresh.length;
     await growing.add(fresh);
+    signal?.throwIfAborted();
   }
   if (growing.length < growing.file.bytes) {
     throw new BundleError(

@@ -3,7 +3,7 @@
 import type { FileEntry } from "../bundle/graph-entry.js";
 import { Sha256 } from "../bundle/sha256.js";
 import { BundleError } from "../errors.js";
-import { PART, type StoredFiles } from "./files.js";
+import type { StoredFiles } from "./files.js";
 
 export class GrowingFile {
   readonly file: FileEntry;
@@ -12,14 +12,14 @@ export class GrowingFile {
   readonly #files: StoredFiles;
   readonly #onBytes: (bytes: number) => void;
   readonly #hash = new Sha256();
-  #part: Uint8Array;
+  /** The part that is being filled, and how far it is. */
+  #part = new Uint8Array();
   #filled = 0;
 
   constructor(file: FileEntry, files: StoredFiles, onBytes: (bytes: number) => void) {
     this.file = file;
     this.#files = files;
     this.#onBytes = onBytes;
-    this.#part = new Uint8Array(Math.min(PART, file.bytes));
   }
 
   /** Take up the parts that an earlier visit left. */
@@ -43,6 +43,9 @@ export class GrowingFile {
     }
     this.#hash.update(bytes);
     for (let at = 0; at < bytes.length; ) {
+      if (this.#filled === 0) {
+        this.#part = new Uint8Array(this.#files.sizeOf(this.file, this.length / this.#files.partBytes));
+      }
       const piece = bytes.subarray(at, at + this.#part.length - this.#filled);
       this.#part.set(piece, this.#filled);
       this.#filled += piece.length;
@@ -69,9 +72,7 @@ export class GrowingFile {
   }
 
   async #keepPart(): Promise<void> {
-    const index = Math.ceil(this.length / PART) - 1;
-    await this.#files.putPart(this.file, index, this.#part);
-    this.#part = new Uint8Array(Math.min(PART, this.file.bytes - this.length));
+    await this.#files.putPart(this.file, Math.ceil(this.length / this.#files.partBytes) - 1, this.#part);
     this.#filled = 0;
   }
 }
