@@ -3,6 +3,8 @@
 import { firstLine, StorageError } from "../errors.js";
 
 export interface Shelf {
+  /** Whether the next visit finds what is kept now. */
+  readonly persists: boolean;
   get(key: string): Promise<Uint8Array | undefined>;
   /** All of it or nothing is kept. Throws `StorageError` where there is no room. */
   put(key: string, bytes: Uint8Array): Promise<void>;
@@ -28,6 +30,7 @@ export async function openShelf(): Promise<Shelf> {
 }
 
 export class CacheShelf implements Shelf {
+  readonly persists = true;
   readonly #cache: Cache;
 
   constructor(cache: Cache) {
@@ -61,6 +64,7 @@ export class CacheShelf implements Shelf {
 }
 
 export class MemoryShelf implements Shelf {
+  readonly persists = false;
   readonly #kept = new Map<string, Uint8Array>();
 
   async get(key: string): Promise<Uint8Array | undefined> {
