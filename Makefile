@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml demo-bundle test lint types docs check wheel-check compat install clean
+.PHONY: demo recipes coreml demo-bundle conformance test lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -68,6 +68,10 @@ coreml: install $(COREML_BUNDLES:%=%/manifest.json)
 demo-bundle: install $(DEMO)-w8/manifest.json
 	rm -rf demo/bundle
 	cp -R $(DEMO)-w8 demo/bundle
+
+# What ports must reproduce, written anew by the Python runtime.
+conformance: install
+	$(BIN)/python -m amused_edge.conformance make
 
 # The site, from the guides and the docstrings: build/docs/index.html. A warning is an error.
 docs: install

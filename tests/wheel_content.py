@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-ROOMS = {"runtime", "export", "benchmarks", "quantization"}
+ROOMS = {"runtime", "export", "benchmarks", "quantization", "conformance"}
 
 
 def expected() -> set[str]:

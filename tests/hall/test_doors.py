@@ -12,12 +12,13 @@ import pytest
 
 from tests.support.paths import ROOT
 
-ROOMS = ("runtime", "export", "benchmarks", "quantization")
+ROOMS = ("runtime", "export", "benchmarks", "quantization", "conformance")
 MAY_IMPORT = {
     "runtime": {"runtime"},
     "benchmarks": {"benchmarks", "runtime"},
     "export": {"export", "runtime", "benchmarks"},
     "quantization": {"quantization", "runtime", "benchmarks"},
+    "conformance": {"conformance", "runtime"},
     "amused_edge": set(ROOMS) | {"cli", "validation"},
 }
 

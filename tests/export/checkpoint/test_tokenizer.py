@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizerFast
 
+from amused_edge.conformance.sets.strings import odd_strings
 from amused_edge.export.checkpoint.tokenizer import read_tokenizer
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.configs import TextConfig
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.errors import OptionsError
 from tests.support.files import read_json
-from tests.support.odd_strings import odd_strings
 from tests.support.paths import DEMO_CHECKPOINT
 
 LENGTH = 77

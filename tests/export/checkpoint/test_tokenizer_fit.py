@@ -11,13 +11,13 @@ import pytest
 import torch
 from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
+from amused_edge.conformance.sets.strings import odd_strings
 from amused_edge.export.checkpoint.checkpoint import open_checkpoint
 from amused_edge.export.checkpoint.tokenizer import read_tokenizer
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.configs import TextConfig
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from tests.support.files import read_json
-from tests.support.odd_strings import odd_strings
 from tests.support.oracles import relative
 from tests.support.paths import DEMO_CHECKPOINT
 

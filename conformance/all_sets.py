@@ -1,0 +1,21 @@
+"""All sets, in the order in which a report tells of them."""
+
+from pathlib import Path
+
+from amused_edge.conformance.sets import canvas, loops, philox, sampler, schedule, starts, states
+from amused_edge.conformance.sets.tokenizer import tokenizer_sets
+from amused_edge.conformance.vector_set import VectorSet
+
+
+def all_sets(bundle: Path) -> tuple[VectorSet, ...]:
+    """Return the sets; `bundle` is the demo's, which some cases are about."""
+    return (
+        *philox.SETS,
+        *schedule.SETS,
+        *sampler.SETS,
+        *loops.SETS,
+        *tokenizer_sets(bundle),
+        *starts.SETS,
+        *canvas.SETS,
+        *states.SETS,
+    )
