@@ -1,16 +1,27 @@
 /** The public pipeline: a bundle opened for drawing. */
 
-import type { Manifest } from "./bundle/manifest.js";
+import { type Bundle, openBundle, readText, verify } from "./bundle/bundle.js";
+import { type Golden, readGolden } from "./bundle/golden.js";
+import { GOLDEN_NAME, type Manifest, TOKENIZER_NAME } from "./bundle/manifest.js";
 import type { Source } from "./bundle/source.js";
-import type { EngineOptions } from "./engines/options.js";
+import { PromptConditioner } from "./drawing/conditioning.js";
+import { Drawing } from "./drawing/draw.js";
+import { PromptTokenizer } from "./drawing/tokenizer.js";
+import type { Arrays } from "./engines/graph.js";
+import { GraphStore } from "./engines/graph-store.js";
+import { loadGraph } from "./engines/onnx-session.js";
+import { type EngineOptions, engineOptions } from "./engines/options.js";
 import type { Ort } from "./engines/ort.js";
-import { InternalError } from "./errors.js";
-import type { GoldenReport } from "./golden-check.js";
+import { checkProviders } from "./engines/providers.js";
+import { BundleError, StateError } from "./errors.js";
+import { compareGolden, type GoldenReport } from "./golden-check.js";
 import type { RgbImage } from "./pictures/image.js";
+import { readImage } from "./pictures/sources.js";
 import type { Step } from "./sampling/mask-predict.js";
-import type { GenerationOptions, SamplerSettings } from "./sampling/options.js";
-import type { PromptEmbeddings } from "./tasks/embeddings.js";
-import type { PromptsOrTask, Task } from "./tasks/kinds.js";
+import { checkedSeed, type GenerationOptions, type SamplerSettings, settingsOf } from "./sampling/options.js";
+import { type PromptEmbeddings, promptEmbeddings } from "./tasks/embeddings.js";
+import { asTask, type PromptsOrTask, picturesOf, single, type Task, textToImage } from "./tasks/kinds.js";
+import { restoreTask } from "./tasks/parameters.js";
 import type { Picture } from "./tasks/result.js";
 import type { PictureState } from "./tasks/state.js";
 
@@ -71,13 +82,274 @@ export interface Pipeline {
   close(): Promise<void>;
 }
 
+/** Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time. */
+const LOW_MEMORY_BATCH = 16;
+
 /**
  * Draws pictures from a bundle. Graphs are loaded at first use. Several calls may run at the same time; their graphs
  * are called one after the other.
  */
-export class AmusedPipeline {
-  /** Open a bundle for drawing: read and check its manifest, its files' presence, sizes and hashes. */
-  static async open(source: Source, options: OpenOptions): Promise<AmusedPipeline & Pipeline> {
-    throw new InternalError(`not written yet: ${source.name} ${options}`);
+export class AmusedPipeline implements Pipeline {
+  readonly manifest: Manifest;
+  readonly bundleSha256: string;
+  readonly #bundle: Bundle;
+  readonly #graphs: GraphStore;
+  readonly #tokenizer: PromptTokenizer;
+  readonly #conditioner: PromptConditioner;
+  readonly #drawing: Drawing;
+
+  private constructor(bundle: Bundle, tokenizer: PromptTokenizer, options: OpenOptions) {
+    const engine = engineOptions(options);
+    const warn = options.onWarning ?? ((message) => console.warn(`amused-edge: ${message}`));
+    this.manifest = bundle.manifest;
+    this.bundleSha256 = bundle.sha256;
+    this.#bundle = bundle;
+    this.#tokenizer = tokenizer;
+    this.#graphs = new GraphStore((role) => loadGraph(bundle, role, options.ort, engine), engine.keepGraphs);
+    this.#conditioner = new PromptConditioner(tokenizer, this.#graphs, engine.rememberedPrompts, warn);
+    this.#drawing = new Drawing(bundle, this.#graphs, this.#conditioner, warn);
   }
+
+  /**
+   * Open a bundle for drawing: read and check its manifest, its files' presence, sizes and hashes.
+   *
+   * @throws BundleError if it is incomplete or damaged; ProviderError if a provider would compute it wrongly
+   */
+  static async open(source: Source, options: OpenOptions): Promise<AmusedPipeline> {
+    engineOptions(options);
+    const bundle = await openBundle(source, options.signal);
+    checkProviders(bundle.manifest, options.executionProviders);
+    if (options.verify ?? true) {
+      await verify(bundle, options.signal);
+    }
+    const text = await readText(bundle, TOKENIZER_NAME, options.signal);
+    return new AmusedPipeline(bundle, new PromptTokenizer(text, bundle.manifest.geometry.textLength), options);
+  }
+
+  async close(): Promise<void> {
+    await this.#graphs.close();
+    this.#drawing.close();
+    await this.#bundle.source.close?.();
+  }
+
+  // --- Whole pictures.
+
+  async generate(task: PromptsOrTask, options: GenerateOptions = {}): Promise<Picture[]> {
+    const drawn: Picture[] = [];
+    for await (const picture of this.pictures(task, options)) {
+      drawn.push(picture);
+    }
+    return drawn;
+  }
+
+  pictures(task: PromptsOrTask, options: GenerateOptions = {}): AsyncGenerator<Picture, void, undefined> {
+    const checked = this.#checked(task);
+    return this.#pictures(checked, checkedSeed(options.seed ?? 0), this.settings(options, checked), options);
+  }
+
+  async finish(state: PictureState, task?: PromptsOrTask, { signal }: RunOptions = {}): Promise<Picture> {
+    this.#drawing.checkState(state);
+    const left = state.parameters.settings.steps - state.nextStep;
+    if (left) {
+      throw new StateError(`the picture has ${left} steps to go; resume it first`);
+    }
+    return this.#drawing.finish(state, restore(state, task), signal);
+  }
+
+  // --- Step by step.
+
+  stream(task: PromptsOrTask, options: GenerationOptions & RunOptions = {}): AsyncGenerator<Step, void, undefined> {
+    const checked = this.#checked(task);
+    const settings = this.settings(options, checked);
+    return this.#stream(checked, checkedSeed(options.seed ?? 0), settings, options.signal);
+  }
+
+  async begin(task: PromptsOrTask, options: GenerationOptions & RunOptions = {}): Promise<PictureState[]> {
+    const checked = this.#checked(task);
+    const seed = checkedSeed(options.seed ?? 0);
+    const settings = this.settings(options, checked);
+    const states: PictureState[] = [];
+    for (const place of picturesOf(checked)) {
+      states.push(await this.#drawing.begin(single(checked, place), seed, settings, options.signal));
+    }
+    return states;
+  }
+
+  resume(
+    state: PictureState,
+    task?: PromptsOrTask,
+    { signal }: RunOptions = {},
+  ): AsyncGenerator<Step, void, undefined> {
+    this.#drawing.checkState(state);
+    return this.#resume(state, restore(state, task), signal);
+  }
+
+  async preview(step: Step, { signal }: RunOptions = {}): Promise<RgbImage[]> {
+    const images: RgbImage[] = [];
+    for (const tokens of step.predicted) {
+      images.push(await this.decode(tokens, { signal }));
+    }
+    return images;
+  }
+
+  // --- Parts.
+
+  settings(options: GenerationOptions = {}, task?: Task): SamplerSettings {
+    const settings = settingsOf(options, this.manifest.sampler);
+    return task?.kind === "inpainting" && options.schedule === undefined
+      ? { ...settings, schedule: "linear" }
+      : settings;
+  }
+
+  async decode(tokens: Int32Array, { signal }: RunOptions = {}): Promise<RgbImage> {
+    return this.#drawing.decode(tokens, signal);
+  }
+
+  async encode(image: RgbImage, { signal }: RunOptions = {}): Promise<Int32Array> {
+    return this.#drawing.encode(readImage(image), signal);
+  }
+
+  async embed(prompt: string, { signal }: RunOptions = {}): Promise<PromptEmbeddings> {
+    const { hidden_states: hidden, pooled } = await this.#conditioner.encodeText(prompt, signal);
+    return promptEmbeddings(hidden.data as Float32Array, hidden.shape[1], pooled.data as Float32Array);
+  }
+
+  async checkGolden({ signal }: RunOptions = {}): Promise<GoldenReport> {
+    const golden = readGolden(await readText(this.#bundle, GOLDEN_NAME, signal));
+    const [picture] = await this.generate(golden.prompt, { signal });
+    return compareGolden(golden, {
+      inputIds: this.#tokenizer.encode(golden.prompt).ids,
+      logits: await this.#firstLogits(golden.prompt, signal),
+      tokens: picture.tokens,
+      image: await this.decode(this.#goldenTokens(golden), { signal }),
+    });
+  }
+
+  // --- Inside. The public functions check their arguments at once; these run when the caller iterates.
+
+  async *#pictures(
+    task: Task,
+    seed: bigint,
+    settings: SamplerSettings,
+    { onStep, signal }: GenerateOptions,
+  ): AsyncGenerator<Picture, void, undefined> {
+    const { graphsStay } = this.#graphs;
+    let first = 0;
+    for (const batch of batches(task, graphsStay ? 1 : LOW_MEMORY_BATCH)) {
+      const begun = first;
+      const stepped = (place: number, step: Step) => onStep?.(begun + place, step);
+      const states: PictureState[] = [];
+      for await (const state of this.#drawing.draw(batch, seed, settings, stepped, signal)) {
+        states.push(state);
+      }
+      first += batch.length;
+      await this.#graphs.acquire("image_decoder"); // the denoiser has gone, where one graph is loaded at a time
+      try {
+        for (const [place, state] of states.entries()) {
+          yield await this.#drawing.finish(state, batch[place], signal);
+        }
+      } finally {
+        await this.#graphs.release("image_decoder");
+      }
+    }
+  }
+
+  async *#stream(
+    task: Task,
+    seed: bigint,
+    settings: SamplerSettings,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Step, void, undefined> {
+    const places = picturesOf(task);
+    const alone = places.map((place) => single(task, place));
+    const states: PictureState[] = [];
+    for (const one of alone) {
+      states.push(await this.#drawing.begin(one, seed, settings, signal));
+    }
+    if (states.every((state) => state.nextStep === settings.steps)) {
+      return;
+    }
+    const ofPrompt = new Map<number, Arrays>();
+    for (const [i, [prompt]] of places.entries()) {
+      if (!ofPrompt.has(prompt)) {
+        ofPrompt.set(prompt, await this.#drawing.conditioning(alone[i], settings, signal));
+      }
+    }
+    const conditionings = places.map(([prompt]) => ofPrompt.get(prompt) as Arrays);
+    yield* this.#drawing.steps(states, conditionings, signal);
+  }
+
+  async *#resume(
+    state: PictureState,
+    task: Task,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Step, void, undefined> {
+    const { settings } = state.parameters;
+    if (state.nextStep < settings.steps) {
+      const conditioning = await this.#drawing.conditioning(task, settings, signal);
+      yield* this.#drawing.steps([state], [conditioning], signal);
+    }
+  }
+
+  /** Return the first row of unguided logits of the first step, where every token is masked. */
+  async #firstLogits(prompt: string, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const { geometry } = this.manifest;
+    const masked = new Int32Array(geometry.gridHeight * geometry.gridWidth).fill(geometry.maskTokenId);
+    const unguided = { ...this.manifest.sampler, guidanceScale: 1 };
+    const conditioning = await this.#drawing.conditioning(textToImage(prompt), unguided, signal);
+    const row = new Float32Array(geometry.codebookSize);
+    await this.#graphs.use("denoiser", async (denoiser) => {
+      (await this.#drawing.guidedLogits(denoiser, masked, conditioning, 1))(0, row);
+    });
+    return row;
+  }
+
+  /** Return the stored tokens, or throw `BundleError` if they are no grid of this bundle's. */
+  #goldenTokens({ tokens }: Golden): Int32Array {
+    const { gridHeight, gridWidth, codebookSize } = this.manifest.geometry;
+    const fit = tokens.length === gridHeight * gridWidth && tokens.every((token) => token >= 0 && token < codebookSize);
+    if (!fit) {
+      throw new BundleError("golden.json holds tokens that are no picture of this bundle; copy the bundle again");
+    }
+    return Int32Array.from(tokens);
+  }
+
+  /** Wrap prompts that were given bare, and check that the bundle can draw them. */
+  #checked(task: PromptsOrTask): Task {
+    const checked = asTask(task);
+    this.#drawing.checkTask(checked);
+    return checked;
+  }
+}
+
+/** Return options with what they leave open filled in from a bundle's manifest; in-painting's schedule is linear. */
+export function settingsIn(manifest: Manifest, options: GenerationOptions, task?: Task): SamplerSettings {
+  const settings = settingsOf(options, manifest.sampler);
+  return task?.kind === "inpainting" && options.schedule === undefined ? { ...settings, schedule: "linear" } : settings;
+}
+
+/** Split a task's pictures by prompt and into at most so many, each as a task of its own. */
+function* batches(task: Task, most: number): Generator<Task[]> {
+  const places = picturesOf(task);
+  for (let at = 0; at < places.length; ) {
+    const [prompt] = places[at];
+    let end = at + 1;
+    while (end < places.length && end < at + most && places[end][0] === prompt) {
+      end++;
+    }
+    yield places.slice(at, end).map((place) => single(task, place));
+    at = end;
+  }
+}
+
+/** Return the task of a state, from itself or from the task that was given, of which it is a picture. */
+function restore(state: PictureState, given: PromptsOrTask | undefined): Task {
+  if (given === undefined) {
+    return restoreTask(state.parameters, undefined);
+  }
+  const task = asTask(given);
+  return restoreTask(
+    state.parameters,
+    picturesOf(task).map((place) => single(task, place)),
+  );
 }

@@ -70,3 +70,8 @@ export function fromUtf8(bytes: Uint8Array): string | undefined {
   parts.push(String.fromCharCode(...units));
   return parts.join("");
 }
+
+/** Return the bytes of a text in ASCII. */
+export function ascii(text: string): Uint8Array {
+  return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+}

@@ -7,6 +7,13 @@ export interface RgbImage {
   readonly data: Uint8Array;
 }
 
+/** A grey picture, a byte per pixel. */
+export interface GreyImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
 /**
  * A picture that a caller gives: 1 (grey), 3 (RGB) or 4 (RGBA) bytes per pixel, sRGB. A canvas's `ImageData` is one.
  */

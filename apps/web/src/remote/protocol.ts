@@ -6,26 +6,37 @@
  */
 
 import type { Manifest } from "../bundle/manifest.js";
-import type { ErrorName } from "../errors.js";
+import { AmusedEdgeError, ERRORS, type ErrorName, firstLine } from "../errors.js";
 
-/** The two ends of a channel, as browsers' `Worker` and `MessagePort` and Node's have them, brought to one shape. */
+/** One end of a channel: what browsers' `Worker` and `MessagePort` and Node's are brought to. */
 export interface Channel {
-  post(message: unknown, transfer?: readonly ArrayBufferLike[]): void;
+  post(message: unknown): void;
   /** Called with each message that arrives. */
   onMessage(listener: (message: unknown) => void): void;
+  /** Called if the other end is gone for good, as a worker that could not be loaded or ran out of memory. */
+  onFailure?(listener: (error: Error) => void): void;
+  /** End the other end, and the channel. */
+  close?(): Promise<void> | void;
 }
 
-/** An error without its class. */
-export interface PlainError {
-  readonly name: ErrorName | "Error";
-  readonly message: string;
-}
+/** Functions of a pipeline that return once, and those that yield. */
+export type Call =
+  | "generate"
+  | "begin"
+  | "finish"
+  | "preview"
+  | "decode"
+  | "encode"
+  | "embed"
+  | "checkGolden"
+  | "close";
+export type Iteration = "pictures" | "stream" | "resume";
 
-/** A call of a pipeline's function; those that yield are asked for their values one by one, with `next`. */
+/** Of a function that yields, values are asked for one by one, with `next`. */
 export type Request =
   | { readonly kind: "open"; readonly id: number; readonly options: unknown }
-  | { readonly kind: "call"; readonly id: number; readonly method: string; readonly values: readonly unknown[] }
-  | { readonly kind: "iterate"; readonly id: number; readonly method: string; readonly values: readonly unknown[] }
+  | { readonly kind: "call"; readonly id: number; readonly method: Call; readonly values: readonly unknown[] }
+  | { readonly kind: "iterate"; readonly id: number; readonly method: Iteration; readonly values: readonly unknown[] }
   | { readonly kind: "next" | "return" | "abort"; readonly id: number };
 
 export type Reply =
@@ -34,3 +45,21 @@ export type Reply =
   | { readonly kind: "done"; readonly id: number }
   | { readonly kind: "event"; readonly id: number; readonly name: string; readonly values: readonly unknown[] }
   | { readonly kind: "error"; readonly id: number; readonly error: PlainError };
+
+/** An error without its class. */
+export interface PlainError {
+  readonly name: ErrorName | "Error";
+  readonly message: string;
+}
+
+/** Take an error's class away. */
+export function plainError(error: unknown): PlainError {
+  return error instanceof AmusedEdgeError
+    ? { name: error.name, message: error.message }
+    : { name: "Error", message: firstLine(error) };
+}
+
+/** Give an error its class again. */
+export function revived({ name, message }: PlainError, cause?: unknown): Error {
+  return name === "Error" ? new Error(message) : new ERRORS[name](message, { cause });
+}

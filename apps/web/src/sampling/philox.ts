@@ -48,17 +48,9 @@ export class Stream {
   /** Write the 8 halves of block `index` (from 0), as whole 32-bit numbers, to `words`. */
   block(index: number, words: Uint32Array | Int32Array): void {
     const counter = index + 1;
-    philox(
-      words,
-      counter | 0,
-      Math.floor(counter * CARRY) | 0,
-      this.#picture[0],
-      this.#picture[1],
-      this.#step,
-      this.#purpose,
-      this.#key[0],
-      this.#key[1],
-    );
+    const [b0, b1] = this.#picture;
+    const [k0, k1] = this.#key;
+    philox(words, counter | 0, Math.floor(counter * CARRY) | 0, b0, b1, this.#step, 0, this.#purpose, 0, k0, k1);
   }
 }
 
@@ -86,31 +78,30 @@ export function uniform(half: number): number {
   return ((half >>> DROPPED_BITS) + 0.5) * UNIT;
 }
 
-function halves(word: bigint): [number, number] {
+/** Return the low and the high half of a 64-bit word. */
+export function halves(word: bigint): [number, number] {
   return [Number(word & 0xffffffffn) | 0, Number((word >> 32n) & 0xffffffffn) | 0];
 }
 
 /**
- * Philox 4x64-10 of counter (a, b, c, d) and key (k, 0), each word (low half, high half); c and d have no high half.
+ * Write Philox 4x64-10 of counter (a, b, c, d) and key (k, 0) to `words`; each 64-bit word is (low half, high half).
  *
  * A 32-bit product's high half is (x * y - low) / 2^32: the product of doubles is off by less than 2^11, and rounding
  * takes that away. Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
  */
-function philox(
+export function philox(
   words: Uint32Array | Int32Array,
   a0: number,
   a1: number,
   b0: number,
   b1: number,
-  c: number,
-  d: number,
+  c0: number,
+  c1: number,
+  d0: number,
+  d1: number,
   k0: number,
   k1: number,
 ): void {
-  let c0 = c | 0;
-  let c1 = 0;
-  let d0 = d | 0;
-  let d1 = 0;
   let q0 = 0;
   let q1 = 0;
   for (let round = 0; round < ROUNDS; round++) {
