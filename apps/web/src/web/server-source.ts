@@ -7,24 +7,26 @@ import { download } from "./download.js";
 import type { StoredFiles } from "./files.js";
 import { megabytes, room } from "./shelf.js";
 
-/** How far a download is; `total` counts what was missing when it began. */
+/** How far a download, or the check before the first use, is. */
 export interface Progress {
-  /** Bytes so far, of all files; those that an earlier visit left count at once. */
+  readonly stage: "download" | "check";
+  /** Bytes so far, of all that were missing when it began; what an earlier visit left of a file counts at once. */
   readonly loaded: number;
   readonly total: number;
-  /** The file that is being fetched. */
+  /** The file that is being fetched, or checked. */
   readonly path: string;
 }
 
 /** Shortest time between two reports, in ms. */
 const REPORT_EVERY = 50;
 
-const MANIFESTS = "manifests/";
+export const MANIFESTS = "manifests/";
 
 export class ServerSource implements Source {
   readonly name: string;
   readonly #files: StoredFiles;
   readonly #onProgress: (progress: Progress) => void;
+  #manifestBytes: Uint8Array | undefined;
 
   /** @param url absolute, of the bundle's folder */
   constructor(url: string, files: StoredFiles, onProgress: (progress: Progress) => void = () => undefined) {
@@ -33,8 +35,12 @@ export class ServerSource implements Source {
     this.#onProgress = onProgress;
   }
 
-  /** Fetch those of the files that are not here, one after the other. Throws as `download`. */
-  async fetch(files: readonly FileEntry[], signal?: AbortSignal): Promise<void> {
+  /** Fetch those of the files that are not here, one after the other; look at each with `onFile`. Throws as `download`. */
+  async fetch(
+    files: readonly FileEntry[],
+    signal?: AbortSignal,
+    onFile?: (file: FileEntry) => Promise<void>,
+  ): Promise<void> {
     const missing: FileEntry[] = [];
     for (const file of files) {
       if (!(await this.#files.has(file))) {
@@ -45,21 +51,25 @@ export class ServerSource implements Source {
     await this.#checkRoom(total);
     let loaded = 0;
     let reported = Number.NEGATIVE_INFINITY;
-    for (const file of missing) {
+    for (const file of files) {
       const onBytes = (bytes: number): void => {
         loaded += bytes;
         if (loaded === total || performance.now() - reported >= REPORT_EVERY) {
           reported = performance.now();
-          this.#onProgress({ loaded, total, path: file.path });
+          this.#onProgress({ stage: "download", loaded, total, path: file.path });
         }
       };
-      await download(this.#url(file.path), file, this.#files, { signal, onBytes });
+      if (missing.includes(file)) {
+        await download(this.#url(file.path), file, this.#files, { signal, onBytes });
+      }
+      await onFile?.(file);
     }
   }
 
   async read(path: string, { expected, range, signal }: ReadOptions = {}): Promise<Uint8Array> {
     if (expected === undefined) {
-      const bytes = await this.#manifest(path, signal);
+      this.#manifestBytes ??= await this.#manifest(path, signal);
+      const bytes = this.#manifestBytes;
       return range ? bytes.subarray(range.first, range.first + range.length) : bytes;
     }
     await this.fetch([expected], signal);
@@ -83,16 +93,25 @@ export class ServerSource implements Source {
     return expected.sha256;
   }
 
+  /** Keep the manifest, which was found good, for visits without a network. */
+  async keepManifest(): Promise<void> {
+    if (this.#manifestBytes) {
+      await this.#files.shelf.put(this.#manifestKey, this.#manifestBytes);
+    }
+  }
+
+  get #manifestKey(): string {
+    return MANIFESTS + encodeURIComponent(this.name);
+  }
+
   /** Return the manifest as the server has it now; where it cannot be reached, as it was at the last visit. */
   async #manifest(path: string, signal: AbortSignal | undefined): Promise<Uint8Array> {
     const url = this.#url(path);
-    const key = MANIFESTS + encodeURIComponent(url);
     const answer = await fetchNow(url, signal);
     if (answer.bytes !== undefined) {
-      await this.#files.shelf.put(key, answer.bytes);
       return answer.bytes;
     }
-    const kept = answer.reachable ? undefined : await this.#files.shelf.get(key);
+    const kept = answer.reachable ? undefined : await this.#files.shelf.get(this.#manifestKey);
     if (kept === undefined) {
       throw new DownloadError(`cannot fetch ${url} (${answer.said}); is there a bundle at this address?`);
     }
