@@ -3,7 +3,14 @@ import { Sha256 } from "../../../src/bundle/sha256.js";
 import type { FileEntry } from "../../../src/index.js";
 import { download } from "../../../src/web/download.js";
 import { StoredFiles } from "../../../src/web/files.js";
-import { openUrl, type Progress, type RemotePipeline, type UrlOptions } from "../../../src/web/index.js";
+import {
+  forgetBundle,
+  keptBundles,
+  openUrl,
+  type Progress,
+  type RemotePipeline,
+  type UrlOptions,
+} from "../../../src/web/index.js";
 import { openShelf } from "../../../src/web/shelf.js";
 
 /** Bytes of a part: small, so that small files have several. */
@@ -120,6 +127,20 @@ export const probe = {
       const { name, message } = error as Error;
       return { steps, ms: performance.now() - began, name, message };
     }
+  },
+
+  /** Decode tokens, and encode what comes out. */
+  async encode(tokens: number[]): Promise<number[]> {
+    const image = await pipeline?.decode(Int32Array.from(tokens));
+    return image && pipeline ? [...(await pipeline.encode(image))] : [];
+  },
+
+  async kept(): Promise<string[]> {
+    return (await keptBundles()).map((one) => one.url);
+  },
+
+  async forget(url: string): Promise<void> {
+    await forgetBundle(url);
   },
 
   async kindOfShelf(): Promise<string> {

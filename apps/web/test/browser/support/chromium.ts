@@ -8,8 +8,10 @@ const NAMES = ["chromium-headless-shell", "chromium", "chromium-browser", "googl
 /** Without a graphics card, as root in a container: WebGPU in software, no sandbox. */
 const FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
+const { CHROMIUM, PATH = "", REQUIRE_CHROMIUM } = process.env;
+
 /** The path of a Chromium: the environment's CHROMIUM, or the first that is found on the PATH. */
-export const executable = process.env["CHROMIUM"] || found();
+export const executable = CHROMIUM || found();
 
 /** Why browser tests cannot run here; false: they can. */
 export const skip = executable
@@ -17,7 +19,7 @@ export const skip = executable
   : `no Chromium: neither CHROMIUM is set nor one of ${NAMES.join(", ")} installed`;
 
 /** A test that cannot run for the lack of Chromium fails instead where this is set, as in CI. */
-if (skip && process.env["REQUIRE_CHROMIUM"]) {
+if (skip && REQUIRE_CHROMIUM) {
   throw new Error(skip);
 }
 
@@ -42,7 +44,7 @@ export async function openPage(
 }
 
 function found(): string | undefined {
-  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder);
+  const folders = PATH.split(delimiter).filter((folder) => folder);
   return NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find((path) => {
     try {
       accessSync(path, constants.X_OK);

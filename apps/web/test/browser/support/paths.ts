@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 export const PACKAGE = resolve(import.meta.dirname, "../../../..");
 export const BUILD = join(PACKAGE, "build");
 export const PAGES = join(PACKAGE, "test/browser/pages");
+export const EXAMPLE = join(PACKAGE, "examples/browser");
 export const ONNXRUNTIME = join(PACKAGE, "node_modules/onnxruntime-web/dist");
 export const REPOSITORY = resolve(PACKAGE, "../..");
 export const DEMO_BUNDLE = join(REPOSITORY, "demo/bundle");

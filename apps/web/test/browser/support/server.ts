@@ -52,7 +52,7 @@ export class TestServer {
     this.#answer(request, response).catch(() => response.destroy());
   });
 
-  /** @param folders by the first part of a URL's path */
+  /** @param folders by the first part of a URL's path; "" has what is in none of them */
   constructor(folders: Record<string, string>) {
     this.#folders = folders;
     this.#server.maxConnections = 64;
@@ -104,7 +104,7 @@ export class TestServer {
     const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
     if (fault?.kind === "status") return end(fault.status ?? 500);
     if (request.method !== "GET" || file === undefined || !found?.isFile()) return end(404);
-    const etag = `"${found.size.toString(16)}-${Math.trunc(found.mtimeMs).toString(16)}"`;
+    const etag = `"${[found.size, Math.trunc(found.mtimeMs), Number(this.isolated)].join("-")}"`;
     if (request.headers["if-none-match"] === etag) return end(304);
     const part = fault?.kind === "whole" ? undefined : partOf(request.headers.range, found.size);
     if (part === null) return end(416);
@@ -131,8 +131,9 @@ export class TestServer {
 
   #file(path: string): string | undefined {
     const [, name = "", ...rest] = path.split("/");
-    const folder = this.#folders[name];
-    const inside = normalize(rest.join("/") || "index.html");
+    const found = this.#folders[name];
+    const folder = found ?? this.#folders[""];
+    const inside = normalize((found && name ? rest.join("/") : path.slice(1)) || "index.html");
     if (folder === undefined || inside.startsWith("..")) return undefined;
     return join(folder, inside.endsWith("/") ? `${inside}index.html` : inside);
   }
