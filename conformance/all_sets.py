@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from amused_edge.conformance.sets import canvas, loops, philox, sampler, schedule, starts, states
+from amused_edge.conformance.sets.bundles import bundle_sets
 from amused_edge.conformance.sets.tokenizer import tokenizer_sets
 from amused_edge.conformance.vector_set import VectorSet
 
@@ -18,4 +19,5 @@ def all_sets(bundle: Path) -> tuple[VectorSet, ...]:
         *starts.SETS,
         *canvas.SETS,
         *states.SETS,
+        *bundle_sets(bundle),
     )

@@ -25,7 +25,8 @@ def picture(rule: Values) -> ImageArray:
         shape = (height, width) if rule["channels"] == 1 else (height, width, rule["channels"])
         count = height * width * rule["channels"]
         noise = uniforms(count, seed=int(rule["seed"]), picture=0, step=0, purpose=Purpose.START_MASK)
-        return np.floor(noise * np.float32(256)).astype(np.uint8).reshape(shape)
+        levels: ImageArray = np.floor(noise * np.float32(256)).astype(np.uint8)
+        return levels.reshape(shape)
     background = rule["background"]
     flat = np.empty((height, width, 3) if isinstance(background, list) else (height, width), np.uint8)
     flat[:] = background

@@ -37,7 +37,8 @@ def _token_masks_given() -> list[Values]:
 
 
 def _token_mask(given: Values) -> Values:
-    repaint = token_mask(image(given["mask"]), *given["grid"], given["coverage"])
+    height, width = given["grid"]
+    repaint = token_mask(image(given["mask"]), height, width, given["coverage"])
     return {"repaint": np.flatnonzero(repaint).tolist()}
 
 
@@ -68,8 +69,15 @@ def _pasted(given: Values) -> Values:
 
 
 def _fitted_given() -> list[Values]:
-    sizes = (([12, 12], [12, 12]), ([20, 20], [8, 8]), ([13, 30], [12, 12]), ([31, 9], [8, 12]), ([6, 6], [16, 16]))
-    sizes += (([1, 1], [4, 6]), ([40, 61], [8, 12]))
+    sizes = (
+        ([12, 12], [12, 12]),
+        ([20, 20], [8, 8]),
+        ([13, 30], [12, 12]),
+        ([31, 9], [8, 12]),
+        ([6, 6], [16, 16]),
+        ([1, 1], [4, 6]),
+        ([40, 61], [8, 12]),
+    )
     colours = [
         {"picture": {"size": size, "seed": "3", "channels": 3}, "size": to, "fit": fit}
         for (size, to), fit in product(sizes, FITS)

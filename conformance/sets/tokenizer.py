@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from amused_edge.conformance.edits import put
 from amused_edge.conformance.sets.strings import odd_strings
 from amused_edge.conformance.vector_set import Values, VectorSet
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
@@ -91,18 +92,11 @@ _VARIANTS: list[list[Values]] = [
 ]
 
 
-def edited(content: Any, edits: list[Values]) -> Any:
-    """Return a copy of a JSON value with other values at some paths; the index after a list's last one appends."""
+def _edited(content: Any, edits: list[Values]) -> Any:
+    """Return a copy of a JSON value with other values at some paths."""
     content = copy.deepcopy(content)
     for edit in edits:
-        *parents, name = edit["path"]
-        place = content
-        for parent in parents:
-            place = place[parent]
-        if isinstance(place, list) and name == len(place):
-            place.append(edit["value"])
-        else:
-            place[name] = edit["value"]
+        put(content, edit["path"], edit["value"])
     return content
 
 
@@ -122,7 +116,7 @@ def tokenizer_sets(bundle: Path) -> tuple[VectorSet, ...]:
 
     @lru_cache(maxsize=1)
     def tokenizer(edits: str, length: int) -> tuple[PromptTokenizer, int]:
-        content = edited(demo, json.loads(edits))
+        content = _edited(demo, json.loads(edits))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "tokenizer.json")
             path.write_text(json.dumps(content), encoding="utf-8")

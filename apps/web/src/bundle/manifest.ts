@@ -181,7 +181,7 @@ export function readSettings(fields: Fields): SamplerSettings {
   const plain = (value: Json): unknown =>
     typeof value === "bigint" ? Number(value) : Array.isArray(value) ? value.map(plain) : value;
   const steps = fields.raw("steps");
-  return checkedSettings({
+  const given = {
     steps: typeof steps === "number" ? String(steps) : steps, // 12.0 is no whole number in a file
     guidanceScale: plain(fields.raw("guidance_scale")),
     temperature: plain(fields.raw("temperature")),
@@ -189,24 +189,38 @@ export function readSettings(fields: Fields): SamplerSettings {
     guidanceRamp: fields.raw("guidance_ramp"),
     guidanceInterval: plain(fields.raw("guidance_interval")),
     order: fields.raw("order"),
-  });
+  };
+  return checkedSettings(given, inFiles);
+}
+
+/** Return what files call a value: `guidance_scale` of `guidanceScale`. */
+function inFiles(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** Parse micro-conditions. */
 export function readMicroConditioning(fields: Fields): MicroConditioning {
-  return checkedMicroConditioning({
+  const given = {
     cropTop: fields.get("crop_top", "float"),
     cropLeft: fields.get("crop_left", "float"),
     aestheticScore: fields.get("aesthetic_score", "float"),
-  });
+  };
+  return checkedMicroConditioning(given, inFiles);
 }
 
-/** Return micro-conditions with every value checked. */
-export function checkedMicroConditioning(given: MicroConditioning): MicroConditioning {
+/**
+ * Return micro-conditions with every value checked.
+ *
+ * @param called what errors call a value
+ */
+export function checkedMicroConditioning(
+  given: MicroConditioning,
+  called: (name: string) => string = (name) => name,
+): MicroConditioning {
   const number = (name: keyof MicroConditioning): number => {
     const value: unknown = given[name];
     if (typeof value !== "number" || !(Math.abs(value) <= MICRO_LIMIT)) {
-      throw new OptionsError(`${name} is ${quoted(value)}; it must be a number from -1e9 to 1e9`);
+      throw new OptionsError(`${called(name)} is ${quoted(value)}; it must be a number from -1e9 to 1e9`);
     }
     return value;
   };

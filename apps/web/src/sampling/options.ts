@@ -43,16 +43,23 @@ export interface GenerationOptions extends Partial<SamplerSettings> {
   readonly seed?: number | bigint;
 }
 
-/** Return settings with every value checked. */
-export function checkedSettings(given: { readonly [name in keyof SamplerSettings]: unknown }): SamplerSettings {
+/**
+ * Return settings with every value checked.
+ *
+ * @param called what errors call a setting
+ */
+export function checkedSettings(
+  given: { readonly [name in keyof SamplerSettings]: unknown },
+  called: (name: keyof SamplerSettings) => string = (name) => name,
+): SamplerSettings {
   return {
-    steps: wholeNumber("steps", given.steps, 1, STEPS_LIMIT),
-    guidanceScale: realNumber("guidanceScale", given.guidanceScale),
+    steps: wholeNumber(called("steps"), given.steps, 1, STEPS_LIMIT),
+    guidanceScale: realNumber(called("guidanceScale"), given.guidanceScale),
     temperature: checkedTemperature(given.temperature),
-    schedule: choice("schedule", given.schedule, SCHEDULES),
-    guidanceRamp: choice("guidanceRamp", given.guidanceRamp, GUIDANCE_RAMPS),
-    guidanceInterval: checkedInterval(given.guidanceInterval),
-    order: choice("order", given.order, ORDERS),
+    schedule: choice(called("schedule"), given.schedule, SCHEDULES),
+    guidanceRamp: choice(called("guidanceRamp"), given.guidanceRamp, GUIDANCE_RAMPS),
+    guidanceInterval: checkedInterval(called("guidanceInterval"), given.guidanceInterval),
+    order: choice(called("order"), given.order, ORDERS),
   };
 }
 
@@ -99,14 +106,14 @@ function checkedTemperature(value: unknown): Temperature {
   return [realNumber("temperature", value[0]), realNumber("temperature", value[1])];
 }
 
-function checkedInterval(value: unknown): [number, number] {
+function checkedInterval(name: string, value: unknown): [number, number] {
   if (!Array.isArray(value) || value.length !== 2) {
-    throw new OptionsError(`guidanceInterval is ${quoted(value)}; give a pair [begin, end] of shares of the run`);
+    throw new OptionsError(`${name} is ${quoted(value)}; give a pair [begin, end] of shares of the run`);
   }
-  const begin = realNumber("guidanceInterval", value[0]);
-  const end = realNumber("guidanceInterval", value[1]);
+  const begin = realNumber(name, value[0]);
+  const end = realNumber(name, value[1]);
   if (!(begin <= end && end <= 1)) {
-    throw new OptionsError(`guidanceInterval is ${quoted(value)}; its shares must rise within 0 to 1`);
+    throw new OptionsError(`${name} is ${quoted(value)}; its shares must rise within 0 to 1`);
   }
   return [begin, end];
 }

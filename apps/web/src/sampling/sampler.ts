@@ -56,7 +56,7 @@ let peaks = new Float32Array(0);
  *
  * @param first the place in the stream of the row's first code
  */
-export function drawCode(row: Float32Array, stream: Stream, first: number): number {
+export function drawCode(row: Float32Array, stream: Pick<Stream, "block">, first: number): number {
   const begin = Math.floor(first / BLOCK);
   const skipped = first - begin * BLOCK;
   const count = Math.ceil((skipped + row.length) / BLOCK);
