@@ -11,6 +11,7 @@ from torch import nn
 
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
+from amused_edge.export.onnx.few_parts import limit_parts
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
 from amused_edge.runtime.checks import present
@@ -41,7 +42,8 @@ def export_onnx(
     outputs
         Names of what the module returns.
     optimize
-        "portable": operators of the ONNX standard; "cpu": those of ONNX Runtime that are fastest on CPUs.
+        "portable": operators of the ONNX standard, none with many parts; "cpu": those of ONNX Runtime that are fastest
+        on CPUs.
     one_row
         Write a graph of batch 1, with the first row of `example` as its example.
 
@@ -72,6 +74,8 @@ def export_onnx(
         onnxscript.optimizer.optimize_ir(model, should_fold=lambda node: _keeps(weights, node))
     if optimize == "cpu":
         rewrite_for_cpu(model)
+    else:
+        limit_parts(model)
     _forget_origin(model)
     model.ir_version = min(model.ir_version, IR_VERSION)
     model.producer_name, model.producer_version = "amused-edge", None
