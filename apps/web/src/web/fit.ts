@@ -43,9 +43,13 @@ export function memoryNeeds(manifest: Manifest, keepGraphs = false): MemoryNeeds
     working: role.startsWith("image_") ? working : 0,
     file: Math.max(...graph.files.map((file) => file.bytes)),
   }));
-  const sum = graphs.reduce((total, graph) => total + graph.held, 0);
-  const engine = EMPTY + (keepGraphs ? sum + working : Math.max(...graphs.map((graph) => graph.held + graph.working)));
-  return { engine, peak: engine + Math.max(...graphs.map((graph) => graph.file)) };
+  const most = (of: (graph: (typeof graphs)[number]) => number): number => Math.max(...graphs.map(of));
+  if (keepGraphs) {
+    const engine = EMPTY + working + graphs.reduce((sum, graph) => sum + graph.held, 0);
+    return { engine, peak: engine + most((graph) => graph.file) };
+  }
+  const engine = EMPTY + most((graph) => graph.held + graph.working);
+  return { engine, peak: EMPTY + most((graph) => graph.held + Math.max(graph.working, graph.file)) };
 }
 
 /** Throw `ProviderError` if a bundle does not fit into 4 GiB, or into what the device is known to have. */

@@ -7,7 +7,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import type { OpenAsked } from "./pages/probe.js";
 import { launch, openPage, skip } from "./support/chromium.js";
-import { BUILD, DEMO_BUNDLE, ONNXRUNTIME, PAGES } from "./support/paths.js";
+import { BUILD, ONNXRUNTIME, PAGES, TINY_BUNDLE } from "./support/paths.js";
 import { TestServer } from "./support/server.js";
 import { type PlainManifest, Variants } from "./support/variants.js";
 
@@ -21,7 +21,7 @@ describe("refusals", { skip }, () => {
 
   before(async () => {
     variants = await Variants.make();
-    const folders = { build: BUILD, pages: PAGES, ort: ONNXRUNTIME, bundle: DEMO_BUNDLE, variants: variants.folder };
+    const folders = { build: BUILD, pages: PAGES, ort: ONNXRUNTIME, bundle: TINY_BUNDLE, variants: variants.folder };
     server = await new TestServer(folders).start();
     browser = await launch();
     page = await openPage(await browser.newContext(), `${server.url}/pages/probe.html`);
@@ -61,8 +61,8 @@ describe("refusals", { skip }, () => {
 
   test("products in 8 bits on WebGPU", async () => {
     const edit = (manifest: PlainManifest): void => {
-      const [tensor] = Object.values<PlainManifest>(manifest.graphs.denoiser.tensors);
-      tensor.activations = "uint8";
+      const tensor = { bits: 8, block: null, activations: "uint8", operator: "MatMul", error: 0, codes: "scaled" };
+      manifest.graphs.denoiser.tensors = { "some.weight": tensor };
     };
     await refused(edit, { provider: "webgpu" }, /multiplies in 8 bits \(recipe w8a8\)/);
   });
@@ -76,7 +76,7 @@ describe("refusals", { skip }, () => {
   });
 
   test("a device that computes something else, each time", async () => {
-    const golden = JSON.parse(await readFile(join(DEMO_BUNDLE, "golden.json"), "utf8"));
+    const golden = JSON.parse(await readFile(join(TINY_BUNDLE, "golden.json"), "utf8"));
     golden.logits[0] += 1;
     const text = JSON.stringify(golden);
     const edit = (manifest: PlainManifest): void => {
@@ -95,7 +95,7 @@ describe("refusals", { skip }, () => {
   });
 
   test("a damaged download", async () => {
-    server.fail("/bundle/denoiser.onnx.data", { kind: "flip", at: 1e6 });
+    server.fail("/bundle/denoiser.onnx.data", { kind: "flip", at: 1e5 });
     const ending = await open("/bundle");
     assert.equal(ending.name, "BundleError");
     assert.match(ending.message ?? "", /denoiser\.onnx\.data is damaged/);

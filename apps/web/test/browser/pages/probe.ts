@@ -1,6 +1,6 @@
 /** What tests do inside a page: functions that take and return plain values, as `probe` of the window. */
 import { Sha256 } from "../../../src/bundle/sha256.js";
-import type { FileEntry } from "../../../src/index.js";
+import type { FileEntry, GoldenReport } from "../../../src/index.js";
 import { download } from "../../../src/web/download.js";
 import { StoredFiles } from "../../../src/web/files.js";
 import {
@@ -129,6 +129,10 @@ export const probe = {
     }
   },
 
+  async checkGolden(): Promise<GoldenReport | undefined> {
+    return pipeline?.checkGolden();
+  },
+
   /** Decode tokens, and encode what comes out. */
   async encode(tokens: number[]): Promise<number[]> {
     const image = await pipeline?.decode(Int32Array.from(tokens));
@@ -139,7 +143,7 @@ export const probe = {
     return (await keptBundles()).map((one) => one.url);
   },
 
-  async forget(url: string): Promise<void> {
+  async forget(url?: string): Promise<void> {
     await forgetBundle(url);
   },
 
