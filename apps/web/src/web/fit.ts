@@ -29,7 +29,7 @@ const OF_CODES = 1.8;
 /** Codes of convolutions become float32. */
 const OF_CONVOLUTIONS = 6;
 /** Of the decoder's tensors, by pixel. */
-const PER_PIXEL = 6100;
+const PER_PIXEL = 10_000;
 
 /** Browsers do not tell of more. */
 const DEVICE_LIMIT = 8;

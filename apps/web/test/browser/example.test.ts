@@ -1,11 +1,11 @@
 /** The example page as a visitor uses it, on a phone. */
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { launch, openPage, skip } from "./support/chromium.js";
-import { BUILD, DEMO_BUNDLE, EXAMPLE, ONNXRUNTIME } from "./support/paths.js";
+import { BUILD, DEMO_BUNDLE, EXAMPLE, ONNXRUNTIME, REPOSITORY, TINY_BUNDLE } from "./support/paths.js";
 import { TestServer } from "./support/server.js";
 
 /** Where the screenshots go, to be looked at. */
@@ -14,18 +14,21 @@ const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isM
 
 describe("the example page", { skip }, () => {
   let server: TestServer;
+  let tiny: TestServer;
   let browser: Browser;
 
   before(async () => {
     await mkdir(SCREENSHOTS, { recursive: true });
-    const folders = { "amused-edge": join(BUILD, "src"), ort: ONNXRUNTIME, bundle: DEMO_BUNDLE, "": EXAMPLE };
-    server = await new TestServer(folders).start();
+    const folders = { "amused-edge": join(BUILD, "src"), ort: ONNXRUNTIME, "": EXAMPLE };
+    server = await new TestServer({ ...folders, bundle: DEMO_BUNDLE }).start();
+    tiny = await new TestServer({ ...folders, bundle: TINY_BUNDLE }).start();
     browser = await launch();
   });
 
   after(async () => {
     await browser?.close();
     await server?.stop();
+    await tiny?.stop();
   });
 
   test("it draws, says what it does, and stops when asked", async () => {
@@ -46,6 +49,15 @@ describe("the example page", { skip }, () => {
     await page.emulateMedia({ colorScheme: "light" });
     await page.screenshot({ path: join(SCREENSHOTS, "example-phone-light.png"), fullPage: true });
     assert.deepEqual(page.complaints, []);
+  });
+
+  test("the smallest example, which docs/web.md prints, draws", async () => {
+    const text = await readFile(join(EXAMPLE, "smallest.js"), "utf8");
+    assert.ok((await readFile(join(REPOSITORY, "docs/web.md"), "utf8")).includes(text));
+    const page = await openPage(browser, `${tiny.url}/smallest.html`);
+    await page.waitForFunction(() => document.querySelector("canvas")?.width === 12, undefined, { timeout: 120_000 });
+    assert.deepEqual(page.complaints, []);
+    await page.close();
   });
 
   test("it says what went wrong", async () => {
