@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml demo-bundle conformance test lint types docs check wheel-check compat install clean
+.PHONY: demo recipes coreml demo-bundle conformance test web web-lint web-types lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -69,8 +69,8 @@ demo-bundle: install $(DEMO)-w8/manifest.json
 	rm -rf demo/bundle
 	cp -R $(DEMO)-w8 demo/bundle
 
-# What ports must reproduce, written anew by the Python runtime.
-conformance: install
+# What ports must reproduce, written anew by the Python runtime; the pictures of w8 are those of demo/bundle.
+conformance: install $(patsubst %,$(DEMO)-%/manifest.json,fp32 $(filter-out w8,$(RECIPES)))
 	$(BIN)/python -m amused_edge.conformance make
 
 # The site, from the guides and the docstrings: build/docs/index.html. A warning is an error.
@@ -81,14 +81,37 @@ docs: install
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
 test: install
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	@$(MAKE) --no-print-directory web
+
+# The npm package, whose tests use the demo's bundles. Without npm it is left out of all checks, which say so.
+WEB := apps/web
+$(WEB)/node_modules/.made: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci
+	touch $@
+
+ifeq ($(shell command -v npm),)
+web web-lint web-types:
+	@echo "skipped: $@, because npm is not installed"
+else
+web: $(WEB)/node_modules/.made
+	cd $(WEB) && npm run --silent build && npm test --silent
+
+web-lint: $(WEB)/node_modules/.made
+	cd $(WEB) && npm run --silent lint
+
+web-types: $(WEB)/node_modules/.made
+	cd $(WEB) && npm run --silent build
+endif
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(MAKE) --no-print-directory web-lint
 
 # From another folder: in the root the hall would hide the rooms.
 types: install
 	cd build && ../$(BIN)/mypy --config-file ../pyproject.toml
+	@$(MAKE) --no-print-directory web-types
 
 check: test lint types docs wheel-check
 

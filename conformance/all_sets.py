@@ -4,12 +4,21 @@ from pathlib import Path
 
 from amused_edge.conformance.sets import canvas, loops, philox, sampler, schedule, starts, states
 from amused_edge.conformance.sets.bundles import bundle_sets
+from amused_edge.conformance.sets.drawn import drawn_sets
 from amused_edge.conformance.sets.tokenizer import tokenizer_sets
 from amused_edge.conformance.vector_set import VectorSet
 
 
-def all_sets(bundle: Path) -> tuple[VectorSet, ...]:
-    """Return the sets; `bundle` is the demo's, which some cases are about."""
+def all_sets(bundle: Path, recipes: Path) -> tuple[VectorSet, ...]:
+    """Return the sets.
+
+    Parameters
+    ----------
+    bundle
+        The demo's bundle, which some cases are about.
+    recipes
+        Folder of the demo's bundles by other recipes, `demo-fp32` and so on; those that are not there are skipped.
+    """
     return (
         *philox.SETS,
         *schedule.SETS,
@@ -20,4 +29,5 @@ def all_sets(bundle: Path) -> tuple[VectorSet, ...]:
         *canvas.SETS,
         *states.SETS,
         *bundle_sets(bundle),
+        *drawn_sets(bundle, recipes),
     )

@@ -16,7 +16,7 @@ def vector_file(folder: Path, name: str) -> Path:
 def text_of(content: Values) -> str:
     """Return a set as text: ASCII, so that no editor or reader stumbles over the odd strings in it."""
     head = {name: value for name, value in content.items() if name != "cases"}
-    lines = ",\n".join(json.dumps(case, allow_nan=False) for case in content["cases"])
+    lines = ",\n".join(json.dumps(case, allow_nan=False, separators=(",", ": ")) for case in content["cases"])
     return json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}") + f',\n "cases": [\n{lines}\n]}}\n'
 
 

@@ -32,12 +32,12 @@ class SetReport:
     reason: str = ""
 
     @staticmethod
-    def of(name: str, differences: list[list[str]], near_ties: int = 0) -> "SetReport":
-        """Return the report of a set from the differences of each case."""
-        failed = [(case, lines) for case, lines in enumerate(differences) if lines]
+    def of(name: str, cases: list[tuple[list[str], int]]) -> "SetReport":
+        """Return the report of a set from the differences and near-ties of each case."""
+        failed = [(case, lines) for case, (lines, _) in enumerate(cases) if lines]
         reason = f"case {failed[0][0]}: {failed[0][1][0]}" if failed else ""
-        passed = len(differences) - len(failed)
-        return SetReport(name, "FAIL" if failed else "PASS", passed, len(differences), near_ties, reason)
+        near_ties = sum(near for _, near in cases)
+        return SetReport(name, "FAIL" if failed else "PASS", len(cases) - len(failed), len(cases), near_ties, reason)
 
     @staticmethod
     def skipped(name: str, cases: int, reason: str) -> "SetReport":

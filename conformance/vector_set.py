@@ -65,10 +65,15 @@ class VectorSet:
         except AmusedEdgeError as error:
             return {"error": type(error).__name__}
 
-    def differences(self, case: Values) -> list[str]:
-        """Return where the runtime's answer to a case is not the one that is expected."""
-        found = self.answered(case["given"])
-        return differences(case["expect"], found, self.tolerance)
+    def missing(self) -> str | None:
+        """Return why the set cannot be run here, or None."""
+        return None
+
+    def check(self, case: Values) -> tuple[list[str], int]:
+        """Return where the runtime's answer to a case is not the one that is expected, and how many near-ties went
+        otherwise.
+        """
+        return differences(case["expect"], self.answered(case["given"]), self.tolerance), 0
 
 
 def differences(expected: Any, found: Any, tolerance: dict[str, Tolerance], place: str = "") -> list[str]:

@@ -14,6 +14,7 @@ version = release = installed("amused-edge")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode", "numpydoc"]
 root_doc = "docs/index"
 include_patterns = ["docs/**", "demo/**", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+include_patterns += ["conformance/README.md"]
 exclude_patterns = [".*", "build", "docs/sidebar.md", "docs/site"]
 
 myst_heading_anchors = 4  # as on GitHub

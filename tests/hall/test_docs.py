@@ -15,7 +15,7 @@ DOCS = ROOT / "docs"
 REPORTS = sorted((DOCS / "benchmarks").rglob("*.md"))
 """Written by the benchmarks, and copied by `make publish`."""
 WRITTEN = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "conformance/README.md")),
     *sorted((ROOT / "demo").glob("*/README.md")),
     *sorted(page for page in DOCS.rglob("*.md") if page not in REPORTS),
 ]
@@ -69,7 +69,11 @@ def defined(module: Path) -> set[str]:
 def exists(name: str) -> bool:
     """Whether a dotted name is that of a module, or of something that one defines."""
     parts = name.split(".")[1:]
-    place = ROOT / "amused_edge" if parts[0] not in {"runtime", "export", "quantization", "benchmarks"} else ROOT
+    place = (
+        ROOT / "amused_edge"
+        if parts[0] not in {"runtime", "export", "quantization", "benchmarks", "conformance"}
+        else ROOT
+    )
     while parts and (place / parts[0]).is_dir():
         place /= parts.pop(0)
     if parts and (place / f"{parts[0]}.py").is_file():

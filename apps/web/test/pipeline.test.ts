@@ -284,7 +284,7 @@ test("arguments that cannot be are refused before any graph is loaded", () => {
   }
   const tasks = [[], 5, null, [5], { kind: "film" }];
   for (const task of tasks) {
-    assert.throws(() => pipeline.stream(task as unknown as string), JSON.stringify(task));
+    assert.throws(() => pipeline.stream(task as unknown as string), OptionsError, JSON.stringify(task));
   }
   assert.throws(() => textToImage("a", { picturesPerPrompt: 0 }), OptionsError);
   assert.throws(() => textToImage("a", { firstPicture: 2n ** 64n }), OptionsError);

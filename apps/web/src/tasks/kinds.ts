@@ -201,9 +201,13 @@ export function outpainting(
   return inpainting(prompts, { width, height, data: canvas }, { width, height, data: mask }, { ...options, ...fixed });
 }
 
+const KINDS: readonly string[] = ["text_to_image", "variation", "inpainting"];
+
 /** Return the task of prompts that were given bare. */
 export function asTask(task: PromptsOrTask): Task {
-  return typeof task === "object" && task !== null && "kind" in task ? task : textToImage(task);
+  return typeof task === "object" && task !== null && "kind" in task && KINDS.includes(task.kind)
+    ? task
+    : textToImage(task as Prompt);
 }
 
 /** Return [index of the prompt, index of the picture within its prompt] for every picture, in order. */

@@ -1,0 +1,130 @@
+"""What the npm package and the Python runtime hand to each other: states and PNG files, in both directions."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState
+from amused_edge.runtime.arrays import IntArray
+from amused_edge.runtime.pictures import read_parameters, write_png
+from amused_edge.runtime.tasks.parameters import PictureParameters
+from tests.support.made_once import made_once
+from tests.support.paths import ROOT
+
+WEB = ROOT / "apps" / "web"
+NPM, NODE = shutil.which("npm"), shutil.which("node")
+PROMPT, ODD = "a red fox on a blue background", 'ein "Füchslein" \U0001f98a \\ \t é'
+
+pytestmark = pytest.mark.skipif(NPM is None or NODE is None, reason="npm, with which apps/web is built, is missing")
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the package and what its tests run: (folder of build/)."""
+
+    def build(_: Path) -> Path:
+        if not (WEB / "node_modules" / ".made").exists():
+            installed = subprocess.run([str(NPM), "ci"], cwd=WEB, capture_output=True, text=True, check=False)
+            if installed.returncode:
+                pytest.skip(f"npm cannot install what apps/web is built with: {installed.stderr[-300:]}")
+        compiler = WEB / "node_modules" / ".bin" / "tsc"
+        subprocess.run([str(compiler), "-p", "tsconfig.test.json"], cwd=WEB, check=True)
+        return WEB / "build"
+
+    return made_once(tmp_path_factory, "web", build)
+
+
+def draw(programs: Path, bundle: Path, request: dict[str, Any]) -> list[dict[str, Any]]:
+    command = [str(NODE), str(programs / "test" / "programs" / "draw.js"), "node", str(bundle)]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)
+    answer: list[dict[str, Any]] = json.loads(done.stdout)["answer"]
+    return answer
+
+
+def steps_of(pipeline: AmusedPipeline, state: PictureState) -> tuple[list[IntArray], list[PictureState]]:
+    """Go on to the end: tokens and states after every step."""
+    tokens, states = [], [state]
+    for step in pipeline.resume(state):
+        states.append(states[-1].after(step))
+        tokens.append(step.tokens[0].reshape(-1))
+    return tokens, states
+
+
+def test_a_state_goes_on_in_the_other_runtime(programs: Path, demo_bundle: Path) -> None:
+    options = GenerationOptions(seed=2**64 - 1, steps=6, guidance_scale=3.5)
+    with AmusedPipeline.from_bundle(demo_bundle) as pipeline:
+        (begun,) = pipeline.begin(ODD, options)
+        expected, states = steps_of(pipeline, begun)
+        picture = pipeline.finish(states[-1])
+        asked = {"seed": str(2**64 - 1), "steps": 6, "guidanceScale": 3.5, "prompt": ODD, "stop": 3}
+        *resumed, stopped = draw(
+            programs,
+            demo_bundle,
+            {"resume": [states[stop].to_json() for stop in (0, 3, 6)], "pictures": [asked]},
+        )
+        for one, stop in zip(resumed, (0, 3, 6), strict=True):
+            assert [list(tokens) for tokens in expected[stop:]] == one["history"]
+            assert np.array_equal(picture.image.reshape(-1), one["image"])
+        back = PictureState.from_json(stopped["state"])
+        assert (back.next_step, back.parameters) == (3, states[3].parameters)
+        again, _ = steps_of(pipeline, back)
+        assert np.array_equal(again, expected[3:])
+
+
+def test_parameters_are_the_same_and_read_by_each_other(programs: Path, demo_bundle: Path, tmp_path: Path) -> None:
+    """The command draws a picture again from the file that Python wrote, and the other way round."""
+    command = [str(NODE), str(programs / "src" / "node" / "command.js"), "generate", str(demo_bundle)]
+    with AmusedPipeline.from_bundle(demo_bundle) as pipeline:
+        (drawn,) = pipeline.pictures(ODD, GenerationOptions(seed=9, steps=3))
+        write_png(drawn.image, tmp_path / "python.png", drawn.parameters.to_json())
+        subprocess.run([*command, "--like", "python.png", "-o", "web.png", "-q"], cwd=tmp_path, check=True)
+        parameters = PictureParameters.from_json(read_parameters(tmp_path / "web.png"))
+        assert parameters == drawn.parameters
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "web.png")), drawn.image)
+        (again,) = pipeline.pictures(parameters.restore(), parameters.options())
+        assert np.array_equal(again.image, drawn.image)
+
+
+def test_the_command_draws_what_it_is_asked_for(programs: Path, demo_bundle: Path, tmp_path: Path) -> None:
+    command = [str(NODE), str(programs / "src" / "node" / "command.js"), "generate", str(demo_bundle)]
+    given = [PROMPT, "--seed", "4", "--steps", "2", "--count", "2", "--negative", "blue", "--guidance", "2"]
+    done = subprocess.run([*command, *given], cwd=tmp_path, check=True, capture_output=True, text=True)
+    names = [f"a-red-fox-on-a-blue-background-4-{place}.png" for place in (0, 1)]
+    assert done.stdout.split() == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    read = [PictureParameters.from_json(read_parameters(tmp_path / name)) for name in names]
+    assert [(one.seed, one.task.picture, one.task.negative_prompt) for one in read] == [(4, 0, "blue"), (4, 1, "blue")]
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ([], 2, "give a bundle and a prompt"),
+        (["generate", "nowhere", "a"], 1, "nowhere is not a bundle"),
+        (["generate", "{bundle}", "a", "--steps", "x"], 2, "--steps is x"),
+        (["generate", "{bundle}", "a", "--steps", "0"], 1, "steps is 0"),
+        (["generate", "{bundle}", "a", "--unknown"], 2, "--unknown"),
+        (["generate", "{bundle}", "a", "-o", "taken.png"], 1, "taken.png exists"),
+        (["generate", "{bundle}", "a", "-o", "a.jpg"], 1, "does not end in .png"),
+        (["generate", "{bundle}", "a", "--mask", "a.png"], 2, "need --image"),
+        (["generate", "{bundle}", "a", "--image", "taken.png"], 1, "taken.png"),
+        (["generate", "{bundle}", "--like", "taken.png"], 1, "cannot be read as a PNG"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    given: list[str], code: int, said: str, programs: Path, demo_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "taken.png").write_bytes(b"no picture")
+    command = [str(NODE), str(programs / "src" / "node" / "command.js")]
+    arguments = [part.format(bundle=demo_bundle) for part in given]
+    done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
