@@ -26,10 +26,8 @@ const EMPTY = 24e6;
 const OF_FLOATS = 1.6;
 const OF_HALVES = 3.4;
 const OF_CODES = 1.8;
-/** Codes of convolutions become float32. */
-const OF_CONVOLUTIONS = 6;
 /** Of the decoder's tensors, by pixel. */
-const PER_PIXEL = 10_000;
+const PER_PIXEL = 6100;
 
 /** Browsers do not tell of more. */
 const DEVICE_LIMIT = 8;
@@ -39,7 +37,7 @@ export function memoryNeeds(manifest: Manifest, keepGraphs = false): MemoryNeeds
   const { imageHeight, imageWidth } = manifest.geometry;
   const working = imageHeight * imageWidth * PER_PIXEL;
   const graphs = Object.entries(manifest.graphs).map(([role, graph]) => ({
-    held: graphBytes(graph) * factor(role, graph),
+    held: graphBytes(graph) * factor(graph),
     working: role.startsWith("image_") ? working : 0,
     file: Math.max(...graph.files.map((file) => file.bytes)),
   }));
@@ -72,14 +70,11 @@ function graphBytes(graph: GraphEntry): number {
 }
 
 /** Bytes in memory per byte of a graph's files, by what most of it is stored in. */
-function factor(role: string, { storedPrecision }: GraphEntry): number {
+function factor({ storedPrecision }: GraphEntry): number {
   if (!storedPrecision.includes("bits")) {
     return OF_FLOATS;
   }
-  if (storedPrecision.startsWith("16 bits")) {
-    return OF_HALVES;
-  }
-  return role.startsWith("image_") ? OF_CONVOLUTIONS : OF_CODES;
+  return storedPrecision.startsWith("16 bits") ? OF_HALVES : OF_CODES;
 }
 
 /** What the browser says that the device has, in bytes; no bound where it says nothing, or its most. */

@@ -27,7 +27,11 @@ export interface Told {
   readonly calls: readonly number[];
   readonly memoryLoaded: number;
   readonly memoryCalled: number;
+  /** Some thousand values of the first output. */
+  readonly sample: readonly number[];
 }
+
+const SAMPLE = 8192;
 
 /** WebAssembly's memory, whether the engine makes it or its module does; its size is told nowhere else. */
 let memory: WebAssembly.Memory | undefined;
@@ -74,13 +78,16 @@ async function measure({ url, ort: folder, role, provider, threads, calls }: Ask
   const memoryLoaded = megabytes();
   const given = Object.fromEntries(inputs.map(({ name, dtype, shape }) => [name, array(dtype, shape)]));
   const times: number[] = [];
+  let output: ArrayLike<number> = [];
   for (let i = 0; i < calls; i++) {
     began = now();
-    await graph.run(given);
+    output = Object.values(await graph.run(given))[0]?.data ?? [];
     times.push(now() - began);
   }
   const weights = files.reduce((sum, file) => sum + file.bytes, 0) / 1e6;
-  return { weights, load, calls: times, memoryLoaded, memoryCalled: megabytes() };
+  const stride = Math.ceil(output.length / SAMPLE);
+  const sample = Array.from({ length: Math.floor(output.length / stride) }, (_, i) => output[i * stride] ?? 0);
+  return { weights, load, calls: times, memoryLoaded, memoryCalled: megabytes(), sample };
 }
 
 /** One row of what a graph takes: small numbers, and tokens that are in every codebook. */

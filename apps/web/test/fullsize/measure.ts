@@ -28,17 +28,19 @@ const { values, positionals } = parseArgs({
 if (!executable) throw new Error(String(skip));
 
 say(
-  "| bundle | role | on | threads | weights, MB | load, s | a call, s | WASM after load, MB | WASM after calls, MB | all processes at peak, MB |",
+  "| bundle | role | on | threads | weights, MB | load, s | a call, s | WASM after load, MB | WASM after calls, MB | all processes at peak, MB | error against the first |",
 );
-say("|---|---|---|---|---|---|---|---|---|---|");
+say("|---|---|---|---|---|---|---|---|---|---|---|");
 for (const bundle of positionals) {
   for (const role of values.roles.split(",")) {
+    let first: readonly number[] | undefined;
     for (const on of values.on.split(",")) {
       const [provider, threads = "1"] = on.split(":");
       const asked = { role, provider, threads: Number(threads), calls: Number(values.calls) };
       const { told, peak } = await inFreshBrowser(resolve(bundle), asked as Omit<Asked, "url" | "ort">);
       const name = `| ${basename(bundle)} | ${role} | ${provider} | ${threads} `;
-      say(told.error ? `${name}| ${told.error} |` : name + row(told, peak));
+      first ??= told.sample;
+      say(told.error ? `${name}| ${told.error} |` : `${name}${row(told, peak)} ${error(told.sample, first ?? [])} |`);
     }
   }
   const manifest = readManifest(await readFile(resolve(bundle, "manifest.json"), "utf8"));
@@ -85,6 +87,12 @@ function row({ weights, load, calls, memoryLoaded, memoryCalled }: Told, peak: n
   const seconds = `${median.toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`;
   const sizes = [memoryLoaded, memoryCalled, peak].map((one) => one.toFixed(0)).join(" | ");
   return `| ${weights.toFixed(0)} | ${load.toFixed(1)} | ${seconds} | ${sizes} |`;
+}
+
+/** Largest difference relative to the largest value. */
+function error(found: readonly number[], expected: readonly number[]): string {
+  const most = (values: readonly number[]): number => values.reduce((high, one) => Math.max(high, Math.abs(one)), 0);
+  return (most(expected.map((one, i) => one - (found[i] ?? Number.NaN))) / most(expected)).toExponential(1);
 }
 
 /** Sum of what a process and all below it held at their peaks, in MB; where /proc tells it. */
