@@ -31,9 +31,14 @@ export class BundleError extends AmusedEdgeError {
   override readonly name = "BundleError";
 }
 
-/** A bundle's files cannot be fetched or kept: the network, the server, or the room that a browser gives. */
+/** A bundle's files cannot be fetched: the network or the server. */
 export class DownloadError extends AmusedEdgeError {
   override readonly name = "DownloadError";
+}
+
+/** A bundle's files cannot be kept: the room that a browser gives is full. */
+export class StorageError extends AmusedEdgeError {
+  override readonly name = "StorageError";
 }
 
 /** An engine cannot load or run a graph, or it was fed the wrong arrays. */
@@ -71,6 +76,7 @@ export type ErrorName =
   | "OptionsError"
   | "BundleError"
   | "DownloadError"
+  | "StorageError"
   | "GraphError"
   | "ProviderError"
   | "GenerationError"
@@ -84,6 +90,7 @@ export const ERRORS = {
   OptionsError,
   BundleError,
   DownloadError,
+  StorageError,
   GraphError,
   ProviderError,
   GenerationError,

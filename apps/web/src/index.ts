@@ -28,6 +28,7 @@ export {
   OptionsError,
   ProviderError,
   StateError,
+  StorageError,
 } from "./errors.js";
 export type { GoldenReport } from "./golden-check.js";
 export { type ImageSource, type RgbImage, rgba } from "./pictures/image.js";

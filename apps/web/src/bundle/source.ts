@@ -14,7 +14,7 @@ export interface ReadOptions {
 /**
  * Reads the files of one bundle by the names that its manifest gives them ("/" between parts).
  *
- * What goes wrong is thrown as `BundleError` or `DownloadError`, an abort as `CancelledError`.
+ * What goes wrong is thrown as `BundleError`, `DownloadError` or `StorageError`, an abort as `CancelledError`.
  */
 export interface Source {
   /** Where the bundle is, for messages. */

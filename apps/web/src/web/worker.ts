@@ -1,2 +1,5 @@
-/** Browsers: bundles from a server, kept in the Cache API, drawn in a worker. */
-export {};
+/** The package's own worker, which fetches onnxruntime-web from the folder that the page names. */
+
+import { serveWith } from "./serve.js";
+
+serveWith();
