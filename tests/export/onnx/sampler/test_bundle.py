@@ -38,7 +38,7 @@ def test_the_pages_program_draws_what_the_runtime_draws(
 ) -> None:
     result = run(listing, str(tiny_export.bundle.path), "a fox", str(seed), str(tmp_path / "made.npz"))
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    with AmusedPipeline(tiny_export.bundle) as pipeline:
+    with AmusedPipeline.from_bundle(tiny_export.bundle.path) as pipeline:
         expected = pipeline.generate("a fox", GenerationOptions(seed=seed))
     made = np.load(tmp_path / "made.npz")
     np.testing.assert_array_equal(made["tokens"], expected.tokens[0])
