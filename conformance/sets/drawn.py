@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from amused_edge.conformance.margins import Margins, margins
+from amused_edge.conformance.numbers import short
 from amused_edge.conformance.pictures import picture, pixels
 from amused_edge.conformance.vector_set import Tolerance, Values, VectorSet, differences
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.mask_predict import Step, mask_predict
-from amused_edge.runtime.sampling.options import GenerationOptions
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage, Variation
 
 RECIPES = {"fp32": (20, 1), "fp16": (500, 1), "w8": (20, 1), "w8a8": (2000, 4), "w4": (20, 1)}
@@ -79,18 +80,23 @@ class _Drawing:
     pipeline: AmusedPipeline
     given: Values
 
+    @property
+    def settings(self) -> SamplerSettings:
+        """Settings of its loop."""
+        return self.pipeline.settings(self._options(), self._task())
+
     def begin(self) -> Values:
         """Return its start."""
         (state,) = self.pipeline.begin(self._task(), self._options())
         return {
             "first_step": state.next_step,
-            "starting_mask_ratio": float(str(np.float32(state.starting_mask_ratio))),
+            "starting_mask_ratio": short(state.starting_mask_ratio),
             "tokens": state.tokens.reshape(-1).tolist(),
         }
 
     def step(self, tokens: IntArray, index: int, starting_mask_ratio: float) -> tuple[Step, Margins, IntArray]:
         """Run one step from a grid; return it, its margins, and the positions that were masked before."""
-        pipeline, settings = self.pipeline, self.pipeline.settings(self._options(), self._task())
+        pipeline, settings = self.pipeline, self.settings
         prompts = [self.given["negative_prompt"], self.given["prompt"]]
         conditioning = pipeline.condition(prompts if settings.guided else prompts[1:])
         asked: list[FloatArray] = []
@@ -141,12 +147,13 @@ def _pipeline(bundle: Path) -> AmusedPipeline:
     return AmusedPipeline.from_bundle(bundle)
 
 
-def _answer(drawing: _Drawing) -> Values:
+def _answer(bundle: Path, given: Values) -> Values:
     """Draw the picture, each step from the one before."""
+    drawing = _Drawing(_pipeline(bundle), given)
     start = drawing.begin()
     tokens = _grid(drawing, start["tokens"])
     steps = []
-    for index in range(start["first_step"], drawing.pipeline.settings(drawing._options()).steps):
+    for index in range(start["first_step"], drawing.settings.steps):
         step, clear, rows = drawing.step(tokens, index, start["starting_mask_ratio"])
         kept = ~step.mask.reshape(-1)[rows]
         steps.append(
@@ -252,7 +259,7 @@ def drawn_sets(demo: Path, recipes: Path) -> Iterator[DrawnSet]:
             f"pictures-{recipe}",
             f"Pictures of the demo by recipe {recipe}, step by step; margins in thousandths, 9999 is that or more.",
             _given,
-            lambda given, bundle=bundle: _answer(_Drawing(_pipeline(bundle), given)),  # type: ignore[misc]
+            partial(_answer, bundle),
             {"margins": Tolerance(near), "corner": Tolerance(levels)},
             bundle,
         )

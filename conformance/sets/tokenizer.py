@@ -79,8 +79,14 @@ def _edit(*path: str | int, value: Any) -> Values:
     return {"path": list(path), "value": value}
 
 
+_PAD = {**_TOKEN, "id": 0, "content": "!"}
+
 _VARIANTS: list[list[Values]] = [
-    [_edit("padding", "pad_id", value=0), _edit("padding", "pad_token", value="!")],
+    [
+        _edit("padding", "pad_id", value=0),
+        _edit("padding", "pad_token", value="!"),
+        _edit("added_tokens", 2, value=_PAD),
+    ],
     [_edit("padding", "strategy", "Fixed", value=16), _edit("truncation", "max_length", value=16)],
     [_edit("added_tokens", 1, "lstrip", value=True)],
     [_edit("added_tokens", 1, "rstrip", value=True)],
