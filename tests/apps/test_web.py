@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,15 @@ def test_what_cannot_be_is_one_line(
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
+
+
+def test_letters_and_numbers_are_those_of_the_tokenizers_library() -> None:
+    made = subprocess.run(
+        [sys.executable, str(WEB / "scripts" / "unicode_ranges.py")], capture_output=True, text=True, check=True
+    )
+    committed = (WEB / "src" / "drawing" / "unicode-ranges.ts").read_text()
+
+    def classes(text: str) -> list[str]:
+        return ["".join(part.split('"')[1::2]) for part in text.split("export const")[1:]]
+
+    assert classes(made.stdout) == classes(committed)

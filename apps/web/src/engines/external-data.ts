@@ -1,11 +1,12 @@
 /**
  * Finds where an ONNX model file says that its weights lie, before an engine sees it.
  *
- * Reads just enough of the protobuf wire format (protobuf.dev, "Encoding") and of ONNX's message layout (onnx.proto) to
- * visit every tensor: initializers, constants in attributes, subgraphs, functions.
+ * Reads just enough of ONNX's message layout (onnx.proto) to visit every tensor: initializers, constants in
+ * attributes, subgraphs, functions.
  */
 
 import { fromUtf8 } from "../utf8.js";
+import { messagesOf } from "./protobuf.js";
 
 /** Where a tensor's values lie: file name as written in the model, first byte, number of bytes (0: not stated). */
 export interface ExternalData {
@@ -15,9 +16,6 @@ export interface ExternalData {
 }
 
 const DEEPEST = 64;
-const VARINT = 0;
-const LENGTH_DELIMITED = 2;
-const FIXED_BYTES: Readonly<Record<number, number>> = { 1: 8, 5: 4 };
 
 /** Message -> field number -> message inside. Only paths that lead to a tensor. */
 const CHILDREN: Readonly<Record<string, Readonly<Record<number, string>>>> = {
@@ -51,7 +49,7 @@ function visit(message: Uint8Array, kind: string, depth: number, found: External
     }
     return;
   }
-  for (const [number, content] of fieldsOf(message)) {
+  for (const [number, content] of messagesOf(message)) {
     const inside = CHILDREN[kind][number];
     if (inside !== undefined) {
       visit(content, inside, depth + 1, found);
@@ -61,9 +59,9 @@ function visit(message: Uint8Array, kind: string, depth: number, found: External
 
 function tensorReference(tensor: Uint8Array): ExternalData | undefined {
   const entries = new Map<string, string>();
-  for (const [number, content] of fieldsOf(tensor)) {
+  for (const [number, content] of messagesOf(tensor)) {
     if (number === ENTRY) {
-      const pair = new Map([...fieldsOf(content)].map(([field, text]) => [field, fromUtf8(text) ?? "\ufffd"]));
+      const pair = new Map([...messagesOf(content)].map(([field, text]) => [field, fromUtf8(text) ?? "\ufffd"]));
       entries.set(pair.get(1) ?? "", pair.get(2) ?? "");
     }
   }
@@ -84,52 +82,4 @@ function count(entries: ReadonlyMap<string, string>, name: string): number {
     throw new SyntaxError(`the ${name} of a tensor's values is no whole number`);
   }
   return value;
-}
-
-/** Yield number and content of a message's length-delimited fields. */
-function* fieldsOf(message: Uint8Array): Generator<[number, Uint8Array]> {
-  const reader = new Varints(message);
-  while (reader.at < message.length) {
-    const key = reader.next();
-    const wire = key % 8;
-    if (wire === VARINT) {
-      reader.next();
-      continue;
-    }
-    const length = wire === LENGTH_DELIMITED ? reader.next() : FIXED_BYTES[wire];
-    if (length === undefined) {
-      throw new SyntaxError(`unknown wire type ${wire}`);
-    }
-    if (reader.at + length > message.length) {
-      throw new SyntaxError("it ends in the middle of a field");
-    }
-    if (wire === LENGTH_DELIMITED) {
-      yield [Math.floor(key / 8), message.subarray(reader.at, reader.at + length)];
-    }
-    reader.at += length;
-  }
-}
-
-class Varints {
-  at = 0;
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  next(): number {
-    let value = 0;
-    for (let shift = 1, i = 0; i < 10; i++, shift *= 128) {
-      if (this.at >= this.#bytes.length) {
-        throw new SyntaxError("it ends in the middle of a number");
-      }
-      const byte = this.#bytes[this.at++];
-      value += (byte & 0x7f) * shift;
-      if (byte < 0x80) {
-        return value;
-      }
-    }
-    throw new SyntaxError("a number is too long");
-  }
 }

@@ -27,20 +27,20 @@ export async function keptBundles(): Promise<KeptBundle[]> {
 /** Remove a bundle, but for files that another one has too; without an address, all that is kept. */
 export async function forgetBundle(url?: string | URL): Promise<void> {
   const shelf = await openShelf();
-  const manifests = await readAll(shelf);
-  const gone = url === undefined ? undefined : new URL(url, document.baseURI).href.replace(/\/?$/, "/");
-  const others = [...manifests].filter(([one]) => gone !== undefined && one !== gone);
-  const shared = new Set(others.flatMap(([, { files }]) => [...files.keys()]));
-  if (gone === undefined) {
+  if (url === undefined) {
     for (const key of await shelf.keys()) {
       await shelf.remove(key);
     }
     return;
   }
-  const files = new StoredFiles(shelf);
+  const gone = new URL(url, document.baseURI).href.replace(/\/?$/, "/");
+  const manifests = await readAll(shelf);
+  const others = [...manifests].filter(([one]) => one !== gone);
+  const shared = new Set(others.flatMap(([, { files }]) => [...files.keys()]));
+  const stored = new StoredFiles(shelf);
   for (const sha256 of manifests.get(gone)?.files.keys() ?? []) {
     if (!shared.has(sha256)) {
-      await files.remove({ sha256 });
+      await stored.remove({ sha256 });
     }
   }
   await shelf.remove(MANIFESTS + encodeURIComponent(gone));
@@ -56,10 +56,19 @@ async function readAll(shelf: Shelf): Promise<Map<string, Known>> {
   const found = new Map<string, Known>();
   for (const key of await shelf.keys()) {
     if (key.startsWith(MANIFESTS)) {
-      const manifest = readManifest(fromUtf8((await shelf.get(key)) ?? new Uint8Array()) ?? "");
-      const files = new Map(allFiles(manifest).map((file) => [file.sha256, file.bytes]));
-      found.set(decodeURIComponent(key.slice(MANIFESTS.length)), { model: manifest.model.name, files });
+      const known = readKnown(await shelf.get(key));
+      found.set(decodeURIComponent(key.slice(MANIFESTS.length)), known);
     }
   }
   return found;
+}
+
+/** Return what a manifest says; of one that another version of this package kept, and this one cannot read, nothing. */
+function readKnown(bytes: Uint8Array | undefined): Known {
+  try {
+    const manifest = readManifest(fromUtf8(bytes ?? new Uint8Array()) ?? "");
+    return { model: manifest.model.name, files: new Map(allFiles(manifest).map((file) => [file.sha256, file.bytes])) };
+  } catch {
+    return { model: "", files: new Map() };
+  }
 }

@@ -1,6 +1,7 @@
 /** What each execution provider of onnxruntime-web can do with a bundle, and why not, before anything large is fetched. */
 
 import type { Manifest, Role } from "../bundle/manifest.js";
+import { checkProviders } from "../engines/providers.js";
 import { ProviderError } from "../errors.js";
 import type { Demands } from "./graph-scan.js";
 
@@ -40,12 +41,7 @@ export async function requestAdapter(): Promise<Adapter> {
 
 /** Throw `ProviderError` if the manifest says that a bundle cannot be drawn with WebGPU, or not rightly. */
 export function checkForWebGpu(manifest: Manifest): void {
-  if (manifest.engine.optimize === "cpu") {
-    throw new ProviderError(
-      `${manifest.model.name} was exported with --optimize cpu: WebGPU computes its operators wrongly; ` +
-        `${INSTEAD}, or export it without`,
-    );
-  }
+  checkProviders(manifest, ["webgpu"]);
   for (const graph of Object.values(manifest.graphs)) {
     if (Object.values(graph.tensors).some((tensor) => tensor.activations !== "float32")) {
       throw new ProviderError(

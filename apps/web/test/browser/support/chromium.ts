@@ -39,6 +39,12 @@ export async function openPage(
   page.on("console", (message) => {
     if (message.type() === "error") complaints.push(message.text());
   });
+  const { origin } = new URL(url);
+  page.on("request", (request) => {
+    if (!/^(data|blob):/.test(request.url()) && new URL(request.url()).origin !== origin) {
+      complaints.push(`it asked ${request.url()}`); // nothing but the page's own server is ever asked
+    }
+  });
   await page.goto(url);
   return Object.assign(page, { complaints });
 }
