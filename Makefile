@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml demo-bundle test lint types docs check wheel-check compat install clean
+.PHONY: demo recipes coreml coreai demo-bundle test lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -19,9 +19,10 @@ $(VENV)/.made: pyproject.toml constraints.txt
 install: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 
-# How bundles are made: build/NAME-fp32, NAME-cpu and NAME-coreml are exports, what stands behind them is a recipe.
+# How bundles are made: build/NAME-fp32, -cpu, -coreml and -coreai are exports, what stands behind them is a recipe.
 EXPORT_cpu := --optimize cpu
 EXPORT_coreml := --target coreml
+EXPORT_coreai := --target coreai
 # $(call EXPORT,CHECKPOINT,NAME)
 EXPORT = rm -rf $(@D) && $(BIN)/amused-edge export $(1) $(@D) --name $(2) $(EXPORT_$*)
 # $(call QUANTIZE,OPTIONS)
@@ -33,7 +34,7 @@ EXPORT_SOURCES := $(shell find export runtime -name "*.py")
 QUANTIZE_SOURCES := $(shell find quantization benchmarks -name "*.py")
 QUANTIZE_DEMO = $(call QUANTIZE,--prompts demo/prompts.txt)
 
-$(patsubst %,$(DEMO)-%/manifest.json,fp32 cpu coreml): $(DEMO)-%/manifest.json: $(EXPORT_SOURCES) | install
+$(patsubst %,$(DEMO)-%/manifest.json,fp32 cpu coreml coreai): $(DEMO)-%/manifest.json: $(EXPORT_SOURCES) | install
 	$(call EXPORT,demo/checkpoint,amused-edge-demo)
 
 $(DEMO)-%/manifest.json: $(DEMO)-fp32/manifest.json $(QUANTIZE_SOURCES) | install
@@ -43,6 +44,9 @@ $(DEMO)-cpu-%/manifest.json: $(DEMO)-cpu/manifest.json $(QUANTIZE_SOURCES) | ins
 	$(QUANTIZE_DEMO)
 
 $(DEMO)-coreml-%/manifest.json: $(DEMO)-coreml/manifest.json $(QUANTIZE_SOURCES) | install
+	$(QUANTIZE_DEMO)
+
+$(DEMO)-coreai-%/manifest.json: $(DEMO)-coreai/manifest.json $(QUANTIZE_SOURCES) | install
 	$(QUANTIZE_DEMO)
 
 demo: install $(DEMO)-fp32/manifest.json
@@ -63,6 +67,11 @@ recipes: install $(DEMO_BUNDLES:%=%/manifest.json)
 COREML_BUNDLES := $(DEMO)-fp32 $(DEMO)-coreml $(DEMO)-coreml-w8
 coreml: install $(COREML_BUNDLES:%=%/manifest.json)
 	@$(call SIDE_BY_SIDE,$(COREML_BUNDLES),--simulate half)
+
+# The demo for Core AI, drawn by its own runtime beside ONNX's pictures and Core ML's.
+COREAI_BUNDLES := $(DEMO)-fp32 $(DEMO)-coreml $(DEMO)-coreai
+coreai: install $(COREAI_BUNDLES:%=%/manifest.json)
+	@$(call SIDE_BY_SIDE,$(COREAI_BUNDLES),--simulate half)
 
 # The bundle that draws without an export; a test compares it with a fresh one.
 demo-bundle: install $(DEMO)-w8/manifest.json

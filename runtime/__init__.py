@@ -1,7 +1,7 @@
 """The NumPy runtime: opens a bundle and runs the mask-predict loop around its graphs.
 
 Needs numpy, onnxruntime, tokenizers and pillow; never torch, transformers, diffusers or onnx; coremltools for Core ML
-bundles alone. An engine's library is imported only when a pipeline loads its first graph.
+bundles alone, coreai-core for Core AI ones. An engine's library is imported only when a pipeline loads its first graph.
 """
 
 from amused_edge.runtime.bundle.folder import Bundle

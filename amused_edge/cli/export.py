@@ -27,7 +27,6 @@ OF_TARGETS = {"optimize": ("onnx",), "ios": ("coreml",), "precision": ("coreml",
     examples=(
         "amused-edge export amused/amused-256 amused-fp32",
         "amused-edge export path/to/checkpoint amused-coreml --target coreml --ios 18",
-        "amused-edge export path/to/checkpoint amused-coreai --target coreai --precision float32",
     ),
 )
 @click.argument("checkpoint")

@@ -24,7 +24,7 @@ SIMULATIONS: tuple[Simulation, ...] = ("half", "float")
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How graphs are run.
+    """How graphs are run. Core AI chooses by itself: of all this, `keep_graphs` and `remembered_prompts` alone matter.
 
     Attributes
     ----------
@@ -53,7 +53,8 @@ class EngineOptions:
         "float" computes in float32. None: the engine itself, on a Mac.
     check_floats
         Raise `GraphError` where a graph that returns whole numbers (pixels, tokens) computes NaN or infinity on the
-        way, which they do not show; for checks of bundles. Of ONNX Runtime and the evaluator; Core ML shows no floats.
+        way, which they do not show; for checks of bundles. Of ONNX Runtime and the evaluator; Core ML and Core AI show
+        no floats.
     spinning
         Let idle threads spin for a while (faster, drains a battery) instead of sleeping.
     """

@@ -24,7 +24,7 @@ def check_stored_floats(bundle: Bundle) -> None:
     """
     find = _FINDERS.get(bundle.manifest.target)
     if find is None:
-        return  # no engine here runs it, and says so
+        return  # whoever runs it will say that the target is not known
     for role in bundle.manifest.graphs:
         try:
             spoilt = find(bundle, role)

@@ -5,69 +5,20 @@ Most is run in this process: importing coremltools takes seconds.
 
 import json
 import shutil
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from amused_edge.benchmarks.execution.neural_engine import LIMITS
-from amused_edge.cli import main
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import ROLES
 from tests.support.command import run
+from tests.support.in_process import Cli, one_line, usage
 
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Return `cli(*arguments)`: the command in this process, in an empty folder."""
-    place = tmp_path / "place"
-    place.mkdir()
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-
-    def call(*arguments: str | Path) -> Result:
-        monkeypatch.setattr(sys, "argv", ["amused-edge", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        return Result(code, *capsys.readouterr())
-
-    return call
-
-
-def one_line(result: Result, code: int, *words: str) -> None:
-    assert result.code == code, result
-    assert result.err.startswith("amused-edge: ")
-    assert result.err.count("\n") == 1, result.err
-    assert result.out == ""
-    assert all(word in result.err for word in words), result.err
-
-
-def usage(result: Result, *words: str) -> None:
-    """What click says of wrong usage; it shows the usage first."""
-    assert result.code == 2
-    assert "Usage: " in result.err
-    assert "Traceback" not in result.err
-    assert all(word in result.err for word in words), result.err
 
 
 @pytest.fixture
@@ -80,16 +31,17 @@ def copy(tiny_coreml: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "words"),
     [
-        ["--ios", "17"],
-        ["--precision", "float32"],
-        ["--target", "onnx", "--ios", "18"],
-        ["--target", "onnx", "--precision", "float16"],
+        (["--ios", "17"], "--ios goes with --target coreml"),
+        (["--precision", "float32"], "--precision goes with --target coreml or coreai"),
+        (["--target", "onnx", "--ios", "18"], "--ios goes with --target coreml"),
+        (["--target", "coreai", "--ios", "18"], "--ios goes with --target coreml"),
+        (["--target", "onnx", "--precision", "float16"], "--precision goes with --target coreml or coreai"),
     ],
 )
-def test_options_of_core_ml_without_core_ml(cli: Cli, demo_checkpoint: Path, options: list[str]) -> None:
-    usage(cli("export", demo_checkpoint, "out", *options), "--ios and --precision go with --target coreml")
+def test_options_of_core_ml_without_core_ml(cli: Cli, demo_checkpoint: Path, options: list[str], words: str) -> None:
+    usage(cli("export", demo_checkpoint, "out", *options), words)
     assert list(Path().iterdir()) == []
 
 
@@ -108,10 +60,11 @@ def test_values_that_core_ml_has_not(cli: Cli, demo_checkpoint: Path, options: l
 def test_the_choices_of_core_ml_are_those_of_its_export() -> None:
     """The command names them itself, for the export imports torch."""
     from amused_edge.cli.export import PRECISIONS, SYSTEMS
+    from amused_edge.export import precision
     from amused_edge.export.coreml import write
 
     assert tuple(write.SYSTEMS) == SYSTEMS
-    assert write.PRECISIONS == PRECISIONS
+    assert precision.PRECISIONS == PRECISIONS
 
 
 def test_wrong_usage_of_export(cli: Cli, demo_checkpoint: Path) -> None:

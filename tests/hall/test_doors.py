@@ -58,7 +58,7 @@ UNKNOWN = {
 ENGINE_LIBRARIES = {
     "onnxruntime": {"runtime/engines/onnx/session.py", "runtime/engines/onnx/prepared.py"},
     "coremltools": {"runtime/engines/coreml/quiet_coremltools.py"},
-    "coreai": {"runtime/engines/coreai/worker.py", "runtime/engines/coreai/program.py"},
+    "coreai": {f"runtime/engines/coreai/{name}.py" for name in ("worker", "program", "constants", "products")},
 }
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}
 # Whoever quantizes has a bundle, and needs nothing that only a checkpoint does.

@@ -12,7 +12,7 @@ import pytest
 from amused_edge.runtime.system.extras import ALWAYS, EXTRAS, advice
 from tests.support.paths import ROOT
 
-MODULES = {"pyyaml": "yaml", "pillow": "PIL"}
+MODULES = {"pyyaml": "yaml", "pillow": "PIL", "coreai-core": "coreai"}
 """Package -> its module, where it is not called the same."""
 
 # As if the modules were not installed, or fail as they are imported; the rest of the line is Python.

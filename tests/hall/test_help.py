@@ -100,7 +100,7 @@ def test_nothing_asked_for_says_what_to_do_first(tmp_path: Path) -> None:
         ("generate", "--order", ["confidence", "halton"]),
         ("generate", "--simulate", ["half", "float"]),
         ("export", "--schedule", ["cosine", "linear"]),
-        ("export", "--target", ["onnx", "coreml"]),
+        ("export", "--target", ["onnx", "coreml", "coreai"]),
         ("export", "--optimize", ["portable", "cpu"]),
         ("export", "--ios", ["16", "17", "18"]),
         ("export", "--precision", ["float16", "float32"]),

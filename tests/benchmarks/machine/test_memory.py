@@ -59,9 +59,14 @@ class Child:
         assert self._process.stdout.readline() == "done\n"
 
 
+STARTS_A_CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-I', '-S', '-c', sys.argv[1]])"
+
+
 @contextmanager
-def child() -> Iterator[Child]:
-    command = [sys.executable, "-I", "-S", "-c", CHILD]
+def child(*, of_child: bool = False) -> Iterator[Child]:
+    """A process that holds, or one that waits for a process which does."""
+    interpreter = [sys.executable, "-I", "-S", "-c"]
+    command = [*interpreter, STARTS_A_CHILD, CHILD] if of_child else [*interpreter, CHILD]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -79,6 +84,22 @@ def test_a_block_of_its_own_is_anonymous() -> None:
     assert after.anonymous - before.anonymous == pytest.approx(48 * MIB, abs=SLACK)
     assert after.file_backed - before.file_backed == pytest.approx(0, abs=SLACK)
     assert after.total == after.anonymous + after.file_backed
+
+
+@linux
+def test_what_a_process_started_counts_with_it(tmp_path: Path) -> None:
+    """Engines that work in processes of their own seemed to need no memory."""
+    (tmp_path / "weights").write_bytes(bytes(32 * MIB))
+    with child(of_child=True) as process, MemoryWatch(process.id) as watch:
+        before = resident(process.id)
+        process.tell("hold", 48 * MIB)
+        process.tell("map", path=tmp_path / "weights")
+        after = resident(process.id)
+        time.sleep(5 * memory.INTERVAL)  # so that the watch has looked
+        peak = watch.end()
+    assert after.anonymous - before.anonymous == pytest.approx(48 * MIB, abs=SLACK)
+    assert after.file_backed - before.file_backed == pytest.approx(32 * MIB, abs=SLACK)
+    assert peak.total == pytest.approx(after.total, abs=SLACK)
 
 
 @linux
