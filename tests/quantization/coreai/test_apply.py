@@ -182,7 +182,9 @@ def test_the_runtime_computes_with_what_is_stored(made: Any, floats: Bundle, hal
 
 def test_nothing_else_of_a_program_changes(made: Any, floats: Bundle) -> None:
     found: Made = made("float32", "denoiser", "channels")
-    before, after = ([op.name for op in Package(path).operations()] for path in (floats.path / "denoiser.aimodel", found.path))
+    before, after = (
+        [op.name for op in Package(path).operations()] for path in (floats.path / "denoiser.aimodel", found.path)
+    )
     added = ("coreai.constant", "coreai.blockwise_shift_scale")
     assert [name for name in after if name not in added] == [name for name in before if name not in added]
 
