@@ -1,6 +1,5 @@
 """Compresses the weights of a Core ML package: coremltools writes the formats, the values are chosen here."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,15 +63,17 @@ def _scales(rule: Rule) -> Any:
 
 
 def _palettes(weight: ProgramWeight, rule: Rule, seen: Moments) -> Any:
-    """One palette for the weight, or one per group of output channels, for which coremltools asks in their order."""
+    """One palette for the weight, or one per group of output channels: coremltools asks for each by its values."""
     known = [seen[name] for name in weight.inputs if name in seen]
-    ready: Iterator[Palette] = iter(())
+    ready: dict[bytes, Palette] = {}
     if rule.rounding == "feedback" and known:
         hessian: NDArray[np.float64] = np.sum(known, axis=0)
-        ready = iter(feedback_palettes(weight.value, hessian, rule.bits, rule.group))
+        parts = np.split(weight.value, len(weight.value) // (rule.group or len(weight.value)))
+        made = feedback_palettes(weight.value, hessian, rule.bits, rule.group)
+        ready = {part.tobytes(): found for part, found in zip(parts, made, strict=True)}
 
     def choose(part: NDArray[np.floating]) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
-        found = next(ready, None) or palette(part, rule.bits)
+        found = ready.get(part.tobytes()) or palette(part, rule.bits)
         return found.values, found.indices.reshape(-1)
 
     groups = {"granularity": "per_grouped_channel", "group_size": rule.group} if rule.group else {}

@@ -1,6 +1,6 @@
 """Runs the parent's packages in the evaluator and sums up the second moments of what their weights are multiplied with.
 
-Nothing is rounded to halves: it would take twice the time, and changes no moment by more than a thousandth.
+Nothing is rounded to halves, which would take twice the time.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

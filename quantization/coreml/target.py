@@ -37,7 +37,13 @@ class ProgramPlan:
 
 
 class CoreMLQuantizationTarget(QuantizationTarget):
-    """See `QuantizationTarget`."""
+    """See `QuantizationTarget`.
+
+    Attributes
+    ----------
+    seen
+        Role -> moments that calibration saw; a weight whose input is not among them has the nearest values.
+    """
 
     tools = ("coremltools",)
     engine = EngineOptions(simulate="half", check_floats=True)
@@ -49,13 +55,13 @@ class CoreMLQuantizationTarget(QuantizationTarget):
         self._parent = parent
         self._options = options or QuantizeOptions()
         self._plans = _plans(parent, recipe)
-        self._seen: dict[str, Moments] = {}
+        self.seen: dict[str, Moments] = {}
 
     def prepare(self, stages: Stages) -> None:
         """See `QuantizationTarget`. Nothing is drawn where no rule asks for feedback."""
         wanted = {role: names for role, plan in self._plans.items() if (names := _what_to_watch(plan))}
         if wanted:
-            self._seen = observe(
+            self.seen = observe(
                 self._parent,
                 wanted,
                 present(self.recipe.calibration, "the calibration of a recipe with feedback"),
@@ -67,7 +73,7 @@ class CoreMLQuantizationTarget(QuantizationTarget):
         """See `QuantizationTarget`."""
         plan = self._plans.pop(role)
         folder = f"{role}.mlpackage"
-        seen = self._seen.pop(role, {})
+        seen = self.seen.pop(role, {})
         formats = compress(package(self._parent, role), writer.path / folder, plan.weights, plan.rules, seen)
         return replace(
             self._parent.graph(role),

@@ -42,7 +42,10 @@ FEW = Calibration(prompts=1)
         (Rule("denoiser/*", "matmul", bits=8, block=32), "blocks, and 4 bits without a palette, need iOS 18"),
         (Rule("denoiser/*", "matmul", bits=4), "blocks, and 4 bits without a palette, need iOS 18.*--ios 18"),
         (Rule("denoiser/typo.*", bits=8), r"the pattern 'denoiser/typo\.\*' matches no weight"),
-        (Rule("denoiser/*", "matmul", bits=8, block=32, rounding="feedback"), "'feedback' is for ONNX bundles"),
+        (
+            Rule("denoiser/*", "matmul", bits=8, block=32, rounding="feedback"),
+            "with Core ML, rounding 'feedback' is for palettes",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",
 )

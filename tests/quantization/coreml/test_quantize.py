@@ -75,10 +75,10 @@ def expected_format(ios: int, role: str, recipe: str, name: str) -> tuple[int, s
         return 8, "palette", None
     eight = role.startswith("image_") or (role == "denoiser" and "_block_" in name)
     if recipe == "w4":
-        eight = eight or role == "text_encoder" or name.startswith("mlm_layer")
+        eight = eight or role == "text_encoder" or name.startswith(("mlm_layer", "embed_table"))
     if recipe == "w8" or eight:
         return 8, "scaled", None
-    bits = 4 if recipe == "w4" and role == "denoiser" else 6
+    bits = 4 if recipe == "w4" else 6
     return bits, "palette", 16 if ios == 18 else None
 
 

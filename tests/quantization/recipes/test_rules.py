@@ -122,7 +122,10 @@ def test_patterns_are_matched_whole_and_by_case(pattern: str, fits: bool) -> Non
         ({"bits": 16, "block": 32, "activations": "half"}, "16 bits with 'half' activations take no block"),
         ({"bits": 8, "block": 32, "activations": "dynamic"}, "8 bits with 'dynamic' activations take no block"),
         ({"bits": 8, "block": 32, "activations": "static"}, "8 bits with 'static' activations take no block"),
-        ({"bits": 8, "rounding": "feedback"}, "rounding 'feedback' is for blocks; give a block"),
+        (
+            {"bits": 8, "rounding": "feedback"},
+            "rounding 'feedback' is for blocks and palettes; give a block or a palette",
+        ),
         ({"bits": 8, "rounding": "feedback", "activations": "dynamic"}, "rounding 'feedback' is for blocks"),
     ],
 )
