@@ -1,5 +1,7 @@
 """The recipes that have a name, for Core AI bundles."""
 
+from dataclasses import replace
+
 from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
 from amused_edge.quantization.recipes.shared import KEPT, STAGES
 
@@ -8,16 +10,22 @@ _COMMON = (*KEPT, Rule("image_decoder/code_table"))
 W8 = Recipe("w8", (*_COMMON, Rule("*", bits=8)))
 """8-bit weights, one scale per output channel."""
 
+_PRODUCTS_OF_8_BITS = Rule("denoiser/*", operator="matmul", bits=8, activations="static")
+
 W8A8 = Recipe(
     "w8a8",
     (
         *_COMMON,
-        Rule("*", operator="table", bits=8),
-        Rule("*", bits=8, activations="static"),
+        Rule("image_decoder/decoder.conv_*.weight", bits=8),  # the first convolution, and the one that makes the pixels
+        Rule("image_decoder/*", operator="conv", bits=8, activations="static"),
+        Rule(STAGES, bits=8),
+        _PRODUCTS_OF_8_BITS,
+        replace(_PRODUCTS_OF_8_BITS, tensors="conditioner/*"),
+        Rule("*", bits=8),
     ),
     Calibration(),
 )
-"""8-bit weights, and what they meet rounded to 8 bits too, one scale for a whole tensor."""
+"""8-bit weights, and 8-bit inputs of the products that bear it, one scale for a whole tensor."""
 
 W6 = Recipe(
     "w6",
@@ -34,15 +42,15 @@ W4 = Recipe(
     "w4",
     (
         *_COMMON,
-        Rule(STAGES, bits=8),
+        Rule(STAGES, operator="matmul", bits=8, block=32),
         Rule("denoiser/mlm_layer.*", bits=8),
-        Rule("denoiser/*", operator="matmul", bits=4, block=32, rounding="feedback"),
-        Rule("conditioner/*", operator="matmul", bits=4, block=32, rounding="feedback"),
+        Rule("denoiser/*", operator="matmul", bits=4, block=64, rounding="feedback"),
+        Rule("conditioner/*", operator="matmul", bits=4, block=64, rounding="feedback"),
         Rule("*", bits=8),
     ),
     Calibration(),
 )
-"""4-bit blocks with error feedback where they are borne, 8 bits elsewhere: the smallest."""
+"""4-bit blocks with error feedback in the denoiser's layers and the conditioner, 8 bits elsewhere: the smallest."""
 
 COREAI_RECIPES = {recipe.name: recipe for recipe in (W8, W8A8, W6, W4)}
 

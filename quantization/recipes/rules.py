@@ -52,7 +52,8 @@ class Rule:
         4, 6, 8, 16 or 32 (left as it is). With ONNX, 4 bits are for matmuls; 6 bits are for palettes.
     block
         Of a matmul: how many inputs share a scale, a power of two from 16 on; None: all inputs of an output channel.
-        Convolutions have one scale per output channel, tables one per row. With Core ML, blocks need iOS 18.
+        Convolutions have one scale per output channel, tables one per row. With Core ML, blocks need iOS 18. With Core
+        AI a block that does not divide the inputs is halved until it does.
     symmetric
         Of blocks: zero points fixed in the middle, and not stored.
     activations
@@ -63,7 +64,7 @@ class Rule:
         "nearest", or "feedback" (GPTQ, needs calibration): of a matmul's blocks or palettes; all else is rounded to
         nearest.
     palette
-        Codes are places in a list of 2^bits values (k-means), not multiples of a scale. Core ML has that.
+        Codes are places in a list of 2^bits values (k-means), not multiples of a scale. Core ML and Core AI have that.
     group
         Of a palette: how many output channels share one; None: all. Before iOS 18 all do.
     """

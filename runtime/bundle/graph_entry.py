@@ -59,8 +59,8 @@ class TensorFormat:
         palette: how many output channels share it; None: all.
     activations
         What the other factor of the product is computed in: "float32", "float16"; "uint8" with one scale for the whole
-        tensor, taken at run time ("dynamic uint8") or at calibration ("static uint8"), or one per row ("dynamic uint8
-        by row"); "dynamic int8" with a scale per row and block.
+        tensor, taken at run time ("dynamic uint8") or at calibration ("static uint8", "static int8"), or one per row
+        ("dynamic uint8 by row"); "dynamic int8" with a scale per row and block.
     operator
         What computes with it.
     error

@@ -49,10 +49,11 @@ UNKNOWN = {
     "export/onnx": ("export.coreml.", "export.coreai."),
     "export/coreml": ("export.onnx.", "export.coreai."),
     "export/coreai": ("export.onnx.", "export.coreml."),
-    "quantization/recipes": ("quantization.onnx.", "quantization.coreml."),
-    "quantization/rounding": ("quantization.onnx.", "quantization.coreml."),
-    "quantization/onnx": ("quantization.coreml.",),
-    "quantization/coreml": ("quantization.onnx.",),
+    "quantization/recipes": ("quantization.onnx.", "quantization.coreml.", "quantization.coreai."),
+    "quantization/rounding": ("quantization.onnx.", "quantization.coreml.", "quantization.coreai."),
+    "quantization/onnx": ("quantization.coreml.", "quantization.coreai."),
+    "quantization/coreml": ("quantization.onnx.", "quantization.coreai."),
+    "quantization/coreai": ("quantization.onnx.", "quantization.coreml."),
 }
 
 # Library -> the only modules of the runtime that may import it.

@@ -111,7 +111,7 @@ def test_patterns_are_matched_whole_and_by_case(pattern: str, fits: bool) -> Non
         ({"bits": 16, "activations": "blockwise"}, "'blockwise' activations go with 4, 8 bits, not 16"),
         ({"bits": 8, "activations": "dynamic", "operator": "conv"}, "'dynamic' activations are not for conv"),
         ({"bits": 8, "activations": "dynamic", "operator": "table"}, "'dynamic' activations are not for table"),
-        ({"bits": 8, "activations": "static", "operator": "matmul"}, "'static' activations are not for matmul"),
+        ({"bits": 8, "activations": "static", "operator": "table"}, "'static' activations are not for table"),
         ({"bits": 4, "block": 32, "activations": "blockwise", "operator": "conv"}, "'blockwise' .* not for conv"),
         *(
             ({"bits": 8, "block": block}, rf"block is {block!r}; give a power of two from 16 on")
