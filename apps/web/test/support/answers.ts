@@ -325,8 +325,9 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
     return { pixels: pasteBack(one, other, pixelMask(readMask(pictureOf(mask))), feather).data };
   },
   "fitted-pictures": ({ picture, size, fit }) => {
-    const given = picture.channels === 1 ? readMask(pictureOf(picture)) : readImage(pictureOf(picture));
-    return { pixels: fitImage(given, size[1], size[0], fit).data };
+    const source = pictureOf(picture);
+    const grey = source.data.length === source.width * source.height;
+    return { pixels: fitImage(grey ? readMask(source) : readImage(source), size[1], size[0], fit).data };
   },
   "outpainting-canvases": ({ picture, ...margins }) => {
     const task = outpainting("", pictureOf(picture), margins);
