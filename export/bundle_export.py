@@ -155,7 +155,7 @@ def _geometry(checkpoint: Checkpoint, options: ExportOptions) -> Geometry:
 def _start(
     checkpoint: Checkpoint, geometry: Geometry, options: ExportOptions, target: ExportTarget, writer: BundleWriter
 ) -> Manifest:
-    """Write the tokenizer and return the manifest of a bundle without graphs."""
+    """Write what belongs to no role and return the manifest of a bundle without graphs."""
     tokenizer = writer.write_text(TOKENIZER_NAME, checkpoint.tokenizer.json)
     return Manifest(
         target=target.name,
@@ -168,7 +168,7 @@ def _start(
         sampler=options.sampler.settings(checkpoint.sampler),
         micro_conditioning=MicroConditioning(),
         engine=target.engine_info(),
-        files={TOKENIZER_NAME: tokenizer},
+        files={TOKENIZER_NAME: tokenizer, **target.write_files(geometry, writer)},
         graphs={},
         tools={name: found for name in (*TOOLS, *target.tools) if (found := _version(name))}
         | {"python": platform.python_version()},

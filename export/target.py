@@ -7,8 +7,8 @@ from torch import nn
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.parity import ParityTolerances
 from amused_edge.runtime.bundle.golden import Tolerance
-from amused_edge.runtime.bundle.graph_entry import GraphEntry
-from amused_edge.runtime.bundle.manifest import EngineInfo
+from amused_edge.runtime.bundle.graph_entry import FileEntry, GraphEntry
+from amused_edge.runtime.bundle.manifest import EngineInfo, Geometry
 from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 
@@ -46,3 +46,7 @@ class ExportTarget(Protocol):
     def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
         """Write one graph and return its entry; the module (float32) stays as it is."""
         ...
+
+    def write_files(self, geometry: Geometry, writer: BundleWriter) -> dict[str, FileEntry]:
+        """Write files of this target that belong to no role, and return their entries by name; most have none."""
+        return {}

@@ -41,6 +41,11 @@ SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
         help="Of ONNX: portable has the standard's operators and computes the same everywhere; cpu has ONNX Runtime's "
         "own, fastest on CPUs.  [default: portable]",
     ),
+    option(
+        "--with-sampler",
+        is_flag=True,
+        help="Of ONNX: add sampler.onnx, one step of the sampler as a graph, for apps in languages without a port.",
+    ),
     option("--ios", type=Choice(SYSTEMS), help="Of Core ML: the oldest that opens it.  [default: 17]"),
     option(
         "--precision",
@@ -62,6 +67,7 @@ def export(
     out: Path,
     target: str,
     optimize: Any,
+    with_sampler: bool,
     ios: int | None,
     precision: str | None,
     height: int | None,
@@ -81,10 +87,12 @@ def export(
         raise click.UsageError("--ios and --precision go with --target coreml")
     if target != "onnx" and optimize is not None:
         raise click.UsageError("--optimize goes with --target onnx")
+    if target != "onnx" and with_sampler:
+        raise click.UsageError("--with-sampler goes with --target onnx")
     chosen = ExportOptions(height, width, options.generation_options(**sampler), variant, name)
     with progress(quiet) as report:
         bundle = export_bundle(
-            checkpoint, out, chosen, target=_target(target, optimize, ios, precision), on_stage=report
+            checkpoint, out, chosen, target=_target(target, optimize, with_sampler, ios, precision), on_stage=report
         )
     if not quiet:
         measured = bundle.manifest.fidelity.logits
@@ -96,12 +104,12 @@ def export(
         )
 
 
-def _target(name: str, optimize: Any, ios: int | None, precision: Any) -> "ExportTarget":
+def _target(name: str, optimize: Any, with_sampler: bool, ios: int | None, precision: Any) -> "ExportTarget":
     """Return a target with the options that were given."""
     if name == "onnx":
         from amused_edge.export.onnx.target import OnnxTarget
 
-        return OnnxTarget(optimize or "portable")
+        return OnnxTarget(optimize or "portable", with_sampler=with_sampler)
     from amused_edge.export.coreml.target import CoreMLTarget
     from amused_edge.export.coreml.write import CoreMLOptions
 

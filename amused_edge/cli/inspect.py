@@ -62,6 +62,8 @@ def _line(text: str) -> None:
 
 
 def _show(bundle: "Bundle") -> None:
+    from amused_edge.runtime.bundle.manifest import SAMPLER_NAME
+
     m = bundle.manifest
     g, s = m.geometry, m.sampler
     made_by = m.tools.get("amused-edge", "?")
@@ -78,6 +80,8 @@ def _show(bundle: "Bundle") -> None:
     for role, graph in m.graphs.items():
         precision = f"stored {graph.stored_precision}, executed {graph.executed_precision}"
         _line(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")
+    if SAMPLER_NAME in m.files:
+        _line(f"{'sampler':<15} {m.files[SAMPLER_NAME].bytes / 1e3:>9.1f} kB  without weights")
     if m.quantization is not None:
         _line(f"recipe      {quoted(m.quantization.recipe.get('name'))}, of the bundle {m.quantization.parent[:12]}")
         if m.quantization.logits is not None and m.quantization.pictures is not None:

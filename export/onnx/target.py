@@ -2,17 +2,19 @@
 
 from importlib.metadata import version
 
+import onnx_ir as ir
 from torch import nn
 
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules.layers import derived_tensors
 from amused_edge.export.onnx import write as to_onnx
+from amused_edge.export.onnx.sampler.step import sampler_model
 from amused_edge.export.parity import ParityTolerances
 from amused_edge.export.target import ExportTarget
 from amused_edge.runtime.bundle.golden import Tolerance
-from amused_edge.runtime.bundle.graph_entry import GraphEntry
-from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS, EngineInfo, Optimization
+from amused_edge.runtime.bundle.graph_entry import FileEntry, GraphEntry
+from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS, SAMPLER_NAME, EngineInfo, Geometry, Optimization
 from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.errors import quoted
@@ -33,6 +35,9 @@ class OnnxTarget(ExportTarget):
     ----------
     optimize
         What the graphs are made for, see `EngineInfo`; recipes that are applied to the bundle go by it too.
+    with_sampler
+        Write `sampler.onnx` too, one step of the sampler as a graph: for apps in languages without a port of the
+        runtime.
 
     Raises
     ------
@@ -47,10 +52,11 @@ class OnnxTarget(ExportTarget):
     tolerances = ParityTolerances()
     golden_tolerance = Tolerance()
 
-    def __init__(self, optimize: Optimization = "portable") -> None:
+    def __init__(self, optimize: Optimization = "portable", *, with_sampler: bool = False) -> None:
         if optimize not in OPTIMIZATIONS:
             raise ExportError(f"optimize is {quoted(optimize)}; choose {', '.join(OPTIMIZATIONS)}")
         self.optimize = optimize
+        self.with_sampler = with_sampler
 
     def engine_info(self) -> EngineInfo:
         """See `ExportTarget`."""
@@ -75,3 +81,10 @@ class OnnxTarget(ExportTarget):
             executed_precision="float32",
             derived_tensors=derived_tensors(module),
         )
+
+    def write_files(self, geometry: Geometry, writer: BundleWriter) -> dict[str, FileEntry]:
+        """See `ExportTarget`."""
+        if not self.with_sampler:
+            return {}
+        ir.save(sampler_model(geometry), writer.path / SAMPLER_NAME)
+        return {SAMPLER_NAME: writer.entry(SAMPLER_NAME)}

@@ -12,14 +12,10 @@ from torch import nn
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
 from amused_edge.export.onnx.few_parts import limit_parts
+from amused_edge.export.onnx.opset import IR_VERSION, OPSET
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
 from amused_edge.runtime.checks import present
-
-OPSET = 20
-"""The newest with Gelu (20) and without what a year-old phone build of ONNX Runtime lacks."""
-
-IR_VERSION = 10
 
 BATCH = "batch"
 

@@ -27,6 +27,7 @@ SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.json"
+SAMPLER_NAME = "sampler.onnx"
 
 _LIMIT = 2**20
 """Above any size that a geometry can have."""
@@ -133,7 +134,7 @@ class Manifest:
     sampler
         Default settings of the loop.
     files
-        Files that belong to no graph, by name (`tokenizer.json`, `golden.json`).
+        Files that belong to no role, by name (`tokenizer.json`, `golden.json`; of some, `sampler.onnx`).
     graphs
         By role.
     tools

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amused_edge.export.bundle_export import ExportOptions, export_bundle
 from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from amused_edge.export.onnx.target import OnnxTarget
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.sampling.options import GenerationOptions
 from tests.support.checkpoints import write_checkpoint
@@ -65,7 +66,8 @@ def _export_twice(root: Path) -> TinyExport:
     )
     left_by_killed = sorted(path.name for path in out.parent.iterdir())
     stages: list[tuple[str, int, int]] = []
-    bundle = export_bundle(folder, out, TINY_OPTIONS, on_stage=lambda *stage: stages.append(stage))
+    target = OnnxTarget(with_sampler=True)
+    bundle = export_bundle(folder, out, TINY_OPTIONS, target=target, on_stage=lambda *stage: stages.append(stage))
     return TinyExport(
         open_checkpoint(folder),
         bundle,
