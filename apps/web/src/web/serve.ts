@@ -40,6 +40,8 @@ export interface WorkerOptions {
   memoryLimit?: number;
 }
 
+const MOST_THREADS = 256;
+
 type Tell = (name: string, ...values: unknown[]) => void;
 
 /**
@@ -62,22 +64,15 @@ async function open(
   signal: AbortSignal,
 ): Promise<AmusedPipeline> {
   const provider = choice("provider", options.provider ?? "wasm", PROVIDERS);
-  const threads = options.threads === undefined ? undefined : wholeNumber("threads", options.threads, 1, 256);
+  const threads = options.threads === undefined ? undefined : wholeNumber("threads", options.threads, 1, MOST_THREADS);
   const files = new StoredFiles(await openShelf());
   const progress = (now: Progress): void => tell("progress", now);
   const source = new ServerSource(url, files, progress);
   const bundle = await openBundle(source, signal);
-  await source.keepManifest();
   const adapter = provider === "webgpu" ? await requestAdapter() : undefined;
   await fetchBundle(bundle, source, adapter, options, signal);
-  if (threads !== undefined && threads > 1 && !globalThis.crossOriginIsolated) {
-    tell("warning", `one thread instead of ${threads}: the page is not isolated (COOP and COEP headers)`);
-  }
   const ort = given ?? (await importOrt(options.ort, provider));
-  const { wasm } = ort.env as { wasm?: { numThreads?: number } };
-  if (wasm && threads !== undefined) {
-    wasm.numThreads = threads;
-  }
+  setThreads(ort, threads, tell);
   const pipeline = await AmusedPipeline.open(source, {
     ort,
     executionProviders: [provider],
@@ -101,10 +96,12 @@ async function fetchBundle(
   options: WorkerOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  checkMemory(manifest, options.keepGraphs ?? false, options.memoryLimit);
+  const { memoryLimit: limit } = options;
+  checkMemory(manifest, options.keepGraphs ?? false, limit && wholeNumber("memoryLimit", limit, 1));
   if (adapter) {
     checkForWebGpu(manifest);
   }
+  await source.keepManifest();
   const roles = new Map(Object.entries(manifest.graphs).map(([role, graph]) => [graph.files[0], role]));
   await source.fetch(wanted(manifest, options.imageEncoder ?? false), signal, async (file) => {
     const role = roles.get(file);
@@ -112,6 +109,19 @@ async function fetchBundle(
       checkDemands(role, demands(await source.read(file.path, { expected: file, signal }), file.path), adapter);
     }
   });
+}
+
+function setThreads(ort: Ort, threads: number | undefined, tell: Tell): void {
+  if (threads === undefined) {
+    return;
+  }
+  if (threads > 1 && !globalThis.crossOriginIsolated) {
+    tell("warning", `one thread instead of ${threads}: the page is not isolated (COOP and COEP headers)`);
+  }
+  const { wasm } = ort.env as { wasm?: { numThreads?: number } };
+  if (wasm) {
+    wasm.numThreads = threads;
+  }
 }
 
 /** Return the files that drawing needs, small ones and graphs first, since they may be refused. */
