@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("out", type=PATH)
 @option_group(
     "Recipe",
-    option("--recipe", required=True, metavar="NAME|FILE.json", help="fp16, w8, w8a8, w8a8-blocks, w4, or a file."),
+    option("--recipe", required=True, metavar="NAME|FILE.json", help="w8, w4, or another of the target; or a file."),
 )
 @option_group(
     "Calibration and fidelity",

@@ -77,13 +77,14 @@ def _draw(subject: "Subject", job: dict[str, Any], tell: Tell) -> None:
 def _call_stages(subject: "Subject", job: dict[str, Any], tell: Tell) -> None:
     """Time each stage, between two measurements of the engine's products where there are any."""
     peaks = subject.peaks()
+    before = peaks.measure() if peaks is not None else {}
     for name, stage in subject.stages(job["prompt"], _settings(job)[0], job["batch"]).items():
         for _ in range(WARM_UP_CALLS):
             stage()
-        before = peaks.measure() if peaks is not None else {}
         seconds = [_time(stage) for _ in range(job["calls"])]
         after = peaks.measure() if peaks is not None else {}
         tell("stage", name=name, seconds=seconds, peaks={kind: before[kind] + after[kind] for kind in before})
+        before = after
 
 
 def _settings(job: dict[str, Any]) -> list["SamplerSettings"]:

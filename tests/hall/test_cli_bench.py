@@ -59,6 +59,7 @@ def left(place: Path) -> set[str]:
 # --- What it makes.
 
 
+@pytest.mark.slow
 def test_latency_of_a_bundle_beside_itself(validated: Validated, tmp_path: Path) -> None:
     few = ("--rounds", "1", "--steps", "2", "--calls", "1", "--threads", "1", "--out", "out")
     result = run("bench", "latency", validated.bundle, validated.bundle, *few, cwd=tmp_path)

@@ -179,6 +179,7 @@ def test_a_checkpoint_may_hold_its_bundle(
     assert open_checkpoint(checkpoint).uvit == open_checkpoint(demo_checkpoint).uvit
 
 
+@pytest.mark.slow
 def test_modules_that_are_run_by_themselves_check_first_and_say_it_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "reveal.png").touch()
     (tmp_path / "taken").symlink_to("nowhere")

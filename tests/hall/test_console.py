@@ -101,6 +101,7 @@ def test_a_bundle_is_found_by_its_bytes(demo_bundle: Path, tmp_path: Path) -> No
     assert (tmp_path / "é.png").exists()
 
 
+@pytest.mark.slow
 def test_names_are_written_down_as_text(validated: Validated, tmp_path: Path) -> None:
     """A benchmark ended in a traceback at the first record, which has the names of the bundles."""
     shutil.copytree(validated.bundle, tmp_path / "bündel")

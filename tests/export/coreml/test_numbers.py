@@ -26,7 +26,7 @@ ROLES = [spec.role for spec in GRAPHS]
 HALVES = ("text_encoder", "conditioner", "denoiser")
 HALF = EngineOptions(simulate="half")
 SETTINGS = GenerationOptions(seed=3, steps=12)
-FEW_STEPS = GenerationOptions(seed=3, steps=3)
+FEW_STEPS = GenerationOptions(seed=3, steps=6)
 Array = NDArray[Any]
 
 
@@ -70,6 +70,7 @@ def halves(demo_coreml: Path, demo_coreml_w8: Path) -> Iterator[dict[str, Amused
         pipeline.close()
 
 
+@pytest.mark.slow
 def test_the_demo_in_halves_and_in_w8_is_near_to_torch(
     halves: dict[str, AmusedPipeline], reference: Reference, demo_prompts: tuple[str, ...]
 ) -> None:
@@ -127,6 +128,7 @@ class Evaluated:
         pass
 
 
+@pytest.mark.slow
 def test_float32_packages_draw_the_tokens_of_onnx(
     demo_bundle: Path, demo_prompts: tuple[str, ...], tmp_path: Path
 ) -> None:

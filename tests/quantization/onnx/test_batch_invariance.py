@@ -26,6 +26,7 @@ def check(bundle: Path) -> None:
     np.testing.assert_array_equal(streamed.tokens, together.tokens)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["w8", "w8a8", "w4"])
 def test_a_picture_is_the_same_alone_and_among_others(quantized_demo: Callable[[str], Path], recipe: str) -> None:
     check(quantized_demo(recipe))

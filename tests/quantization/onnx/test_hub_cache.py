@@ -33,6 +33,7 @@ def test_weights_are_measured_one_by_one(validated: Validated, tmp_path: Path) -
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_core_ml_too(tiny_coreml: Path, tmp_path: Path) -> None:
     linked = hub_snapshot(tiny_coreml, tmp_path / "hub")
     made = [quantize_bundle(path, tmp_path / path.name, "w8", FEW) for path in (tiny_coreml, linked)]
