@@ -2,7 +2,8 @@
  * Draws pictures for tests in Python: node draw.js ENGINE BUNDLE < request.json > answer.json
  *
  * ENGINE is "node", or "wasm" with "wasm:2" for two threads. A request is {"pictures": [{prompt, seed, steps?}]}, or
- * {"resume": [text of a state]}; an answer has the tokens after every step of each, and more.
+ * {"resume": [text of a state, or [text, step before which to stop]]}; an answer has the tokens after every step of each,
+ * and more.
  */
 
 import { readFileSync } from "node:fs";
@@ -37,8 +38,9 @@ if (!engine.startsWith("node")) {
 }
 const pipeline = await AmusedPipeline.open(source, await engineOf(engine));
 const answer: object[] = [];
-for (const text of request.resume ?? []) {
-  answer.push(await drawn(stateFromText(text)));
+for (const entry of request.resume ?? []) {
+  const [text, stop] = [entry].flat();
+  answer.push(await drawn(stateFromText(text), stop));
 }
 for (const { prompt, stop, ...options } of request.pictures ?? []) {
   const seed = BigInt(options.seed ?? 0);
