@@ -165,3 +165,15 @@ def test_letters_and_numbers_are_those_of_the_tokenizers_library() -> None:
         return ["".join(part.split('"')[1::2]) for part in text.split("export const")[1:]]
 
     assert classes(made.stdout) == classes(committed)
+
+
+def test_what_is_packed_holds_all_that_it_exports(programs: Path) -> None:
+    """A package without its compiled half was packed as the guide said: .npmrc turns scripts off, `prepack` too."""
+    described = json.loads((WEB / "package.json").read_text(encoding="utf-8"))
+    assert not {"prepack", "prepare", "prepublishOnly"} & set(described["scripts"])
+    guide = (ROOT / "docs" / "web.md").read_text(encoding="utf-8")
+    assert "npm ci && npm run build && npm pack " in guide
+    listed = subprocess.run([str(NPM), "pack", "--dry-run", "--json"], cwd=WEB, check=True, capture_output=True)
+    packed = {file["path"] for file in json.loads(listed.stdout)[0]["files"]}
+    for place in (*described["exports"].values(), *described["bin"].values()):
+        assert place.removeprefix("./") in packed, place
