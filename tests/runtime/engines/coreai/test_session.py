@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from amused_edge.runtime.errors import BundleError, GenerationCancelledError, Gr
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions
 from tests.support.coreai import needs_coreai
+from tests.support.forked import forked
 from tests.support.hub import hub_snapshot
 from tests.support.poison import agree, change_coreai, nan_first
 
@@ -221,22 +221,6 @@ def test_closing_ends_a_call_of_another_thread(graph: Graph) -> None:
     assert [str(error) for error in errors] == ["text_encoder was closed; make a new pipeline"]
 
 
-FORKED = """
-import os, sys
-from amused_edge.runtime import AmusedPipeline, GenerationOptions
-
-few = GenerationOptions(steps=1)
-pipeline = AmusedPipeline.from_bundle(sys.argv[1])
-before = pipeline.generate("a fox", few).images.tobytes()
-child = os.fork()
-if child == 0:
-{child}
-_, status = os.waitpid(child, 0)
-assert status == 0, status
-assert pipeline.generate("a fox", few).images.tobytes() == before
-pipeline.close()
-"""
-
 CHILDREN = {
     "closes": "pipeline.close(); sys.exit(0)",
     "draws": 'sys.exit(0 if pipeline.generate("a fox", few).images.tobytes() == before else 3)',
@@ -245,7 +229,7 @@ CHILDREN = {
 
 @pytest.mark.parametrize("child", CHILDREN)
 def test_a_forked_process_leaves_its_parents_alone(child: str, tiny_coreai: Path) -> None:
-    code = FORKED.format(child=textwrap.indent(CHILDREN[child], "    "))
+    code = forked(CHILDREN[child])
     result = subprocess.run([sys.executable, "-c", code, str(tiny_coreai)], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 

@@ -4,26 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
 
-FORKED = """
-import os, sys
-from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, GraphError
-
-few = GenerationOptions(steps=1)
-pipeline = AmusedPipeline.from_bundle(sys.argv[1], EngineOptions(threads=int(sys.argv[2])))
-before = pipeline.generate("a fox", few).images.tobytes()
-child = os.fork()
-if child == 0:
-{child}
-_, status = os.waitpid(child, 0)
-assert status == 0, status
-assert pipeline.generate("a fox", few).images.tobytes() == before
-pipeline.close()
-"""
+from tests.support.forked import forked
 
 CHILDREN = {
     "ends": "sys.exit(0)",
@@ -37,7 +22,7 @@ except GraphError as error:
 sys.exit(4)
 """,
     "makes its own": """
-with AmusedPipeline.from_bundle(sys.argv[1], EngineOptions(threads=int(sys.argv[2]))) as own:
+with AmusedPipeline.from_bundle(sys.argv[1], engine) as own:
     sys.exit(0 if own.generate("a fox", few).images.tobytes() == before else 5)
 """,
 }
@@ -48,7 +33,7 @@ with AmusedPipeline.from_bundle(sys.argv[1], EngineOptions(threads=int(sys.argv[
 @pytest.mark.parametrize("child", CHILDREN)
 def test_a_child_leaves_the_parents_sessions_alone(child: str, threads: int, demo_bundle: Path) -> None:
     """With two threads the child waited for ever at its end, with four it crashed."""
-    code = FORKED.format(child=textwrap.indent(CHILDREN[child], "    "))
+    code = forked(CHILDREN[child], "EngineOptions(threads=int(sys.argv[2]))")
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(demo_bundle), str(threads)], start_new_session=True, stderr=subprocess.PIPE
     )
