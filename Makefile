@@ -19,10 +19,11 @@ $(VENV)/.made: pyproject.toml constraints.txt
 install: $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 
-# How bundles are made: build/NAME-fp32, -cpu, -coreml and -coreai are exports, what stands behind them is a recipe.
+# How bundles are made: build/NAME-fp32, -cpu, -sampler, -coreml and -coreai are exports, others stand for a recipe.
 EXPORT_cpu := --optimize cpu
 EXPORT_coreml := --target coreml
 EXPORT_coreai := --target coreai
+EXPORT_sampler := --with-sampler
 # $(call EXPORT,CHECKPOINT,NAME)
 EXPORT = rm -rf $(@D) && $(BIN)/amused-edge export $(1) $(@D) --name $(2) $(EXPORT_$*)
 # $(call QUANTIZE,OPTIONS)
@@ -34,7 +35,7 @@ EXPORT_SOURCES := $(shell find export runtime -name "*.py")
 QUANTIZE_SOURCES := $(shell find quantization benchmarks -name "*.py")
 QUANTIZE_DEMO = $(call QUANTIZE,--prompts demo/prompts.txt)
 
-$(patsubst %,$(DEMO)-%/manifest.json,fp32 cpu coreml coreai): $(DEMO)-%/manifest.json: $(EXPORT_SOURCES) | install
+$(patsubst %,$(DEMO)-%/manifest.json,fp32 cpu sampler coreml coreai): $(DEMO)-%/manifest.json: $(EXPORT_SOURCES) | install
 	$(call EXPORT,demo/checkpoint,amused-edge-demo)
 
 $(DEMO)-%/manifest.json: $(DEMO)-fp32/manifest.json $(QUANTIZE_SOURCES) | install
@@ -131,15 +132,16 @@ wheel-check: install
 	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
 	cd build && bare/bin/python ../tests/wheel_smoke.py $(CURDIR)/demo/bundle
 
-# Runs the demo bundles on the oldest ONNX Runtime that each manifest names.
-COMPATIBLE := $(DEMO_BUNDLES) $(DEMO)-cpu $(DEMO)-cpu-w8a8
+# Runs the demo bundles on the oldest ONNX Runtime that each manifest names, with the sampler as a graph where it is there.
+COMPATIBLE := $(DEMO_BUNDLES) $(DEMO)-cpu $(DEMO)-cpu-w8a8 $(DEMO)-sampler
 compat: install $(COMPATIBLE:%=%/manifest.json)
 	for bundle in $(COMPATIBLE); do \
 		oldest=$$($(BIN)/python -c 'import json, sys; print(json.load(open(sys.argv[1]))["engine"]["oldest_tried"])' \
 			$$bundle/manifest.json) && echo "$$bundle on onnxruntime $$oldest" && \
 		rm -rf build/compat build/lib && $(PYTHON) -m venv build/compat && \
 		build/compat/bin/python -m pip install --quiet . "onnxruntime==$$oldest" && \
-		(cd build && compat/bin/amused-edge inspect --verify $(CURDIR)/$$bundle) || exit 1; done
+		(cd build && compat/bin/amused-edge inspect --verify $(CURDIR)/$$bundle) && \
+		{ [ ! -e $$bundle/sampler.onnx ] || build/compat/bin/python tests/sampler_listing.py $(CURDIR)/$$bundle; } || exit 1; done
 
 include benchmarks/Makefile
 
