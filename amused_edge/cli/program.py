@@ -15,6 +15,7 @@ from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.quantize import quantize
+from amused_edge.cli.serve import serve
 from amused_edge.cli.validate import validate
 from amused_edge.runtime.errors import (
     AmusedEdgeError,
@@ -96,7 +97,7 @@ def commands() -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-commands.section("Draw", generate, inspect, cache)
+commands.section("Draw", generate, serve, inspect, cache)
 commands.section("Make", export, quantize, validate)
 commands.section("Measure", bench)
 
