@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from amused_edge.runtime.errors import AmusedEdgeError
 from amused_edge.serve import images_api, own_api
@@ -23,7 +23,7 @@ _DEVICE_INDEX = "device.html"
 """Shown first by a benchmark of devices, where the page has it."""
 
 
-def application(site: Site) -> Starlette:
+def application(site: Site) -> ASGIApp:
     """Return the ASGI application of a site; its lifespan closes the pipelines."""
 
     @asynccontextmanager
@@ -47,7 +47,6 @@ def application(site: Site) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, rules=site.rules)],
         exception_handlers={
             Problem: _told,
             AmusedEdgeError: _told,
@@ -58,7 +57,7 @@ def application(site: Site) -> Starlette:
         lifespan=lifespan,
     )
     app.state.site = site
-    return app
+    return Guard(app, site.rules)  # around all, also around answers to faults of ours
 
 
 async def _openapi(request: Request) -> Response:

@@ -9,7 +9,6 @@ from typing import Any
 
 from PIL import Image
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -67,11 +66,7 @@ async def generations(request: Request) -> Response:
 async def edits(request: Request) -> Response:
     """`POST /v1/images/edits`: a part drawn anew where the mask is transparent, a variation without a mask."""
     site: Site = request.app.state.site
-    try:
-        form = await request.form(max_files=2, max_fields=64, max_part_size=64 * 1024)
-    except MultiPartException as error:
-        raise Problem(400, f"the form cannot be read: {error.message}", code="bad_form") from error
-    async with form:
+    async with request.form(max_files=2, max_fields=64, max_part_size=64 * 1024) as form:
         content = _fields(form)
         entry = site.entry(content.get("model"), "model")
         _check_fields(content, (*KNOWN, *IGNORED, *EXTENSIONS, *OF_EDITS))

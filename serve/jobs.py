@@ -51,6 +51,13 @@ class Job:
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._ended = False
+        self._place: int | None = None
+
+    def tell_place(self, place: int) -> None:
+        """Tell how many jobs come before this one, where that is news."""
+        if place != self._place:
+            self._place = place
+            self.tell(Event("queued", {"job": self.id, "position": place}))
 
     def tell(self, event: Event) -> None:
         """Keep an event until it is fetched; of places and steps only the newest."""
@@ -122,11 +129,12 @@ class Line:
     def _tell_places(self) -> None:
         before = 0 if self._current is None else 1
         for place, job in enumerate(self._waiting):
-            job.tell(Event("queued", {"job": job.id, "position": before + place}))
+            job.tell_place(before + place)
 
     async def _run(self) -> None:
         while self._waiting:
             self._current = job = self._waiting.popleft()
+            job.tell_place(0)
             self._tell_places()
             await _do(job, self._thread)
             self._current = None

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from amused_edge.runtime import EngineOptions
 from amused_edge.serve.app import application
 from amused_edge.serve.guard import Rules
 from amused_edge.serve.page import page_files
@@ -38,7 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shelf() -> Iterator[Shelf]:
     """One for all tests, so that the engine loads its graphs once."""
-    shelf = Shelf([BUNDLE])
+    shelf = Shelf([BUNDLE], EngineOptions(threads=1))
     yield shelf
     for pipeline in shelf._pipelines.values():
         pipeline.close()
