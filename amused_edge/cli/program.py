@@ -9,6 +9,7 @@ from cloup import HelpFormatter
 
 from amused_edge.cli import console
 from amused_edge.cli.bench import bench
+from amused_edge.cli.bench_device import device
 from amused_edge.cli.cache import cache
 from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
@@ -99,6 +100,7 @@ def commands() -> None:
 
 commands.section("Draw", generate, serve, inspect, cache)
 commands.section("Make", export, quantize, validate)
+bench.add_command(device)
 commands.section("Measure", bench)
 
 

@@ -36,16 +36,20 @@ def import_results(files: Sequence[Path], out: Path) -> list[DeviceResults]:
         raise OptionsError("there is no file; give results.json of one latency benchmark or more")
     if not is_new(out):
         raise OutputExistsError(f"{out} exists; choose another folder")
-    runs = _distinct([read_results(file) for file in files])
-    document = page(runs)
-    shown = [{name: value for name, value in run.content.items() if name not in _NOT_SHOWN} for run in runs]
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    runs = distinct_devices([read_results(file) for file in files])
     folder = RunFolder(out, {"command": "import", "files": [file.name for file in files]})
-    folder.finish(report_files("devices", {"made": made, "command": "import", "runs": shown}, document))
+    folder.finish(devices_report(runs, "import"))
     return runs
 
 
-def _distinct(runs: list[DeviceResults]) -> list[DeviceResults]:
+def devices_report(runs: Sequence[DeviceResults], command: str) -> dict[str, str | bytes]:
+    """Return the files of a report that shows runs beside each other."""
+    shown = [{name: value for name, value in run.content.items() if name not in _NOT_SHOWN} for run in runs]
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return report_files("devices", {"made": made, "command": command, "runs": shown}, page(runs))
+
+
+def distinct_devices(runs: list[DeviceResults]) -> list[DeviceResults]:
     """Return runs with "(2)", "(3)" behind devices that came before: a phone may be measured more than once."""
     counts: dict[str, int] = {}
     found = []

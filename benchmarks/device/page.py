@@ -26,6 +26,8 @@ def page(runs: Sequence[DeviceResults]) -> Document:
     ]
     if any(run.golden for run in runs):
         sections.append(Section("Golden check", [_golden(runs)]))
+    if any(run.quality for run in runs):
+        sections.append(Section("Quality", [_quality(runs)]))
     if any(run.course for run in runs):
         sections.append(Section("Over time", _course(runs)))
     failures = [
@@ -127,6 +129,23 @@ def _golden(runs: Sequence[DeviceResults]) -> Table:
         for golden in run.golden
     ]
     return Table(header, rows, note="Logits are relative to the largest; tokens after the first other one may differ.")
+
+
+def _quality(runs: Sequence[DeviceResults]) -> Table:
+    header = ("", "mean KL, nats", "top-1 agreement", "equal draws", "rows", "tokens of the reference's picture")
+    rows = [
+        [
+            f"{run.device.device}: {each.label}",
+            cells.number(each.mean_kl, 0, exponent=True),
+            f"{each.top1:.1%}",
+            f"{each.equal_draws:.1%}",
+            str(each.rows),
+            f"{each.equal_tokens:.1%}",
+        ]
+        for run in runs
+        for each in run.quality
+    ]
+    return Table(header, rows, note="The device's own logits, against the reference's on the same states.")
 
 
 def _course(runs: Sequence[DeviceResults]) -> list[Block]:

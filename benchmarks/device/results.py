@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from amused_edge.benchmarks.device.course import Course, Golden, read_course, read_golden
 from amused_edge.benchmarks.device.fields import optional_whole, text, whole
 from amused_edge.benchmarks.device.measured import read_failure, read_footprint, read_timing
+from amused_edge.benchmarks.device.quality import Quality, read_quality
 from amused_edge.benchmarks.latency.results import LatencyResult, Timing
 from amused_edge.benchmarks.report.write import FORMAT, SCHEMA_VERSION
 from amused_edge.benchmarks.subjects.bundle_subject import DRAWING_ROLES
@@ -82,8 +83,8 @@ class DeviceResults:
         Of the loop; the first is that of overviews.
     threads, batches
         As in `LatencyOptions`.
-    golden, course
-        What a device tells beside times; none of a file that `bench latency` wrote.
+    golden, course, quality
+        What a device tells beside times, or what was weighed of it; none of a file that `bench latency` wrote.
     content
         The file's JSON.
     """
@@ -100,6 +101,7 @@ class DeviceResults:
     result: LatencyResult
     golden: tuple[Golden, ...]
     course: tuple[Course, ...]
+    quality: tuple[Quality, ...]
     content: dict[str, Any]
 
 
@@ -164,6 +166,7 @@ def _read(root: Fields, value: dict[str, Any], name: str) -> DeviceResults:
         ),
         root.items("golden", read_golden) if "golden" in value else (),
         root.items("course", read_course) if "course" in value else (),
+        root.items("quality", read_quality) if "quality" in value else (),
         value,
     )
     _check(found, name)
@@ -229,6 +232,7 @@ def _check(found: DeviceResults, name: str) -> None:
         ("timings", [_part(timing) for timing in found.result.timings]),
         ("footprints", [(f.label, f.threads, f.batch) for f in found.result.footprints]),
         ("golden", [golden.label for golden in found.golden]),
+        ("quality", [quality.label for quality in found.quality]),
     ):
         if len(set(values)) != len(values):
             raise OptionsError(f"{name}: {what} holds something twice; {ADVICE}")
@@ -247,6 +251,7 @@ def _check(found: DeviceResults, name: str) -> None:
                 f"{name} has a picture of {timing.steps} steps, which is no setting of the run; {ADVICE}"
             )
     told = [one.label for one in found.result.failures] + [one.label for one in found.golden]
+    told += [one.label for one in found.quality]
     for label in told + [one.label for one in found.course]:
         if label not in labels:
             raise OptionsError(f"{name} tells of {quoted(label)}, which is no subject of the run; {ADVICE}")
