@@ -14,7 +14,7 @@ from amused_edge.runtime.errors import AmusedEdgeError, one_line
 T = TypeVar("T")
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """A request that cannot be served.
 
     Parameters
@@ -56,12 +56,12 @@ class ClientGoneError(Exception):
     """The client left before its answer was ready."""
 
 
-def problem_of(error: AmusedEdgeError | Problem) -> Problem:
+def problem_of(error: AmusedEdgeError | ProblemError) -> ProblemError:
     """Return what a client is told of an error: bad values are its own, the rest is ours."""
-    if isinstance(error, Problem):
+    if isinstance(error, ProblemError):
         return error
     status = 400 if isinstance(error, ValueError) else 500  # OptionsError and StateError are such
-    return Problem(status, str(error), code=type(error).__name__)
+    return ProblemError(status, str(error), code=type(error).__name__)
 
 
 def as_json(content: Any) -> bytes:
@@ -74,7 +74,7 @@ def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | No
     return Response(as_json(content), status, {"cache-control": "no-store", **(headers or {})}, "application/json")
 
 
-def problem_answer(problem: Problem) -> Response:
+def problem_answer(problem: ProblemError) -> Response:
     """Return the answer to a request that cannot be served."""
     return json_answer(problem.content(), problem.status, problem.headers)
 
@@ -103,7 +103,7 @@ class EventStream(Response):
         Called at the end, also when the client leaves before.
     """
 
-    def __init__(self, events: AsyncIterator[bytes], leave: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncIterator[bytes], leave: Callable[[], object]) -> None:
         super().__init__(None, 200, {"cache-control": "no-store"}, "text/event-stream")
         del self.headers["content-length"]
         self._events, self._leave = events, leave

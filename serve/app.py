@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from amused_edge.runtime.errors import AmusedEdgeError
 from amused_edge.serve import images_api, own_api
-from amused_edge.serve.answers import ClientGoneError, Problem, json_answer, problem_answer, problem_of
+from amused_edge.serve.answers import ClientGoneError, ProblemError, json_answer, problem_answer, problem_of
 from amused_edge.serve.files import file_answer
 from amused_edge.serve.guard import Guard
 from amused_edge.serve.openapi import description
@@ -48,7 +48,7 @@ def application(site: Site) -> ASGIApp:
     app = Starlette(
         routes=routes,
         exception_handlers={
-            Problem: _told,
+            ProblemError: _told,
             AmusedEdgeError: _told,
             HTTPException: _refused,
             ClientGoneError: _unheard,
@@ -69,7 +69,7 @@ async def _bundle_file(request: Request) -> Response:
     entry = request.app.state.site.entry(request.path_params["id"])
     file = entry.file(request.path_params["path"])
     if file is None:
-        raise Problem(404, "the bundle's manifest lists no such file", code="not_found")
+        raise ProblemError(404, "the bundle's manifest lists no such file", code="not_found")
     return await file_answer(request, file)
 
 
@@ -81,12 +81,12 @@ async def _page_file(request: Request) -> Response:
         return RedirectResponse(f"/{_DEVICE_INDEX}{query}", 303)
     file = site.page.get(path or INDEX)
     if file is None:
-        raise Problem(404, "there is no such page; the API is described at /openapi.json", code="not_found")
+        raise ProblemError(404, "there is no such page; the API is described at /openapi.json", code="not_found")
     return await file_answer(request, file)
 
 
 async def _told(request: Request, error: Exception) -> Response:
-    if isinstance(error, AmusedEdgeError | Problem):
+    if isinstance(error, AmusedEdgeError | ProblemError):
         return problem_answer(problem_of(error))
     raise error
 
@@ -94,7 +94,7 @@ async def _told(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return problem_answer(Problem(error.status_code, error.detail, code="refused", headers=error.headers))
+    return problem_answer(ProblemError(error.status_code, error.detail, code="refused", headers=error.headers))
 
 
 async def _unheard(request: Request, error: Exception) -> Response:
@@ -102,4 +102,4 @@ async def _unheard(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return problem_answer(Problem(500, "internal error; the server's terminal says more", code="internal"))
+    return problem_answer(ProblemError(500, "internal error; the server's terminal says more", code="internal"))

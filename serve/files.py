@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from amused_edge.serve.answers import Problem
+from amused_edge.serve.answers import ProblemError
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -50,11 +50,11 @@ class File:
 
 
 async def file_answer(request: Request, file: File) -> Response:
-    """Return a file, a part of it, or that it is as the client has it; raises `Problem` where it is gone."""
+    """Return a file, a part of it, or that it is as the client has it; raises `ProblemError` where it is gone."""
     try:
         found = await asyncio.to_thread(file.path.stat)
     except OSError as error:
-        raise Problem(404, "this file is not there any more; start the server again", code="gone") from error
+        raise ProblemError(404, "this file is not there any more; start the server again", code="gone") from error
     suffix = PurePosixPath(file.path.name).suffix.lower()
     packed = suffix in _COMPRESSIBLE and found.st_size <= _LARGEST_COMPRESSED
     packed = packed and "range" not in request.headers and _takes_gzip(request.headers.get("accept-encoding", ""))
@@ -68,9 +68,11 @@ async def file_answer(request: Request, file: File) -> Response:
         return Response(None, 304, {name: value for name, value in headers.items() if name != "content-type"})
     if packed:
         content = await asyncio.to_thread(_packed, replace(file), found.st_mtime_ns)
-        return Response(b"" if request.method == "HEAD" else content, 200, {
-            **headers, "content-encoding": "gzip", "content-length": str(len(content))
-        })
+        return Response(
+            b"" if request.method == "HEAD" else content,
+            200,
+            {**headers, "content-encoding": "gzip", "content-length": str(len(content))},
+        )
     return FileResponse(file.path, 200, headers, stat_result=os.stat_result(found))
 
 

@@ -16,12 +16,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amused_edge.serve import limits
-from amused_edge.serve.answers import Problem, problem_answer
+from amused_edge.serve.answers import ProblemError, problem_answer
 
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; connect-src 'self' blob: data:; "
-    "img-src 'self' blob: data:; style-src 'self'; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
+    "connect-src 'self' blob: data:; img-src 'self' blob: data:; style-src 'self'; font-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "cross-origin-opener-policy": "same-origin",  # with the next one: threads in WebAssembly
@@ -93,21 +93,21 @@ class Guard:
         request = Request(scope)
         try:
             answer = self._refusal(request) or self._welcome(request)
-        except Problem as problem:
+        except ProblemError as problem:
             answer = problem_answer(problem)
         if answer is not None:
             await answer(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, Body(scope, receive).receive, send_with_headers)
-        except Problem as problem:  # of the body, where nobody else made an answer of it
+        except ProblemError as problem:  # of the body, where nobody else made an answer of it
             await problem_answer(problem)(scope, receive, send_with_headers)
 
     def _refusal(self, request: Request) -> Response | None:
-        """Raise `Problem` where a request does not come from this server's own pages or from a program."""
+        """Raise `ProblemError` where a request does not come from this server's own pages or from a program."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if not self._rules.is_host(host):
-            raise Problem(
+            raise ProblemError(
                 403,
                 "this server is not called by that name; use the address that it printed, or start it with "
                 "--allow-host NAME",
@@ -115,9 +115,12 @@ class Guard:
             )
         own = f"{'https' if self._rules.secure else 'http'}://{host}"
         if origin is not None and origin.lower() != own.lower():
-            raise Problem(403, "other sites' pages may not use this server", code="wrong_origin")
-        if request.headers.get("sec-fetch-site") == "cross-site" and request.headers.get("sec-fetch-mode") != "navigate":
-            raise Problem(403, "other sites' pages may not use this server", code="wrong_origin")
+            raise ProblemError(403, "other sites' pages may not use this server", code="wrong_origin")
+        if (
+            request.headers.get("sec-fetch-site") == "cross-site"
+            and request.headers.get("sec-fetch-mode") != "navigate"
+        ):
+            raise ProblemError(403, "other sites' pages may not use this server", code="wrong_origin")
         return None
 
     def _welcome(self, request: Request) -> Response | None:
@@ -130,7 +133,7 @@ class Guard:
             return self._with_cookie(request)
         if any(_same(each, token) for each in self._shown(request.headers)):
             return None
-        raise Problem(
+        raise ProblemError(
             401,
             "this server wants its token: open the whole address that its terminal shows, or send the token as "
             "`Authorization: Bearer TOKEN`",
@@ -142,7 +145,9 @@ class Guard:
         """Send a browser to the same address without the token, which so stays out of its history and its screen."""
         rest = urlencode([(name, value) for name, value in parse_qsl(request.url.query) if name != TOKEN])
         path = "/" + request.scope["path"].lstrip("/\\")  # `//other.site` would lead elsewhere
-        answer = Response(None, 303, {"location": quote(path) + (f"?{rest}" if rest else ""), "cache-control": "no-store"})
+        answer = Response(
+            None, 303, {"location": quote(path) + (f"?{rest}" if rest else ""), "cache-control": "no-store"}
+        )
         answer.set_cookie(
             self._rules.cookie, self._rules.token, httponly=True, samesite="lax", secure=self._rules.secure
         )
@@ -166,7 +171,7 @@ class Body:
         self._too_large = not announced.isdecimal() or int(announced) > limits.BODY
 
     async def receive(self) -> Message:
-        """Return the next part; raises `Problem`. After the last one it waits, as servers do, for the client to leave."""
+        """Return the next part; raises `ProblemError`. After the last one it waits for the client to leave."""
         if self._too_large:
             raise _too_large()
         if self._whole:
@@ -177,7 +182,7 @@ class Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError as error:
-            raise Problem(408, "the request's body took too long to come", code="timeout") from error
+            raise ProblemError(408, "the request's body took too long to come", code="timeout") from error
         self._whole = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
@@ -185,11 +190,9 @@ class Body:
         return message
 
 
-def _too_large() -> Problem:
-    return Problem(413, f"the request's body is too large; send at most {limits.BODY} bytes", code="too_large")
+def _too_large() -> ProblemError:
+    return ProblemError(413, f"the request's body is too large; send at most {limits.BODY} bytes", code="too_large")
 
 
 def _same(shown: str, token: str) -> bool:
     return hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), token.encode())
-
-

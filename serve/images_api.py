@@ -18,7 +18,7 @@ from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
 from amused_edge.runtime.tasks.kinds import Task
 from amused_edge.serve import limits
-from amused_edge.serve.answers import EventStream, Problem, event, json_answer, problem_of, unless_gone
+from amused_edge.serve.answers import EventStream, ProblemError, event, json_answer, problem_of, unless_gone
 from amused_edge.serve.jobs import Event, Job
 from amused_edge.serve.own_api import drawing, json_body
 from amused_edge.serve.pictures import from_file, opaque, transparent_part
@@ -122,8 +122,8 @@ def _check_fields(content: Mapping[str, Any], known: tuple[str, ...]) -> None:
             raise _bad(name, f"{quoted(name)} is no field of this request; it has: {', '.join(known)}")
 
 
-def _bad(name: str, message: str) -> Problem:
-    return Problem(400, message, code="invalid_value", param=name)
+def _bad(name: str, message: str) -> ProblemError:
+    return ProblemError(400, message, code="invalid_value", param=name)
 
 
 _WHOLE = ("n", "partial_images", "seed", "steps", "feather")
@@ -131,7 +131,7 @@ _REAL = ("guidance_scale", "temperature", "strength")
 
 
 def _fields(form: FormData) -> dict[str, Any]:
-    """Return a form's fields as JSON would have them; raises `Problem`."""
+    """Return a form's fields as JSON would have them; raises `ProblemError`."""
     content: dict[str, Any] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
@@ -148,14 +148,14 @@ def _fields(form: FormData) -> dict[str, Any]:
 
 
 def _edit(files: Mapping[str, bytes], content: Mapping[str, Any], asked: _Asked) -> Task:
-    """Return the task of an edit; raises `OptionsError`, `Problem`."""
+    """Return the task of an edit; raises `OptionsError`, `ProblemError`."""
     source = files.get("image", files.get("image[]"))
     if source is None:
         raise _bad("image", "image is missing; send one picture as a file")
     image = from_file("image", source)
     mask = _mask(files, image)
     own = {name: content[name] for name in OF_EDITS if name in content}
-    shared = {"negative_prompts": asked.negative, "pictures_per_prompt": asked.count}
+    shared: dict[str, Any] = {"negative_prompts": asked.negative, "pictures_per_prompt": asked.count}
     if mask is not None:
         return Inpainting(asked.prompt, opaque(image), mask, **own, **shared)
     if "feather" in own:
@@ -218,12 +218,12 @@ async def _partial(job: Job, kind: str, geometry: Geometry) -> AsyncIterator[byt
             yield event("error", {"type": "error", **_problem(each).content()})
 
 
-def _problem(ended: Event) -> Problem:
+def _problem(ended: Event) -> ProblemError:
     error = ended.error
     if isinstance(error, AmusedEdgeError):
         return problem_of(error)
     cancelled = ended.content["type"] == "GenerationCancelledError"
-    return Problem(503 if cancelled else 500, ended.content["message"], code=ended.content["type"])
+    return ProblemError(503 if cancelled else 500, ended.content["message"], code=ended.content["type"])
 
 
 def _head(geometry: Geometry) -> dict[str, Any]:

@@ -24,7 +24,10 @@ _MICRO: Schema = {"type": "number", "minimum": -1e9, "maximum": 1e9}
 
 _SAMPLER: dict[str, Schema] = {
     "seed": {
-        "anyOf": [{"type": "integer", "minimum": 0, "maximum": 2**64 - 1}, {"type": "string", "pattern": "^[0-9]{1,19}$"}]
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+            {"type": "string", "pattern": "^[0-9]{1,19}$"},
+        ]
     },
     "steps": {"type": "integer", "minimum": 1, "maximum": limits.STEPS},
     "guidance_scale": _SCALE,
@@ -44,7 +47,9 @@ _SAMPLER: dict[str, Schema] = {
 _DRAWN: dict[str, Schema] = {
     "bundle": {"type": "string", "description": "As in `/api/bundles`; the first one where it is left out."},
     "prompts": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": limits.PICTURES}]},
-    "negative_prompts": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": limits.PICTURES}]},
+    "negative_prompts": {
+        "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": limits.PICTURES}]
+    },
     "pictures_per_prompt": _COUNT,
     "first_picture": {"type": "integer", "minimum": 0, "maximum": 2**63},
     "micro_conditioning": {
@@ -101,8 +106,8 @@ def _paths() -> Schema:
         "/api/generate": {
             "post": _operation(
                 "generate",
-                "Draw. Events: queued (job, position), step (picture, pictures, step, steps, preview), picture (picture, "
-                "pictures, png, parameters, tokens, heatmap), and at last done, or error (type, message).",
+                "Draw. Events: queued (job, position), step (picture, pictures, step, steps, preview), picture "
+                "(picture, pictures, png, parameters, tokens, heatmap), and at last done, or error (type, message).",
                 _events(),
                 body={"application/json": {"schema": {"oneOf": [*map(_ref, OWN), _ref("like")]}}},
                 errors=(400, 404, 413, 415, 429),
@@ -166,7 +171,9 @@ def _schemas(names: list[str]) -> Schema:
     of_edits = {name: _DRAWN[name] for name in OF_EDITS}
     return {
         **{kind: _object(_of_kind(kind), ("prompts", *_needed(kind))) for kind in OWN},
-        "like": _object({name: _DRAWN[name] for name in ("bundle", *LIKE, *SETTINGS, "previews", "heatmap")}, ("like",)),
+        "like": _object(
+            {name: _DRAWN[name] for name in ("bundle", *LIKE, *SETTINGS, "previews", "heatmap")}, ("like",)
+        ),
         "generations": _object({**common, **numbers}, ("prompt",)),
         "edits": _object({**common, **numbers, **of_edits, "image": file, "mask": file}, ("prompt", "image")),
         "Bundles": _answer("bundles", "compute", "secure", "version", "device"),
@@ -241,7 +248,11 @@ def _operation(
         "summary": summary,
         **({"requestBody": {"required": True, "content": body}} if body else {}),
         **(
-            {"parameters": [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in parameters]}
+            {
+                "parameters": [
+                    {"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in parameters
+                ]
+            }
             if parameters
             else {}
         ),

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amused_edge.runtime import Cancellation
-from amused_edge.serve.answers import EventStream, Problem, event, json_answer
+from amused_edge.serve.answers import EventStream, ProblemError, event, json_answer
 from amused_edge.serve.drawing import draw
 from amused_edge.serve.jobs import Job, Tell
 from amused_edge.serve.requests import DrawRequest, draw_request, parse
@@ -21,13 +21,15 @@ from amused_edge.serve.site import Site
 async def bundles(request: Request) -> Response:
     """`GET /api/bundles`: what is served."""
     site: Site = request.app.state.site
-    return json_answer({
-        "bundles": [entry.describe() for entry in site.shelf.entries.values()],
-        "compute": site.compute,
-        "secure": site.rules.secure,
-        "version": version("amused-edge"),
-        "device": None if site.bench is None else site.bench.plan(),
-    })
+    return json_answer(
+        {
+            "bundles": [entry.describe() for entry in site.shelf.entries.values()],
+            "compute": site.compute,
+            "secure": site.rules.secure,
+            "version": version("amused-edge"),
+            "device": None if site.bench is None else site.bench.plan(),
+        }
+    )
 
 
 async def generate(request: Request) -> Response:
@@ -44,7 +46,7 @@ async def cancel(request: Request) -> Response:
     """`DELETE /api/jobs/{id}`: end a job, wherever it is."""
     site: Site = request.app.state.site
     if not site.lines.leave(request.path_params["id"]):
-        raise Problem(404, "there is no such job; it may have ended", code="job_not_found")
+        raise ProblemError(404, "there is no such job; it may have ended", code="job_not_found")
     return Response(None, 204)
 
 
@@ -52,7 +54,7 @@ async def device_results(request: Request) -> Response:
     """`POST /api/device-results`: what a device measured."""
     site: Site = request.app.state.site
     if site.bench is None:
-        raise Problem(404, "this server measures no devices; start `amused-edge bench device`", code="no_bench")
+        raise ProblemError(404, "this server measures no devices; start `amused-edge bench device`", code="no_bench")
     content = parse(await json_body(request))
     return json_answer(await asyncio.to_thread(site.bench.receive, content))
 
@@ -72,10 +74,10 @@ async def _events(job: Job) -> AsyncIterator[bytes]:
 
 
 async def json_body(request: Request) -> bytes:
-    """Return the body of a request that says it is JSON, which no form of another site can; raises `Problem`."""
+    """Return the body of a request that says it is JSON, which no form of another site can; raises `ProblemError`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Problem(415, "send JSON, with `Content-Type: application/json`", code="not_json")
+        raise ProblemError(415, "send JSON, with `Content-Type: application/json`", code="not_json")
     return await request.body()
 
 

@@ -19,8 +19,8 @@ def page_files(folder: Path = FOLDER) -> dict[str, File]:
     """
     if not (folder / INDEX).is_file():
         raise OptionsError(
-            f"the page was not built: there is no {INDEX} in {folder}; install a wheel of a release, which holds it, or "
-            "call `make studio install` in a clone, which needs npm; --api-only serves without a page"
+            f"the page was not built: there is no {INDEX} in {folder}; install a wheel of a release, which holds it, "
+            "or call `make studio install` in a clone, which needs npm; --api-only serves without a page"
         )
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): File.of(path) for path in files if not _hidden(path, folder)}

@@ -124,7 +124,10 @@ def _task(given: Mapping[str, Any], manifest: Manifest) -> Task:
     if "micro_conditioning" in common:
         common["micro_conditioning"] = _micro(common["micro_conditioning"], manifest)
     check_prompts(given["prompts"])
-    pictures = {name: from_base64(name, own.pop(name)) for name in ("image", "mask") if name in own}
+    pictures: dict[str, Image.Image] = {}
+    for name in ("image", "mask"):
+        if name in own:
+            pictures[name] = from_base64(name, own.pop(name))
     return _build(kind, given["prompts"], pictures, own, common)
 
 

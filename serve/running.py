@@ -47,7 +47,9 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family, backlog=limits.CONNECTIONS)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OptionsError(f"cannot listen at {host}, port {port}: {reason}; choose another --host or --port") from error
+        raise OptionsError(
+            f"cannot listen at {host}, port {port}: {reason}; choose another --host or --port"
+        ) from error
 
 
 class _Server(uvicorn.Server):

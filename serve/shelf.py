@@ -79,7 +79,7 @@ class Shelf:
             self.entries[id] = Entry(id, bundle, made)
 
     def pipeline(self, id: str) -> AmusedPipeline:
-        """Return the pipeline of a bundle, opened when it is first asked for; raises as `AmusedPipeline.from_bundle`."""
+        """Return the pipeline of a bundle, opened when it is first asked for; raises as `from_bundle`."""
         with self._lock:
             if id not in self._pipelines:
                 self._pipelines[id] = AmusedPipeline.from_bundle(self.entries[id].bundle.path, self._engine)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from amused_edge.serve import limits
-from amused_edge.serve.answers import Problem
+from amused_edge.serve.answers import ProblemError
 from amused_edge.serve.files import File
 from amused_edge.serve.guard import Rules
 from amused_edge.serve.jobs import FullError, Job, Lines, Work
@@ -52,12 +52,12 @@ class Site:
         self.lines = Lines(list(self.shelf.entries), self.places)
 
     def entry(self, id: object, field: str = "bundle") -> Entry:
-        """Return a bundle by its name, the first one where none is given; raises `Problem`."""
+        """Return a bundle by its name, the first one where none is given; raises `ProblemError`."""
         if id is None:
             return next(iter(self.shelf.entries.values()))
         found = self.shelf.entries.get(id) if isinstance(id, str) else None
         if found is None:
-            raise Problem(
+            raise ProblemError(
                 404,
                 f"there is no {field} of that name; this server has: {', '.join(self.shelf.entries)}",
                 code="model_not_found",
@@ -66,11 +66,11 @@ class Site:
         return found
 
     def enter(self, entry: Entry, work: Work) -> Job:
-        """Put work into a bundle's line; raises `Problem` where it is full."""
+        """Put work into a bundle's line; raises `ProblemError` where it is full."""
         try:
             return self.lines.enter(entry.id, work)
         except FullError as error:
-            raise Problem(
+            raise ProblemError(
                 429,
                 f"{self.places} requests wait for this bundle already; come again in a moment",
                 code="queue_full",

@@ -1,4 +1,4 @@
-"""Encryption: a certificate of the user's, or one made for a day, with the fingerprint by which a phone's owner knows it."""
+"""Encryption: a certificate of the user's, or one made for a day, with its fingerprint."""
 
 import hashlib
 import ipaddress
@@ -56,9 +56,10 @@ def for_a_day(hosts: Sequence[str]) -> Encryption:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "amused-edge serve")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "amused-edge serve")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -70,12 +71,14 @@ def for_a_day(hosts: Sequence[str]) -> Encryption:
         .not_valid_after(now + VALID)
         .add_extension(x509.SubjectAlternativeName([_name(host) for host in hosts]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(key, hashes.SHA256())
     )
     encoding = serialization.Encoding.PEM
     secret = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    with tempfile.TemporaryDirectory() as folder:  # the library reads files alone; nobody else may look into this folder
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # the library reads files alone; nobody else may look into this folder
         file = Path(folder) / "day.pem"
         file.write_bytes(secret + certificate.public_bytes(encoding))
         return from_files(file)

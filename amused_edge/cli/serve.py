@@ -18,7 +18,6 @@ from amused_edge.cli.values import PATH
 
 if TYPE_CHECKING:
     from amused_edge.serve.running import Running
-    from amused_edge.serve.site import Site
     from amused_edge.serve.tls import Encryption
 
 LOCAL = "127.0.0.1"
@@ -55,7 +54,12 @@ def place(host: str) -> tuple[Decorator, ...]:
             help="To listen at; 0.0.0.0 lets others in who have the token.",
         ),
         option(
-            "--port", type=IntRange(0, 65535), default=8765, show_default=True, metavar="N", help="0 takes any that is free."
+            "--port",
+            type=IntRange(0, 65535),
+            default=8765,
+            show_default=True,
+            metavar="N",
+            help="0 takes any that is free.",
         ),
         option("--tls", is_flag=True, help="Encrypt, with a certificate made for the day."),
         option("--certificate", type=PATH, metavar="FILE", help="Encrypt with this one (PEM)."),

@@ -6,7 +6,7 @@ It knows no server: whoever has one asks for the plan, and hands over what arriv
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,8 @@ class Collection:
             self._folder.add(key, {"run": run, "complete": complete, "results": content})
             self._changed.notify_all()
         done = max((len(timing.rounds) for timing in found.result.timings), default=0)
-        self._tell(f"{found.device.device}: {'done' if complete else f'{done} of {self._plan["rounds"]} rounds'}")
+        state = "done" if complete else f"{done} of {self._plan['rounds']} rounds"
+        self._tell(f"{found.device.device}: {state}")
         return {"run": run, "complete": complete, "quality": quality}
 
     def wait(self, devices: int, seconds: float) -> bool:
@@ -150,14 +151,11 @@ class Collection:
 
     def _place(self, run: str) -> tuple[str, dict[str, Any]]:
         """Return where a device's results are kept, and those that are."""
-        for number, record in enumerate(self._records()):
-            if record["run"] == run:
-                break
-        else:
-            number, record = len(self._folder), {"results": {}}
+        records = self._records()
+        number = next((place for place, record in enumerate(records) if record["run"] == run), len(records))
         if number >= MOST_DEVICES or self._left <= 0:
             raise OptionsError("this benchmark takes no more results; begin another")
-        return _key(number), record["results"]
+        return _key(number), records[number]["results"] if number < len(records) else {}
 
     def _weigh(self, sent: object) -> Quality:
         if self._scales is None:

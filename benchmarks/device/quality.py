@@ -118,7 +118,9 @@ def _grid(value: Any, geometry: Geometry, limit: int) -> IntArray:
     """Return tokens (h, w) that are below a limit."""
     wanted = (geometry.grid_height, geometry.grid_width)
     rows = value if isinstance(value, list) and all(isinstance(row, list) for row in value) else []
-    if (len(rows), *{len(row) for row in rows}) != wanted or any(type(token) is not int for row in rows for token in row):
+    if (len(rows), *{len(row) for row in rows}) != wanted or any(
+        type(token) is not int for row in rows for token in row
+    ):
         raise OptionsError(f"tokens are no grid of {wanted[0]} rows and {wanted[1]} columns of whole numbers")
     if not all(0 <= token < limit for row in rows for token in row):
         raise OptionsError(f"tokens are outside 0 to {limit - 1}")

@@ -129,7 +129,7 @@ def test_of_the_page_only_what_it_shows(client: TestClient) -> None:
 
 
 def test_a_page_that_was_not_built(tmp_path: Path) -> None:
-    with pytest.raises(OptionsError, match="the page was not built.*make studio.*--api-only"):
+    with pytest.raises(OptionsError, match=r"the page was not built.*make studio.*--api-only"):
         page_files(tmp_path)
 
 

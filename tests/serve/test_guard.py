@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message
 
 from amused_edge.serve import guard, limits
-from amused_edge.serve.answers import Problem
+from amused_edge.serve.answers import ProblemError
 from amused_edge.serve.guard import Body, Rules
 from tests.serve.conftest import encoded
 from tests.support.paths import ROOT
@@ -122,7 +122,9 @@ def test_the_cookie_of_an_encrypted_server_is_never_sent_in_the_clear(open_site:
     assert "secure" in answer.headers["set-cookie"].lower()
 
 
-@pytest.mark.parametrize("path", ["//evil.example/", "/\\evil.example/", "/%5cevil.example/", "/%2fevil.example/x%0d%0ay"])
+@pytest.mark.parametrize(
+    "path", ["//evil.example/", "/\\evil.example/", "/%5cevil.example/", "/%2fevil.example/x%0d%0ay"]
+)
 def test_the_token_leads_nowhere_else(lan: TestClient, path: str) -> None:
     answer = lan.get(f"http://{LAN_HOST}{path}?token={TOKEN}")
     assert answer.status_code == 303
@@ -156,9 +158,13 @@ def test_slow_bodies_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def read() -> None:
         body = Body({"type": "http", "headers": []}, drip)
-        with pytest.raises(Problem, match="too long") as caught:
+
+        async def all_of_it() -> None:
             for _ in range(100):
                 await body.receive()
+
+        with pytest.raises(ProblemError, match="too long") as caught:
+            await all_of_it()
         assert caught.value.status == 408
 
     asyncio.run(read())

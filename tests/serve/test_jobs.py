@@ -101,7 +101,8 @@ def test_a_job_that_is_drawn_stops_and_the_next_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(GraphError("no memory"), "no memory"), (KeyError("x"), "internal error; the server's terminal")]
+    ("error", "said"),
+    [(GraphError("no memory"), "no memory"), (KeyError("x"), "internal error; the server's terminal")],
 )
 def test_a_failure_is_told_and_holds_nobody_up(error: Exception, said: str) -> None:
     def fail(tell: Tell, cancellation: Cancellation) -> None:

@@ -68,7 +68,12 @@ def test_events_tell_of_every_step_and_picture(client: TestClient, pipeline: Amu
             lambda: Variation("a fox", PHOTO, 0.5, fit="stretch"),
         ),
         (
-            {"task": "inpainting", "image": "data:image/png;base64," + encoded(PHOTO), "mask": encoded(MASK), "feather": 3},
+            {
+                "task": "inpainting",
+                "image": "data:image/png;base64," + encoded(PHOTO),
+                "mask": encoded(MASK),
+                "feather": 3,
+            },
             lambda: Inpainting("a fox", PHOTO, MASK, feather=3),
         ),
         (
@@ -93,8 +98,13 @@ def test_tasks_from_pictures(
 
 def test_all_settings_and_conditions_reach_the_runtime(client: TestClient) -> None:
     settings = {
-        **{"steps": 2, "guidance_scale": 3, "temperature": [1.5, 0.5], "schedule": "linear", "order": "confidence"},
-        **{"guidance_ramp": "cosine", "guidance_interval": [0.25, 1.0]},
+        "steps": 2,
+        "guidance_scale": 3,
+        "temperature": [1.5, 0.5],
+        "schedule": "linear",
+        "order": "confidence",
+        "guidance_ramp": "cosine",
+        "guidance_interval": [0.25, 1.0],
     }
     task = {"negative_prompts": "blur", "first_picture": 4, "micro_conditioning": {"aesthetic_score": 5}}
     told = drawn(client, prompts=["a fox"], seed=str(2**64 - 1), previews=False, **settings, **task)
@@ -199,7 +209,14 @@ def test_a_small_file_that_is_a_large_picture_is_not_decoded(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "PIXELS", 10_000)
-    refused(client, 400, "image is too large: 200x100", prompts="x", task="variation", image=encoded(Image.new("1", (200, 100))))
+    refused(
+        client,
+        400,
+        "image is too large: 200x100",
+        prompts="x",
+        task="variation",
+        image=encoded(Image.new("1", (200, 100))),
+    )
     margins = {"left": 60, "top": 100, "image": encoded(PHOTO)}
     refused(client, 400, "the canvas has 124x164", prompts="x", task="outpainting", **margins)
 
