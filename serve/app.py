@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from amused_edge.runtime.errors import AmusedEdgeError
@@ -81,8 +81,16 @@ async def _page_file(request: Request) -> Response:
         return RedirectResponse(f"/{_DEVICE_INDEX}{query}", 303)
     file = site.page.get(path or INDEX)
     if file is None:
+        _check_method(request)
         raise ProblemError(404, "there is no such page; the API is described at /openapi.json", code="not_found")
     return await file_answer(request, file)
+
+
+def _check_method(request: Request) -> None:
+    """Raise 405 where the address is that of a route with other methods: the page's route takes what these leave."""
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.methods and route.matches(request.scope)[0] is Match.PARTIAL:
+            raise HTTPException(405, headers={"allow": ", ".join(sorted(route.methods))})
 
 
 async def _told(request: Request, error: Exception) -> Response:

@@ -210,7 +210,11 @@ def _needed(kind: str) -> tuple[str, ...]:
 
 
 def _object(properties: dict[str, Schema], required: tuple[str, ...]) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+    """Return an object without other fields; null is as if a field were not there."""
+    fields = {
+        name: each if name in required else {"anyOf": [each, {"type": "null"}]} for name, each in properties.items()
+    }
+    return {"type": "object", "properties": fields, "required": list(required), "additionalProperties": False}
 
 
 def _answer(*names: str) -> Schema:
@@ -226,7 +230,7 @@ def _json(name: str) -> Schema:
 
 
 def _events() -> Schema:
-    return {"description": "Events.", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    return {"description": "Events.", "content": {"text/event-stream": {}}}
 
 
 def _operation(

@@ -178,7 +178,11 @@ def _digits(text: str) -> int:
 
 def _previews(value: object) -> int:
     """Return how many there are at most; `true` is one for every step."""
-    return limits.STEPS * value if isinstance(value, bool) else whole_number("previews", value, minimum=0)
+    return (
+        limits.STEPS * value
+        if isinstance(value, bool)
+        else whole_number("previews", value, minimum=0, maximum=limits.STEPS)
+    )
 
 
 def _flag(given: Mapping[str, Any], name: str, default: bool) -> bool:

@@ -144,6 +144,7 @@ def test_all_settings_and_conditions_reach_the_runtime(client: TestClient) -> No
             ("paste_back is 'no'",),
         ),
         ({"prompts": "x", "previews": "all"}, ("previews is 'all'",)),
+        ({"prompts": "x", "previews": 1001}, ("previews is 1001",)),
         ({"prompts": "x", "heatmap": 1}, ("heatmap is 1",)),
         ({"prompts": "x", "micro_conditioning": {"score": 1}}, ("micro_conditioning", "aesthetic_score")),
         ({"like": {}, "prompts": "x"}, ("does not go with like",)),
@@ -167,6 +168,19 @@ def test_what_is_no_json_object(client: TestClient, body: bytes) -> None:
     answer = client.post("/api/generate", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert "the body is" in answer.json()["error"]["message"]
+
+
+def test_other_methods(client: TestClient) -> None:
+    """The page's route takes every address that is left, and so said that there was no such page."""
+    for method, path, allowed in (
+        ("GET", "/api/generate", {"POST"}),
+        ("PUT", "/v1/images/generations", {"POST"}),
+        ("POST", "/v1/models", {"GET", "HEAD"}),
+        ("GET", "/api/jobs/x", {"DELETE"}),
+    ):
+        answer = client.request(method, path)
+        assert (answer.status_code, set(answer.headers["allow"].split(", "))) == (405, allowed)
+        assert answer.json()["error"]["message"] == "Method Not Allowed"
 
 
 def test_a_form_of_another_site_is_no_json(client: TestClient) -> None:
