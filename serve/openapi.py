@@ -26,7 +26,7 @@ _SAMPLER: dict[str, Schema] = {
     "seed": {
         "anyOf": [
             {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
-            {"type": "string", "pattern": "^[0-9]{1,19}$"},
+            {"type": "string", "pattern": "^[0-9]{1,20}$"},
         ]
     },
     "steps": {"type": "integer", "minimum": 1, "maximum": limits.STEPS},
@@ -51,7 +51,7 @@ _DRAWN: dict[str, Schema] = {
         "anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": limits.PICTURES}]
     },
     "pictures_per_prompt": _COUNT,
-    "first_picture": {"type": "integer", "minimum": 0, "maximum": 2**63},
+    "first_picture": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
     "micro_conditioning": {
         "type": "object",
         "properties": {"crop_top": _MICRO, "crop_left": _MICRO, "aesthetic_score": _MICRO},

@@ -1,4 +1,4 @@
-"""Run as a script, `make serve-soak`: minutes of clients that come all at once, stay, leave and send nonsense, and a look
+"""Run as a script, `make serve-soak`: clients that come all at once, stay, leave and send nonsense, and a look
 at the server's memory after each wave. Ends with 1 where a picture is wrong, something is stuck, or memory grows.
 """
 
