@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types lint types docs check wheel-check compat install clean
+.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types lint types docs check wheel-check serve-soak serve-fuzz compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -123,10 +123,21 @@ types: install
 	cd build && ../$(BIN)/mypy --config-file ../pyproject.toml
 	@$(MAKE) --no-print-directory web-types
 
+# Clients that come all at once, stay, leave and send nonsense, for two minutes; and requests that no client would send.
+serve-soak: install
+	$(BIN)/python tests/serve/soak.py
+
+FUZZ := build/fuzz
+serve-fuzz: install
+	$(PYTHON) -m venv $(FUZZ) && $(FUZZ)/bin/python -m pip install --quiet -r tests/serve/fuzz-requirements.txt
+	cd build && ../$(BIN)/python ../tests/serve/fuzz.py $(CURDIR)/$(FUZZ)/bin/schemathesis --max-examples 200
+
 check: test lint types docs wheel-check
 
-# The wheel holds every tracked source file, and works where only the runtime's packages are installed.
-wheel-check: install
+# The wheel holds every tracked source file and the page, where npm could build it, and works where only the runtime's
+# packages are installed.
+STUDIO := $(if $(wildcard $(WEB)/studio),studio)
+wheel-check: install $(STUDIO)
 	rm -rf build/wheel build/bare build/lib && $(BIN)/python -m build --quiet --wheel --outdir build/wheel .
 	$(BIN)/python tests/wheel_content.py build/wheel/*.whl
 	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl

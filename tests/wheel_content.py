@@ -5,7 +5,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-ROOMS = {"runtime", "export", "benchmarks", "quantization", "conformance"}
+ROOMS = {"runtime", "export", "benchmarks", "quantization", "conformance", "serve"}
 
 
 def expected() -> set[str]:
@@ -20,7 +20,8 @@ def expected() -> set[str]:
             found.add(f"amused_edge/{name}")
         elif room == "amused_edge":
             found.add(name)
-    return found
+    built = (path for path in Path("serve/page").rglob("*") if path.is_file())  # by `make studio`, where npm is
+    return found | {f"amused_edge/{path.as_posix()}" for path in built}
 
 
 def main(wheel: str) -> None:

@@ -1,4 +1,4 @@
-"""`amused-edge bench`: latency, quality and compare."""
+"""`amused-edge bench`: latency, quality, compare and import."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -225,6 +225,28 @@ def compare(
     chosen = CompareOptions(choose_prompts(prompts, tools.judge, count), grid, seed, threads, rounds)
     with _resumable(out, quiet) as report:
         bench_compare(specs, chosen, tools, out, report)
+
+
+@bench.command(
+    "import",
+    cls=Command,
+    short_help="Phones' and browsers' results beside each other.",
+    extras=("bench",),
+    examples=(
+        "amused-edge bench import phone.json bench-phone",
+        "amused-edge bench import phone.json bench-latency/results.json both",
+    ),
+)
+@click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
+@click.argument("out", type=PATH, metavar="OUT")
+@options.quiet
+def import_(files: tuple[Path, ...], out: Path, quiet: bool) -> None:
+    """Read FILEs, results.json of latency benchmarks that were run here or on devices, into one report in OUT."""
+    from amused_edge.benchmarks.device.bench import import_results
+
+    import_results(files, out)
+    if not quiet:
+        console.say(f"{out / 'report.html'}")
 
 
 @contextmanager

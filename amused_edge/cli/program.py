@@ -9,12 +9,14 @@ from cloup import HelpFormatter
 
 from amused_edge.cli import console
 from amused_edge.cli.bench import bench
+from amused_edge.cli.bench_device import device
 from amused_edge.cli.cache import cache
 from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.quantize import quantize
+from amused_edge.cli.serve import serve
 from amused_edge.cli.validate import validate
 from amused_edge.runtime.errors import (
     AmusedEdgeError,
@@ -96,8 +98,9 @@ def commands() -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-commands.section("Draw", generate, inspect, cache)
+commands.section("Draw", generate, serve, inspect, cache)
 commands.section("Make", export, quantize, validate)
+bench.add_command(device)
 commands.section("Measure", bench)
 
 

@@ -1,8 +1,9 @@
 """PNG files, written whole or not at all, with the parameters of their picture inside."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image, PngImagePlugin
 
@@ -30,10 +31,14 @@ def write_png(image: ImageArray, path: Path, parameters: str = "") -> None:
     OutputExistsError
         The file exists.
     """
-    extras = _extras()
-    if parameters:
-        extras.add_itxt(_KEYWORD, parameters)
-    _write(path, [image], {"pnginfo": extras})
+    _write(path, [image], {"pnginfo": _extras(parameters)})
+
+
+def encode_png(image: ImageArray, parameters: str = "") -> bytes:
+    """Return the content of the file that `write_png` writes."""
+    content = io.BytesIO()
+    _save(content, [image], {"pnginfo": _extras(parameters)})
+    return content.getvalue()
 
 
 def write_animation(frames: Sequence[ImageArray], path: Path, seconds: float) -> None:
@@ -42,20 +47,26 @@ def write_animation(frames: Sequence[ImageArray], path: Path, seconds: float) ->
     _write(path, frames, {"save_all": True, "duration": milliseconds, "loop": 0, "pnginfo": _extras()})
 
 
-def _extras() -> PngImagePlugin.PngInfo:
-    """Return what stands in every file beside pixels: that they are sRGB, to be shown as photographs are."""
+def _extras(parameters: str = "") -> PngImagePlugin.PngInfo:
+    """Return what stands in a file beside pixels: that they are sRGB, to be shown as photographs are; parameters."""
     extras = PngImagePlugin.PngInfo()
     extras.add(b"sRGB", b"\0")
+    if parameters:
+        extras.add_itxt(_KEYWORD, parameters)
     return extras
 
 
 def _write(path: Path, frames: Sequence[ImageArray], options: dict[str, Any]) -> None:
     check_png_path(path)
+    with whole_file(path) as file:
+        _save(file, frames, options)
+
+
+def _save(file: IO[bytes], frames: Sequence[ImageArray], options: dict[str, Any]) -> None:
     first, *others = [Image.fromarray(frame) for frame in frames]
     if others:
         options = {**options, "append_images": others}
-    with whole_file(path) as file:
-        first.save(file, format="PNG", **options)
+    first.save(file, format="PNG", **options)
 
 
 def check_png_path(path: Path) -> None:

@@ -64,6 +64,44 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
         raise OptionsError(f"{name} cannot be read as a picture: {first_line(error)}") from error
 
 
+def decode_picture(content: bytes, name: str, pixels: int) -> Image.Image:
+    """Return what `open_picture` returns of a file with this content; a name stands for it in messages.
+
+    Parameters
+    ----------
+    pixels
+        A picture of more is refused before any of them is decoded.
+
+    Raises
+    ------
+    OptionsError
+        As of `open_picture`, or it is too large.
+    """
+    try:
+        with _opened(io.BytesIO(content)) as header:
+            _check_pixels(header, name, pixels)
+        try:
+            image = _loaded(io.BytesIO(content))
+        except Exception:  # as below
+            found = _bare(content)
+            if found is None:
+                raise
+            image = found
+        with image:
+            _check_pixels(image, name, pixels)  # icons hold others than they announce
+            return _plain(image, name)
+    except OptionsError:
+        raise
+    except Exception as error:  # readers of damaged files raise many kinds
+        raise OptionsError(f"{name} cannot be read as a picture: {first_line(error)}") from error
+
+
+def _check_pixels(image: Image.Image, name: str, pixels: int) -> None:
+    if image.width * image.height > pixels:
+        size = f"{image.width}x{image.height} pixels, of at most {pixels}"
+        raise OptionsError(f"{name} is too large: {size}; scale it down first")
+
+
 def _decoded(path: Path) -> Image.Image:
     """Open a file and decode its pixels; a PNG with damaged extras is read without them."""
     try:
@@ -80,16 +118,23 @@ def _without_extras(path: Path) -> Image.Image | None:
     """Decode a PNG with its colour profile and EXIF alone or, where they are damaged, without; None if that fails."""
     if not path.is_file():
         return None
-    content = path.read_bytes()
+    return _bare(path.read_bytes())
+
+
+def _bare(content: bytes) -> Image.Image | None:
     for kept in (("iCCP", "eXIf"), ()):
         with contextlib.suppress(Exception):  # the reason of the first attempt is the one to tell
             return _loaded(io.BytesIO(bare_png(content, kept)))
     return None
 
 
-def _loaded(source: Path | io.BytesIO) -> Image.Image:
+def _opened(source: Path | io.BytesIO) -> ImageFile.ImageFile:
     Image.init()
-    image = Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN])
+    return Image.open(source, formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
+def _loaded(source: Path | io.BytesIO) -> Image.Image:
+    image = _opened(source)
     try:
         _scale_transparent_colour(image)
         image.load()

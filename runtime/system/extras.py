@@ -10,6 +10,8 @@ EXTRAS = {
     "coreml": ("coremltools",),
     "coreai": ("coreai", "coreai_torch"),
     "bench": ("onnx", "onnx_ir", "matplotlib", "jinja2", "psutil"),
+    "serve": ("starlette", "uvicorn", "python_multipart", "segno"),
+    "tls": ("cryptography",),
 }
 """Extra -> modules that its packages hold."""
 

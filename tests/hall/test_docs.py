@@ -71,7 +71,7 @@ def exists(name: str) -> bool:
     parts = name.split(".")[1:]
     place = (
         ROOT / "amused_edge"
-        if parts[0] not in {"runtime", "export", "quantization", "benchmarks", "conformance"}
+        if parts[0] not in {"runtime", "export", "quantization", "benchmarks", "conformance", "serve"}
         else ROOT
     )
     while parts and (place / parts[0]).is_dir():
@@ -118,7 +118,7 @@ def test_names_that_are_nowhere_are_seen() -> None:
 
 
 def test_pages_that_sources_name_exist() -> None:
-    rooms = ("amused_edge", "runtime", "export", "quantization", "benchmarks")
+    rooms = ("amused_edge", "runtime", "export", "quantization", "benchmarks", "serve")
     sources = [source.read_text(encoding="utf-8") for room in rooms for source in (ROOT / room).rglob("*.py")]
     named = {name for source in sources for name in re.findall(r"\bdocs/[\w/.-]+\.md\b", source)}
     assert {name for name in named if not (ROOT / name).is_file()} == set()

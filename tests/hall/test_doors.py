@@ -12,13 +12,14 @@ import pytest
 
 from tests.support.paths import ROOT
 
-ROOMS = ("runtime", "export", "benchmarks", "quantization", "conformance")
+ROOMS = ("runtime", "export", "benchmarks", "quantization", "conformance", "serve")
 MAY_IMPORT = {
     "runtime": {"runtime"},
     "benchmarks": {"benchmarks", "runtime"},
     "export": {"export", "runtime", "benchmarks"},
     "quantization": {"quantization", "runtime", "benchmarks"},
     "conformance": {"conformance", "runtime"},
+    "serve": {"serve", "runtime"},
     "amused_edge": set(ROOMS) | {"cli", "validation"},
 }
 
@@ -156,6 +157,11 @@ def test_importing_quantization_loads_no_torch(module: str) -> None:
     code = f"import sys, amused_edge.quantization.{module}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_the_server_knows_no_checkpoints() -> None:
+    """It runs where only the runtime and its own extra are installed."""
+    assert [path for path in sources("serve") if libraries(path) & NEVER_IN_RUNTIME] == []
 
 
 def test_nothing_imports_the_peers() -> None:

@@ -13,7 +13,7 @@ from tests.support.paths import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "demo/checkpoint/README.md", "demo/judge/README.md")
 BENCHMARK_PAGES = ("benchmarks.md", "performance.md")
-ROOMS = ("runtime", "export", "quantization", "benchmarks")
+ROOMS = ("runtime", "export", "quantization", "benchmarks", "serve")
 WIDTH = 120
 
 

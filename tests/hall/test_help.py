@@ -15,8 +15,8 @@ from amused_edge.cli.program import commands
 from tests.support.command import COMMAND, run
 
 NAMES = [
-    *["generate", "inspect", "cache", "export", "quantize", "validate"],
-    *["bench latency", "bench quality", "bench compare"],
+    *["generate", "serve", "inspect", "cache", "export", "quantize", "validate"],
+    *["bench latency", "bench quality", "bench compare", "bench device", "bench import"],
 ]
 
 
@@ -68,7 +68,7 @@ def test_options_of_generate_are_in_groups() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("inspect", "cache")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("serve", "inspect", "cache", "bench import")])
 def test_only_quiet_and_help_have_no_group(name: str) -> None:
     lines = shown(*name.split())
     others = lines[lines.index("Other options:") + 1 : lines.index("Examples:") - 1]
