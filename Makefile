@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types lint types docs check wheel-check compat install clean
+.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types studio lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -99,7 +99,7 @@ $(WEB)/node_modules/.made: $(WEB)/package-lock.json
 	touch $@
 
 ifeq ($(shell command -v npm),)
-web web-lint web-types:
+web web-lint web-types studio:
 	@echo "skipped: $@, because npm is not installed"
 else
 web: $(WEB)/node_modules/.made
@@ -109,7 +109,11 @@ web-lint: $(WEB)/node_modules/.made
 	cd $(WEB) && npm run --silent lint
 
 web-types: $(WEB)/node_modules/.made
-	cd $(WEB) && npm run --silent build
+	cd $(WEB) && npm run --silent build && npx tsc -p studio/tsconfig.json
+
+# The page of the studio and the phone benchmark, with onnxruntime-web's files: serve/page.
+studio: $(WEB)/node_modules/.made
+	cd $(WEB) && npm run --silent studio
 endif
 
 lint: install

@@ -1,0 +1,48 @@
+/** Starts the page. */
+
+import { startBenchmark } from "./benchmark/view.js";
+import { fetchOffer } from "./compute/bundles.js";
+import { whatIsMissing } from "./compute/surroundings.js";
+import { byId } from "./page/dom.js";
+import { ProgressView } from "./page/progress.js";
+import { startRouter } from "./page/router.js";
+import { startTheme } from "./page/theme.js";
+import { Studio } from "./studio.js";
+
+async function start(): Promise<void> {
+  startTheme();
+  startRouter();
+  try {
+    const offer = await fetchOffer();
+    byId("version", HTMLElement).textContent = offer.version && `amused-edge ${offer.version}`;
+    if (offer.compute === "server") {
+      byId("where", HTMLElement).textContent = "Drawn on the computer that showed this page.";
+    }
+    showNotice(offer.compute);
+    const studio = new Studio(offer);
+    startBenchmark(offer);
+    await studio.begin();
+    document.documentElement.dataset.ready = "yes";
+  } catch (error) {
+    for (const prefix of ["", "bench-"]) new ProgressView(prefix).fail(error);
+    for (const id of ["draw", "bench-start"]) byId(id, HTMLButtonElement).disabled = true;
+  }
+  if ("serviceWorker" in navigator) {
+    await navigator.serviceWorker.register("service-worker.js").catch(() => undefined); // the page works without it
+  }
+}
+
+/** Say what a page that came by plain http cannot do, and how it can. */
+function showNotice(compute: "page" | "server"): void {
+  const missing = compute === "page" ? whatIsMissing() : [];
+  const notice = byId("notice", HTMLElement);
+  notice.hidden = !missing.length;
+  if (missing.length) {
+    const why = globalThis.isSecureContext ? "its server sends no isolation headers" : "it came by plain http";
+    notice.textContent =
+      `This page has no ${missing.join(", no ")}, because ${why}. It draws all the same. ` +
+      "Start amused-edge serve with --tls, or open the page on localhost, to have all.";
+  }
+}
+
+void start();
