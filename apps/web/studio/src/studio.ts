@@ -178,6 +178,8 @@ export class Studio {
         job.tile.finish(drawn, comparison(drawn, first.get(job.picture)));
         first.set(job.picture, first.get(job.picture) ?? drawn);
         await this.#keep(job, drawn);
+        const { tokens, parameters } = drawn;
+        document.dispatchEvent(new CustomEvent("picture", { detail: { bundle: job.bundle.id, tokens, parameters } }));
       } catch (error) {
         if (error instanceof CancelledError || signal.aborted) {
           for (const rest of jobs.slice(place)) rest.tile.fail("stopped");

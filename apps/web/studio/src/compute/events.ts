@@ -13,8 +13,13 @@ export async function* events(stream: ReadableStream<Uint8Array<ArrayBuffer>>): 
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      const blocks = (rest + (value ?? "")).replace(/\r\n?/g, "\n").split("\n\n");
-      rest = done ? "" : (blocks.pop() ?? "");
+      const text = rest + (value ?? "");
+      const held = !done && text.endsWith("\r") ? "\r" : ""; // its "\n" may be on the way
+      const blocks = text
+        .slice(0, text.length - held.length)
+        .replace(/\r\n?/g, "\n")
+        .split("\n\n");
+      rest = done ? "" : (blocks.pop() ?? "") + held;
       for (const block of blocks) {
         const event = eventOf(block);
         if (event) {

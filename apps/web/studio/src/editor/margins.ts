@@ -39,32 +39,30 @@ export function shifted(margins: Margins, dx: number, dy: number): Margins {
   };
 }
 
+/** Return the nearest margins whose frame is a whole multiple of the wanted proportions in lowest terms. */
 function completed(picture: Size, wanted: Size, margins: Margins, moved: Side | undefined): Margins {
-  const ratio = wanted.width / wanted.height;
-  const width = picture.width + margins.left + margins.right;
-  const height = picture.height + margins.top + margins.bottom;
-  const fromWidth = moved === undefined ? width / height > ratio : moved === "left" || moved === "right";
-  if (fromWidth) {
-    const needed = Math.max(Math.round(width / ratio), picture.height);
-    const [top, bottom] = split(needed - picture.height, margins.top, margins.bottom);
-    const exact = Math.round(needed * ratio) - picture.width;
-    const [left, right] = sides("left", "right", exact, margins, moved);
-    return { left, right, top, bottom };
-  }
-  const needed = Math.max(Math.round(height * ratio), picture.width);
-  const [left, right] = split(needed - picture.width, margins.left, margins.right);
-  const exact = Math.round(needed / ratio) - picture.height;
-  const [above, below] = sides("top", "bottom", exact, margins, moved);
-  return { left, right, top: above, bottom: below };
+  const common = divisor(wanted.width, wanted.height);
+  const [across, down] = [wanted.width / common, wanted.height / common];
+  const width = (picture.width + margins.left + margins.right) / across;
+  const height = (picture.height + margins.top + margins.bottom) / down;
+  const asked = moved === undefined ? 0 : moved === "left" || moved === "right" ? width : height;
+  const times = Math.max(Math.round(asked), Math.ceil(picture.width / across), Math.ceil(picture.height / down));
+  const [left, right] = sides("left", "right", times * across - picture.width, margins, moved);
+  const [top, bottom] = sides("top", "bottom", times * down - picture.height, margins, moved);
+  return { left, right, top, bottom };
 }
 
 /** Share a total among two sides: the one that was dragged gets what the other one leaves. */
 function sides(first: Side, second: Side, total: number, margins: Margins, moved: Side | undefined): [number, number] {
-  if (moved === undefined) {
+  if (moved !== first && moved !== second) {
     return split(total, margins[first], margins[second]);
   }
   const other = Math.min(margins[OPPOSITE[moved]], total);
   return moved === first ? [total - other, other] : [other, total - other];
+}
+
+function divisor(a: number, b: number): number {
+  return b === 0 ? a : divisor(b, a % b);
 }
 
 function split(total: number, first: number, second: number): [number, number] {
