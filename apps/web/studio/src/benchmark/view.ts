@@ -7,7 +7,7 @@ import { save } from "../history/save.js";
 import { number, text } from "../options/read.js";
 import { button, byId, make } from "../page/dom.js";
 import { ProgressView } from "../page/progress.js";
-import { megabytes, percent } from "../page/words.js";
+import { percent } from "../page/words.js";
 import { chosenBundles, offerBundles } from "../stage/bundle-chips.js";
 import { type Battery, battery, type DeviceFacts, deviceFacts, keepAwake, watchPressure } from "./device.js";
 import { measure } from "./measure.js";
@@ -186,7 +186,10 @@ class BenchmarkView {
       ["System", facts.system],
       ["Browser", facts.runtime],
       ["Processor", `${facts.cpu}, ${facts.cores} cores`],
-      ["Memory", facts.memory === null ? "not told by the browser" : `${megabytes(facts.memory)} or more`],
+      [
+        "Memory",
+        facts.memory === null ? "not told by the browser" : `${Math.round(facts.memory / 2 ** 30)} GB or more`,
+      ],
       ["Graphics", facts.gpu || "not told by the browser"],
       [
         "Battery",

@@ -6,7 +6,7 @@ import { percent } from "../page/words.js";
 
 const UNDO_STEPS = 12;
 /** The colour of the mask on the picture; the mask itself is its opacity. */
-const COLOUR = "rgb(255, 90, 60)";
+const COLOUR = "rgb(106, 52, 240)";
 /** Opaque enough to count. */
 const HALF = 128;
 /** Share of the longer side that an arrow key moves the brush. */
@@ -83,7 +83,7 @@ export class MaskEditor {
   restore(mask: ImageSource): void {
     const image = new ImageData(mask.width, mask.height);
     mask.data.forEach((level, i) => {
-      image.data.set([255, 90, 60, level >= HALF ? 255 : 0], 4 * i);
+      image.data.set([106, 52, 240, level >= HALF ? 255 : 0], 4 * i);
     });
     this.#context.putImageData(image, 0, 0);
     this.#tell();

@@ -95,8 +95,8 @@ export class HistoryView {
     this.#dialog.replaceChildren(
       picture,
       make("h2", { id: "detail-title" }, entry.prompt || "Without words"),
-      facts(entry),
       make("div", { class: "actions" }, ...actions),
+      facts(entry),
     );
     this.#dialog.showModal();
   }
