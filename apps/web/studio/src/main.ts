@@ -19,6 +19,7 @@ async function start(): Promise<void> {
       byId("where", HTMLElement).textContent = "Drawn on the computer that showed this page.";
     }
     showNotice(offer.compute);
+    if (offer.device && !location.hash) location.replace("#benchmark");
     const studio = new Studio(offer);
     startBenchmark(offer);
     await studio.begin();

@@ -76,9 +76,6 @@ export class Studio {
       startFrom: async (entry) => this.#startFrom(await decode(entry.png), "vary"),
     });
     byId("engine-options", HTMLElement).hidden = offer.compute === "server";
-    byId("heat", HTMLInputElement)
-      .closest("label")
-      ?.toggleAttribute("hidden", offer.compute === "server");
     offerBundles(byId("bundles", HTMLFieldSetElement), offer.bundles, this.#names);
     this.#listen();
   }

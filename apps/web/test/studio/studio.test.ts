@@ -11,6 +11,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { readPng } from "../../src/node/png.js";
 import { launch, skip } from "../browser/support/chromium.js";
 import { DEMO_BUNDLE, REPOSITORY, TINY_BUNDLE } from "../browser/support/paths.js";
+import { benchmarkTests } from "./support/benchmark-tests.js";
 import {
   buildPage,
   checkAccessible,
@@ -112,7 +113,7 @@ describe("the studio", { skip }, () => {
 
   test("a picture is varied", async () => {
     await page.getByRole("button", { name: /^Vary / }).click();
-    await page.getByLabel("Steps").fill("4");
+    await page.locator("#steps").fill("4");
     const [told] = await draw(page);
     const { task } = JSON.parse(told.parameters);
     assert.deepEqual([task.kind, task.strength], ["variation", 0.5]);
@@ -185,12 +186,12 @@ describe("the studio", { skip }, () => {
 
   test("it stops when asked, draws again, and shows several bundles side by side", async () => {
     await task(page, "Create");
-    await page.getByLabel("Steps").fill("60");
+    await page.locator("#steps").fill("60");
     await page.getByRole("button", { name: "Draw", exact: true }).click();
     await page.locator("#status", { hasText: /Step \d/ }).waitFor();
     await page.keyboard.press("Escape");
     await page.getByText("Stopped.").first().waitFor();
-    await page.getByLabel("Steps").fill("2");
+    await page.locator("#steps").fill("2");
     await choose(page, "demo", "tiny");
     const told = await draw(page, 2);
     assert.deepEqual(
@@ -244,14 +245,14 @@ describe("the studio", { skip }, () => {
     const plain = server.url.replace("127.0.0.1", "plain.test");
     const phone = await openStudio(await browser.newContext({ ...PHONE, colorScheme: "dark" }), plain);
     await phone.getByLabel("What shall be drawn?").fill("a green tree");
-    await phone.getByLabel("Steps").fill("3");
+    await phone.locator("#steps").fill("3");
     const [told] = await draw(phone);
     const [asked] = server.requests.slice(-1);
     assert.deepEqual([asked.task, asked.prompts, asked.steps], ["text_to_image", ["a green tree"], 3]);
     assert.equal(JSON.parse(told.parameters).settings.steps, 3);
     await checkWidth(phone);
     await checkAccessible(phone, "a phone, dark");
-    await phone.getByLabel("Steps").fill("100");
+    await phone.locator("#steps").fill("100");
     await phone.getByRole("button", { name: "Draw", exact: true }).tap();
     await phone.locator("#status", { hasText: /Step \d/ }).waitFor();
     await phone.getByRole("button", { name: "Stop" }).tap();
@@ -268,4 +269,6 @@ describe("the studio", { skip }, () => {
     await phone.context().close();
     server.isolated = true;
   });
+
+  benchmarkTests(() => browser);
 });

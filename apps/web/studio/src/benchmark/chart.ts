@@ -9,14 +9,15 @@ export interface Dot {
   readonly seconds: number;
 }
 
-const WIDTH = 640;
-const HEIGHT = 200;
-const [LEFT, RIGHT, TOP, BOTTOM] = [58, 14, 12, 26];
+const WIDTH = 400;
+const HEIGHT = 170;
+const [LEFT, RIGHT, TOP, BOTTOM] = [52, 8, 18, 22];
 
 export function courseChart(dots: readonly Dot[], labels: readonly string[]): SVGElement {
-  const latest = Math.max(...dots.map((dot) => dot.at), 1);
+  const first = Math.min(...dots.map((dot) => dot.at));
+  const latest = Math.max(...dots.map((dot) => dot.at - first), 1);
   const most = Math.max(...dots.map((dot) => dot.seconds)) * 1.15;
-  const x = (at: number): number => LEFT + (at / latest) * (WIDTH - LEFT - RIGHT);
+  const x = (at: number): number => LEFT + ((at - first) / latest) * (WIDTH - LEFT - RIGHT);
   const y = (value: number): number => HEIGHT - BOTTOM - (value / most) * (HEIGHT - TOP - BOTTOM);
   const chart = makeSvg("svg", {
     class: "chart",
@@ -48,17 +49,21 @@ export function courseChart(dots: readonly Dot[], labels: readonly string[]): SV
   return chart;
 }
 
+/** Pictures of a third below which chance says more than heat, and the change that is told. */
+const ENOUGH = 3;
+const TOLD = 0.05;
+
 /** Say whether the last third of each bundle's pictures took longer than the first. */
 export function slowing(dots: readonly Dot[]): string {
   const labels = [...new Set(dots.map((dot) => dot.label))];
   const ratios = labels.flatMap((label) => {
     const own = dots.filter((dot) => dot.label === label).map((dot) => dot.seconds);
     const third = Math.floor(own.length / 3);
-    return third ? [mean(own.slice(-third)) / mean(own.slice(0, third))] : [];
+    return third >= ENOUGH ? [mean(own.slice(-third)) / mean(own.slice(0, third))] : [];
   });
   if (!ratios.length) return "Too few pictures yet to tell whether the device slows down.";
   const change = mean(ratios) - 1;
-  if (Math.abs(change) < 0.05) return "The device did not slow down as it grew warm.";
+  if (Math.abs(change) < TOLD) return "The device did not slow down as it grew warm.";
   return change > 0
     ? `The last third of the pictures took ${percent(change)} longer than the first: the device slows down.`
     : `The last third of the pictures took ${percent(-change)} less than the first.`;

@@ -33,18 +33,18 @@ export class Instruments {
     return found;
   }
 
-  /** Return the logits of every so-manieth position of the last call of the denoiser for one picture. */
-  logits(every: number, signal: AbortSignal): Promise<Extract<Measured, { kind: "logits" }>> {
+  /** Return the guided logits of some positions, of the step that was drawn last. */
+  logits(rows: readonly number[], scale: number, signal: AbortSignal): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       const listen = ({ data }: MessageEvent<Measured>): void => {
         if (data?.kind === "logits") {
           this.#worker.removeEventListener("message", listen);
-          resolve(data);
+          resolve(data.values);
         }
       };
       this.#worker.addEventListener("message", listen);
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-      this.#worker.postMessage({ kind: "logits", every } satisfies LogitsRequest);
+      this.#worker.postMessage({ kind: "logits", rows, scale } satisfies LogitsRequest);
     });
   }
 }

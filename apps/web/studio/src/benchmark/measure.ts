@@ -1,18 +1,28 @@
 /** Measures bundles in turns, and keeps every turn's record. */
 
 import type { Manifest } from "../../../src/bundle/manifest.js";
-import { GOLDEN_NAME } from "../../../src/bundle/manifest.js";
 import { CancelledError, ProviderError } from "../../../src/errors.js";
 import { memoryNeeds, type RemotePipeline } from "../../../src/web/index.js";
-import type { BundleInfo } from "../compute/bundles.js";
+import type { BundleInfo, PlainSettings } from "../compute/bundles.js";
 import type { Watch } from "../compute/draw.js";
-import { folderOf, manifestOf } from "../compute/manifests.js";
+import { manifestOf } from "../compute/manifests.js";
 import { open } from "../compute/page-drawer.js";
 import { defaultThreads, memoryBudget } from "../compute/surroundings.js";
 import { thermalState } from "./device.js";
 import { Instruments } from "./instruments.js";
-import { keepRun, type Plan, type Run, type Subject, type Timed, type TurnRecord, turnsLeft, turnsOf } from "./plan.js";
+import {
+  keepRun,
+  type Run,
+  type Subject,
+  type SubjectFacts,
+  type Timed,
+  type Turn,
+  type TurnRecord,
+  turnsLeft,
+  turnsOf,
+} from "./plan.js";
 import { qualityOf } from "./quality.js";
+import { plainSettings, runtimeSettings } from "./settings.js";
 
 const WARM_UP_STEPS = 2;
 const WARM_UP_CALLS = 2;
@@ -29,6 +39,8 @@ export interface Course {
   readonly signal: AbortSignal;
 }
 
+type Figures = Omit<TurnRecord, "round" | "label" | "threads">;
+
 interface Opened {
   readonly pipeline: RemotePipeline;
   readonly instruments: Instruments;
@@ -39,34 +51,41 @@ interface Opened {
 export async function measure(course: Course): Promise<void> {
   const { run } = course;
   for (const subject of run.plan.subjects) {
-    if (!run.facts.some((facts) => facts.label === subject.label)) {
-      await attempt(course, `check ${subject.label}`, { round: 0, label: subject.label }, () => check(course, subject));
+    if (!isChecked(run, subject)) {
+      const place = { round: 0, label: subject.label, threads: run.plan.threads[0] };
+      await attempt(course, `check ${subject.label}`, place, () => check(course, subject));
     }
   }
   const all = turnsOf(run.plan).length;
   for (let left = turnsLeft(run); left.length; left = turnsLeft(run)) {
-    const [{ round, subject }] = left;
-    const place = { round, label: subject.label };
+    const [{ round, subject, threads }] = left;
+    const place = { round, label: subject.label, threads };
     const share = (all - left.length) / all;
     const tell: Tell = (said, part = 0) =>
       course.tell(`Round ${round + 1} of ${run.plan.rounds}, ${subject.label}: ${said}`, share + part / all);
-    await attempt(course, `${round} ${subject.label}`, place, async () => {
-      run.turns.push({ ...place, ...(await takeTurn({ ...course, tell }, subject, round)) });
+    await attempt(course, `${round} ${subject.label} ${threads}`, place, async () => {
+      run.turns.push({ ...place, ...(await takeTurn({ ...course, tell }, left[0])) });
     });
   }
   run.finished = true;
   keepRun(run);
 }
 
+/** Whether a bundle's facts are known, and what its quality is told by was sent or is here. */
+function isChecked({ plan, facts, quality, qualitySent }: Run, { label }: Subject): boolean {
+  const isKnown = facts.some((one) => one.label === label);
+  return isKnown && (plan.quality === undefined || qualitySent || quality.some((one) => one.label === label));
+}
+
 /** Do some work, and record its error; work that ended the page twice is an error too. */
 async function attempt(
   { run, kept, signal }: Course,
   key: string,
-  place: Pick<TurnRecord, "round" | "label">,
+  place: Pick<TurnRecord, "round" | "label" | "threads">,
   work: () => Promise<void>,
 ): Promise<void> {
   const attempts = run.doing?.key === key ? run.doing.attempts + 1 : 1;
-  if (run.turns.some((turn) => turn.label === place.label && turn.error)) return;
+  if (run.turns.some((turn) => turn.label === place.label && turn.threads === place.threads && turn.error)) return;
   run.doing = { key, attempts };
   keepRun(run);
   try {
@@ -90,71 +109,77 @@ async function attempt(
 /** Fetch a bundle, draw its golden picture, keep what Python can compare. */
 async function check(course: Course, subject: Subject): Promise<void> {
   const { run, signal, tell } = course;
+  const { plan } = run;
   const bundle = bundleOf(course, subject);
   const manifest = await manifestOf(bundle);
-  const { pipeline, instruments } = await openMeasured(course, bundle, manifest);
+  plan.settings = plan.settings.length ? plan.settings : [ownSettings(manifest, plan.steps)];
+  const opened = await openMeasured(course, bundle, manifest, plan.threads[0]);
+  const { pipeline } = opened;
   try {
     tell(`${subject.label}: checking that this device computes rightly`);
-    const report = await pipeline.checkGolden({ signal });
-    const url = folderOf(bundle) + GOLDEN_NAME;
-    run.quality.push(await qualityOf(subject.label, url, pipeline, instruments, signal));
-    const { sameIds, logitError, equalTokens, pixelError, reproduced } = report;
-    run.golden.push({ label: subject.label, sameIds, logitError, equalTokens, pixelError, reproduced });
-    run.facts.push({
-      label: subject.label,
-      model: manifest.model.name,
-      target: manifest.target,
-      recipe: bundle.recipe === "float32" ? "" : bundle.recipe,
-      manifest_sha256: pipeline.bundleSha256,
-      bytes: Object.fromEntries(
-        Object.entries(manifest.graphs).map(([role, { files }]) => [
-          role,
-          files.reduce((sum, one) => sum + one.bytes, 0),
-        ]),
-      ),
-      settings: { ...manifest.sampler, ...(run.plan.steps !== undefined && { steps: run.plan.steps }) },
-      lowMemory: !keepsGraphs(manifest),
-    });
+    const { sameIds, logitError, equalTokens, pixelError, reproduced } = await pipeline.checkGolden({ signal });
+    const { label } = subject;
+    run.golden = run.golden.filter((one) => one.label !== label);
+    run.golden.push({ label, sameIds, logitError, equalTokens, pixelError, reproduced });
+    run.facts = [...run.facts.filter((one) => one.label !== label), factsOf(label, bundle, manifest, pipeline)];
     if (!reproduced) {
       throw new ProviderError(
         `this device computes the bundle wrongly: logits differ by ${logitError.toExponential(1)}`,
       );
+    }
+    if (plan.quality) {
+      tell(`${label}: a picture to compare`);
+      run.quality.push(await qualityOf(label, plan, plan.quality, plan.settings[0], opened, signal));
     }
   } finally {
     await pipeline.close().catch(() => undefined);
   }
 }
 
+function ownSettings({ sampler }: Manifest, steps: number | undefined): PlainSettings {
+  return plainSettings({ ...sampler, ...(steps !== undefined && { steps }) });
+}
+
+function factsOf(label: string, bundle: BundleInfo, manifest: Manifest, pipeline: RemotePipeline): SubjectFacts {
+  const bytes = Object.entries(manifest.graphs).map(([role, { files }]): [string, number] => [
+    role,
+    files.reduce((sum, one) => sum + one.bytes, 0),
+  ]);
+  return {
+    label,
+    model: manifest.model.name,
+    target: manifest.target,
+    recipe: bundle.recipe === "float32" ? "" : bundle.recipe,
+    manifest_sha256: pipeline.bundleSha256,
+    bytes: Object.fromEntries(bytes),
+    lowMemory: !keepsGraphs(manifest),
+  };
+}
+
 /** Load, draw and time: all figures of one turn. */
-async function takeTurn(course: Course, subject: Subject, round: number): Promise<Omit<TurnRecord, "round" | "label">> {
+async function takeTurn(course: Course, { subject, round, threads }: Turn): Promise<Figures> {
   const { run, signal, tell } = course;
   const { plan } = run;
   const bundle = bundleOf(course, subject);
-  const { pipeline, instruments, began } = await openMeasured(course, bundle, await manifestOf(bundle));
+  const { pipeline, instruments, began } = await openMeasured(course, bundle, await manifestOf(bundle), threads);
+  const drawn = async (plain: PlainSettings, steps = plain.steps): Promise<number> => {
+    const start = performance.now();
+    await pipeline.generate(plan.prompt, { ...runtimeSettings(plain), steps, seed: plan.seed, signal });
+    return (performance.now() - start) / 1000;
+  };
   try {
-    const [facts] = run.facts;
-    const settings = facts.settings;
-    const drawn = async (steps: number): Promise<number> => {
-      const start = performance.now();
-      await pipeline.generate(plan.prompt, { ...settings, steps, seed: plan.seed, signal });
-      return (performance.now() - start) / 1000;
-    };
+    const [settings] = plan.settings;
     tell("warming up");
     const opened = (performance.now() - began) / 1000;
-    const whole = await drawn(WARM_UP_STEPS);
+    const whole = await drawn(settings, WARM_UP_STEPS);
     const loaded = instruments.memory;
-    const first = await drawn(WARM_UP_STEPS);
+    const first = await drawn(settings, WARM_UP_STEPS);
     const load = Math.max(0, whole - first);
-    const pictures: Timed[] = [];
-    for (let i = 0; i < plan.pictures; i++) {
-      tell(`picture ${i + 1} of ${plan.pictures}`, i / (plan.pictures + 1));
-      const at = (Date.now() - run.begun) / 1000;
-      pictures.push({ at, seconds: await drawn(settings.steps), thermal: thermalState() });
-    }
-    tell("calls of each graph", plan.pictures / (plan.pictures + 1));
-    for (let i = 0; i < WARM_UP_CALLS; i++) await drawn(1);
+    const pictures = await timePictures(course, drawn, tell);
+    tell("calls of each graph", 0.9);
+    for (let i = 0; i < WARM_UP_CALLS; i++) await drawn(settings, 1);
     instruments.begin();
-    for (let i = 0; i < plan.calls; i++) await drawn(1);
+    for (let i = 0; i < plan.calls; i++) await drawn(settings, 1);
     const stages = instruments.stages();
     return { ready: opened + load, load, first, pictures, stages, loaded, peak: instruments.memory };
   } finally {
@@ -163,7 +188,30 @@ async function takeTurn(course: Course, subject: Subject, round: number): Promis
   }
 }
 
-async function openMeasured(course: Course, bundle: BundleInfo, manifest: Manifest): Promise<Opened> {
+/** Draw the plan's pictures with each of its settings. */
+async function timePictures(
+  { run: { plan, begun } }: Course,
+  drawn: (settings: PlainSettings) => Promise<number>,
+  tell: Tell,
+): Promise<Timed[]> {
+  const pictures: Timed[] = [];
+  const all = plan.settings.length * plan.pictures;
+  for (const [setting, settings] of plan.settings.entries()) {
+    for (let i = 0; i < plan.pictures; i++) {
+      tell(`picture ${pictures.length + 1} of ${all}`, (0.9 * pictures.length) / all);
+      const at = (Date.now() - begun) / 1000;
+      pictures.push({ at, seconds: await drawn(settings), thermal: thermalState(), setting });
+    }
+  }
+  return pictures;
+}
+
+async function openMeasured(
+  course: Course,
+  bundle: BundleInfo,
+  manifest: Manifest,
+  threads: number | null,
+): Promise<Opened> {
   const { plan } = course.run;
   const began = performance.now();
   const url = new URL("worker.js", document.baseURI);
@@ -175,7 +223,8 @@ async function openMeasured(course: Course, bundle: BundleInfo, manifest: Manife
     onStatus: course.tell,
     onWarning: (said) => note(course.run, said),
   };
-  const engine = { provider: plan.provider, threads: threadsOf(plan) };
+  const engine = { provider: plan.provider, threads: threadsOf(threads) };
+  if (threads === null && engine.threads === 1) note(course.run, "one thread: the page is not isolated, or it is iOS");
   // No golden check on the way: it is made once, before the rounds; nothing remembered, so that all calls are made.
   const pipeline = await open(bundle, engine, keepsGraphs(manifest), watch, course.signal, worker, {
     checkGolden: false,
@@ -184,7 +233,8 @@ async function openMeasured(course: Course, bundle: BundleInfo, manifest: Manife
   return { pipeline, instruments, began };
 }
 
-export function threadsOf({ threads }: Plan): number | undefined {
+/** Where the plan leaves them open, one where more fail; else the engine chooses. */
+function threadsOf(threads: number | null): number | undefined {
   return threads ?? defaultThreads();
 }
 

@@ -1,16 +1,18 @@
-/** Wraps onnxruntime-web, in its worker: every call of a graph is timed, and the last unguided logits are at hand. */
+/** Wraps onnxruntime-web, in its worker: every call of a graph is timed, and the last step's logits are at hand. */
 
 import type { Ort, OrtSession, OrtTensor } from "../../../src/engines/ort.js";
+import { guide } from "../../../src/sampling/sampler.js";
 
 /** What the worker tells the page beside the runtime's own messages. */
 export type Measured =
   | { readonly kind: "ran"; readonly role: string; readonly seconds: number; readonly memory: number | undefined }
-  | { readonly kind: "logits"; readonly rows: number; readonly columns: number; readonly values: Float32Array };
+  | { readonly kind: "logits"; readonly values: Float32Array };
 
-/** Asks for the logits of every so-manieth position of the last call of the denoiser for one picture. */
+/** Asks for the logits of some positions of the last step, guided where the scale is above 1. */
 export interface LogitsRequest {
   readonly kind: "logits";
-  readonly every: number;
+  readonly rows: readonly number[];
+  readonly scale: number;
 }
 
 /** Return a function that tells how many bytes WebAssembly holds; the engine's memory is made after this. */
@@ -28,9 +30,9 @@ export function watchMemory(): () => number | undefined {
 }
 
 export function measuring(ort: Ort, memory: () => number | undefined, tell: (message: Measured) => void): Ort {
-  let last: OrtTensor | undefined;
+  let last: OrtTensor[] = []; // of the denoiser's last two calls: one for each branch of guidance, or one for both
   globalThis.addEventListener("message", (event: MessageEvent<LogitsRequest>) => {
-    if (event.data?.kind === "logits" && last) tell(rowsOf(last, event.data.every));
+    if (event.data?.kind === "logits") tell({ kind: "logits", values: guidedRows(last, event.data) });
   });
   const create = async (model: unknown, options?: unknown): Promise<OrtSession> => {
     const session = await ort.InferenceSession.create(model, options);
@@ -40,7 +42,7 @@ export function measuring(ort: Ort, memory: () => number | undefined, tell: (mes
       const results: Record<string, OrtTensor> = await session.run(feeds, settings);
       tell({ kind: "ran", role, seconds: (performance.now() - began) / 1000, memory: memory() });
       const [output] = Object.values(results);
-      if (role === "denoiser" && output?.dims[0] === 1) last = output;
+      if (role === "denoiser" && output) last = [...last.slice(-1), output];
       return results;
     };
     return {
@@ -61,13 +63,28 @@ function roleOf({ inputNames }: OrtSession): string {
   return inputNames.length === 1 ? "image_decoder" : "denoiser";
 }
 
-function rowsOf(tensor: OrtTensor, every: number): Measured {
-  const columns = tensor.dims.at(-1) ?? 1;
-  const all = tensor.data as Float32Array;
-  const places = Array.from({ length: all.length / columns }, (_, row) => row).filter((row) => row % every === 0);
-  const values = new Float32Array(places.length * columns);
-  for (const [to, row] of places.entries()) {
-    values.set(all.subarray(row * columns, (row + 1) * columns), to * columns);
-  }
-  return { kind: "logits", rows: places.length, columns, values };
+/** Return logits (rows, codebook), guided as the runtime guides. */
+function guidedRows(tensors: readonly OrtTensor[], { rows, scale }: LogitsRequest): Float32Array {
+  const columns = tensors.at(-1)?.dims.at(-1) ?? 0;
+  const [unconditional, conditional] = branches(tensors);
+  const values = new Float32Array(rows.length * columns);
+  rows.forEach((row, place) => {
+    const at = row * columns;
+    const to = values.subarray(place * columns, (place + 1) * columns);
+    if (scale > 1) {
+      guide(unconditional, conditional, at, scale, to);
+    } else {
+      to.set(conditional.subarray(at, at + columns));
+    }
+  });
+  return values;
+}
+
+/** Return what the denoiser said without the prompt, and with it. */
+function branches(tensors: readonly OrtTensor[]): [Float32Array, Float32Array] {
+  const all = tensors.map((tensor) => tensor.data as Float32Array);
+  const last = all.at(-1) ?? new Float32Array();
+  return tensors.at(-1)?.dims[0] === 2
+    ? [last.subarray(0, last.length / 2), last.subarray(last.length / 2)]
+    : [all[0] ?? last, last];
 }

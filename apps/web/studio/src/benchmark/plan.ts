@@ -1,7 +1,7 @@
 /** What is measured, in which order, and what was measured so far: all of it is kept, so that a reload goes on. */
 
 import type { GoldenReport } from "../../../src/golden-check.js";
-import type { SamplerSettings } from "../../../src/sampling/options.js";
+import type { PlainSettings, QualityPlan } from "../compute/bundles.js";
 
 export interface Subject {
   /** Of the bundle, on the server. */
@@ -16,10 +16,15 @@ export interface Plan {
   readonly calls: number;
   readonly prompt: string;
   readonly seed: number;
-  /** Undefined: the first bundle's. */
+  /** Whole pictures are drawn with each, graphs are timed with the first; none: the first bundle's own. */
+  settings: readonly PlainSettings[];
+  /** In place of the first bundle's. */
   readonly steps: number | undefined;
   readonly provider: "wasm" | "webgpu";
-  readonly threads: number | undefined;
+  /** Of the engine, one or several; null: its own choice. */
+  readonly threads: readonly (number | null)[];
+  /** What is sent for Python to compare; undefined where nobody asks. */
+  readonly quality: QualityPlan | undefined;
 }
 
 /** Of a picture that was timed: when it began, in seconds from the begin of the run. */
@@ -27,12 +32,15 @@ export interface Timed {
   readonly at: number;
   readonly seconds: number;
   readonly thermal: string;
+  /** Which of the plan's settings. */
+  readonly setting: number;
 }
 
 /** What came of a subject's turn. Times are seconds, memory is bytes. */
 export interface TurnRecord {
   readonly round: number;
   readonly label: string;
+  readonly threads: number | null;
   readonly error?: string;
   readonly ready?: number;
   readonly load?: number;
@@ -43,17 +51,21 @@ export interface TurnRecord {
   readonly peak?: number | undefined;
 }
 
-/** What a device computes at a state that Python can make too: all tokens masked, without guidance. */
+/** A state of a picture, and the guided logits that the device computed of some of its masked positions. */
+export interface QualityState {
+  readonly step: number;
+  /** Before the step, row by row of the grid. */
+  readonly tokens: readonly (readonly number[])[];
+  readonly rows: readonly number[];
+  /** (rows, codebook) float32, the least byte first, in base64. */
+  readonly logits: string;
+}
+
+/** What Python compares with a reference: finished tokens, and logits on the way there. */
 export interface Quality {
   readonly label: string;
-  readonly prompt: string;
-  /** Of the picture with the bundle's own settings and seed 0. */
-  readonly tokens: readonly number[];
-  /** Which positions of the grid the logits are of. */
-  readonly positions: readonly number[];
-  readonly codebook: number;
-  /** (positions, codebook) float32, the least byte first, in base64. */
-  readonly logits: string;
+  readonly tokens: readonly (readonly number[])[];
+  readonly states: readonly QualityState[];
 }
 
 export interface SubjectFacts {
@@ -63,7 +75,6 @@ export interface SubjectFacts {
   readonly recipe: string;
   readonly manifest_sha256: string;
   readonly bytes: Readonly<Record<string, number>>;
-  readonly settings: SamplerSettings;
   readonly lowMemory: boolean;
 }
 
@@ -77,7 +88,9 @@ export interface Run {
     GoldenReport,
     "sameIds" | "logitError" | "equalTokens" | "pixelError" | "reproduced"
   >)[];
+  /** Megabytes, which are not kept: a page that is loaded again before they were sent makes them again. */
   quality: Quality[];
+  qualitySent: boolean;
   turns: TurnRecord[];
   /** What happened that a reader should know of. */
   notes: string[];
@@ -89,22 +102,25 @@ export interface Run {
 export interface Turn {
   readonly round: number;
   readonly subject: Subject;
+  readonly threads: number | null;
 }
 
-/** Return all turns: in each round every subject has one before any has the next round's; who begins goes round. */
-export function turnsOf({ subjects, rounds }: Plan): Turn[] {
+/** Return all turns: in each round every subject has its own before any has the next round's; who begins goes round. */
+export function turnsOf({ subjects, rounds, threads }: Plan): Turn[] {
   return Array.from({ length: rounds }, (_, round) => {
     const first = round % subjects.length;
-    return [...subjects.slice(first), ...subjects.slice(0, first)].map((subject) => ({ round, subject }));
+    const order = [...subjects.slice(first), ...subjects.slice(0, first)];
+    return order.flatMap((subject) => threads.map((number) => ({ round, subject, threads: number })));
   }).flat();
 }
 
-/** Return the turns that are still to be done; none of a subject that failed. */
+/** Return the turns that are still to be done; none of a kind that failed. */
 export function turnsLeft({ plan, turns }: Run): Turn[] {
-  const failed = new Set(turns.filter((turn) => turn.error).map((turn) => turn.label));
-  const done = new Set(turns.map((turn) => `${turn.round} ${turn.label}`));
+  const failed = turns.filter((turn) => turn.error !== undefined);
   return turnsOf(plan).filter(
-    ({ round, subject }) => !failed.has(subject.label) && !done.has(`${round} ${subject.label}`),
+    ({ round, subject: { label }, threads }) =>
+      !failed.some((turn) => turn.label === label && turn.threads === threads) &&
+      !turns.some((turn) => turn.label === label && turn.threads === threads && turn.round === round),
   );
 }
 
@@ -123,7 +139,7 @@ export function keptRun(): Run | undefined {
 export function keepRun(run: Run | undefined): void {
   try {
     if (run) {
-      localStorage.setItem(KEY, JSON.stringify(run));
+      localStorage.setItem(KEY, JSON.stringify({ ...run, quality: [] }));
     } else {
       localStorage.removeItem(KEY);
     }

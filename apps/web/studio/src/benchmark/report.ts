@@ -48,7 +48,7 @@ export function reportOf(run: Run): HTMLElement[] {
 
 function headlineCard(run: Run, timings: readonly Timing[]): HTMLElement {
   const numbers = timings.map(({ label, seconds: { median }, ratio }, place) => {
-    const note = place && ratio ? `${label}, ${ratio.estimate.toFixed(2)} of ${timings[0].label}'s time` : label;
+    const note = place && ratio ? `${label}: ${ratio.estimate.toFixed(2)} times the first's time` : label;
     return make("div", {}, make("strong", {}, seconds(median)), make("span", {}, note));
   });
   const golden = run.golden.map(

@@ -1,8 +1,7 @@
 /** What a run comes to: `results.json` as every runtime's benchmark writes it (benchmarks/device/results.schema.json). */
 
 import type { Battery, DeviceFacts } from "./device.js";
-import { threadsOf } from "./measure.js";
-import type { Run, TurnRecord } from "./plan.js";
+import type { Plan, Run, TurnRecord } from "./plan.js";
 import { type Ratio, ratio, type Summary, summary } from "./summary.js";
 
 export interface Timing {
@@ -26,30 +25,12 @@ export interface Circumstances {
 }
 
 const PICTURE = "picture";
+const LOADING = ["ready", "load", "first picture"];
 const STAGES = ["text_encoder", "conditioner", "denoiser", "image_decoder"];
 
 /** Return the figures of a run as far as it is; ratios are to the first subject. */
 export function resultsOf(run: Run, { device, versions, before, now }: Circumstances): Record<string, unknown> {
   const { plan } = run;
-  const {
-    steps = null,
-    guidanceScale = null,
-    temperature,
-    schedule,
-    guidanceRamp,
-    guidanceInterval,
-    order,
-  } = run.facts[0]?.settings ?? {};
-  const threads = threadsOf(plan) ?? null;
-  const settings = {
-    steps,
-    guidance_scale: guidanceScale,
-    temperature,
-    schedule,
-    guidance_ramp: guidanceRamp,
-    guidance_interval: guidanceInterval,
-    order,
-  };
   const { device: name, runtime, cpu, cores, memory, system, gpu, userAgent } = device;
   return {
     schema_version: 1,
@@ -61,14 +42,14 @@ export function resultsOf(run: Run, { device, versions, before, now }: Circumsta
     subjects: plan.subjects.map(({ label }) => subject(run, label)),
     prompt: plan.prompt,
     seed: plan.seed,
-    settings: [settings],
-    threads: [threads],
+    settings: plan.settings,
+    threads: plan.threads,
     batches: [1],
     pictures: plan.pictures,
     calls: plan.calls,
     timings: timingsOf(run),
-    footprints: footprintsOf(run, threads),
-    failures: run.turns.flatMap(({ label, error }) =>
+    footprints: footprintsOf(run),
+    failures: run.turns.flatMap(({ label, threads, error }) =>
       error === undefined ? [] : [{ label, threads, batch: 1, reason: error.slice(0, 900) }],
     ),
     golden: run.golden.map(({ label, sameIds, logitError, equalTokens, pixelError, reproduced }) => ({
@@ -80,7 +61,7 @@ export function resultsOf(run: Run, { device, versions, before, now }: Circumsta
       reproduced,
     })),
     course: courseOf(run),
-    quality: run.quality,
+    ...(run.quality.length && { quality: run.quality }),
     run: run.id,
     complete: run.finished,
     browser: {
@@ -110,56 +91,90 @@ function subject({ facts }: Run, label: string): Record<string, unknown> {
 }
 
 /** Return the times of every part of every subject. */
-export function timingsOf(run: Run): Timing[] {
-  const { plan, facts } = run;
-  const { steps = null, guidanceScale = null } = facts[0]?.settings ?? {};
-  const threads = threadsOf(plan) ?? null;
-  const rounds = (label: string, part: string): Map<number, readonly number[]> =>
-    new Map(
-      run.turns
-        .filter((turn) => turn.label === label)
-        .map((turn) => [turn.round, valuesOf(turn, part)] as const)
-        .filter(([, values]) => values.length),
-    );
+export function timingsOf({ plan, turns }: Run): Timing[] {
   const timings: Timing[] = [];
   for (const { label } of plan.subjects) {
-    for (const part of ["ready", "load", "first picture", PICTURE, ...STAGES]) {
-      const found = rounds(label, part);
-      if (!found.size) continue;
-      const ofPicture = part === PICTURE;
-      timings.push({
-        label,
-        threads,
-        batch: 1,
-        part,
-        cold: false,
-        steps: ofPicture ? steps : null,
-        guidance_scale: ofPicture ? guidanceScale : null,
-        seconds: summary([...found.values()].flat()),
-        rounds: [...found.values()].map((values) => summary(values).median),
-        ratio: ratio(found, rounds(plan.subjects[0].label, part)),
-      });
+    for (const threads of plan.threads) {
+      for (const part of partsOf(plan)) {
+        const values = (of: string): Samples =>
+          new Map(
+            turns
+              .filter((turn) => turn.label === of && turn.threads === threads)
+              .map((turn) => [turn.round, valuesOf(turn, part)] as const)
+              .filter(([, found]) => found.length),
+          );
+        const found = values(label);
+        if (found.size) timings.push(timing({ label, threads, part }, found, values(plan.subjects[0].label)));
+      }
     }
   }
   return timings;
 }
 
-function valuesOf({ ready, load, first, pictures, stages }: TurnRecord, part: string): readonly number[] {
-  const single: Record<string, number | undefined> = { ready, load, "first picture": first };
-  if (part === PICTURE) return pictures?.map((picture) => picture.seconds) ?? [];
-  const value = single[part];
-  return value === undefined ? (stages?.[part] ?? []) : [value];
+interface Part {
+  readonly name: string;
+  /** Of pictures: which of the plan's settings. */
+  readonly setting?: number;
+  readonly steps: number | null;
+  readonly guidance: number | null;
 }
 
-function footprintsOf({ plan, turns }: Run, threads: number | null): Record<string, unknown>[] {
-  return plan.subjects.flatMap(({ label }) => {
-    const found = turns.filter((turn) => turn.label === label);
-    const most = (name: "loaded" | "peak"): number => Math.max(...found.map((turn) => turn[name] ?? 0));
-    const memory = (total: number) => ({ total, anonymous: null, file_backed: null });
-    return found.some((turn) => turn.peak)
-      ? [{ label, threads, batch: 1, loaded: memory(most("loaded")), peak: memory(most("peak")) }]
-      : [];
-  });
+function partsOf({ settings }: Plan): Part[] {
+  const single = (name: string): Part => ({ name, steps: null, guidance: null });
+  const pictures = settings.map(({ steps, guidance_scale: guidance }, setting) => ({
+    name: PICTURE,
+    setting,
+    steps,
+    guidance,
+  }));
+  return [...LOADING.map(single), ...pictures, ...STAGES.map(single)];
+}
+
+/** Of each round. */
+type Samples = ReadonlyMap<number, readonly number[]>;
+
+function timing(
+  { label, threads, part }: { label: string; threads: number | null; part: Part },
+  found: Samples,
+  baseline: Samples,
+): Timing {
+  return {
+    label,
+    threads,
+    batch: 1,
+    part: part.name,
+    cold: false,
+    steps: part.steps,
+    guidance_scale: part.guidance,
+    seconds: summary([...found.values()].flat()),
+    rounds: [...found.values()].map((values) => summary(values).median),
+    ratio: ratio(found, baseline),
+  };
+}
+
+function valuesOf(
+  { ready, load, first, pictures = [], stages }: TurnRecord,
+  { name, setting }: Part,
+): readonly number[] {
+  if (name === PICTURE) {
+    return pictures.filter((picture) => picture.setting === setting).map((picture) => picture.seconds);
+  }
+  const single: Record<string, number | undefined> = { ready, load, "first picture": first };
+  const value = single[name];
+  return value === undefined ? (stages?.[name] ?? []) : [value];
+}
+
+function footprintsOf({ plan, turns }: Run): Record<string, unknown>[] {
+  return plan.subjects.flatMap(({ label }) =>
+    plan.threads.flatMap((threads) => {
+      const found = turns.filter((turn) => turn.label === label && turn.threads === threads);
+      const most = (name: "loaded" | "peak"): number => Math.max(...found.map((turn) => turn[name] ?? 0));
+      const memory = (total: number) => ({ total, anonymous: null, file_backed: null });
+      return found.some((turn) => turn.peak)
+        ? [{ label, threads, batch: 1, loaded: memory(most("loaded")), peak: memory(most("peak")) }]
+        : [];
+    }),
+  );
 }
 
 /** Return every picture that was timed, in order. */
@@ -172,6 +187,8 @@ export function courseOf({ turns }: Run): {
   celsius: null;
 }[] {
   return turns
-    .flatMap(({ label, round, pictures = [] }) => pictures.map((one) => ({ label, round, ...one, celsius: null })))
+    .flatMap(({ label, round, pictures = [] }) =>
+      pictures.map(({ at, seconds, thermal }) => ({ label, round, at, seconds, thermal, celsius: null })),
+    )
     .sort((a, b) => a.at - b.at);
 }

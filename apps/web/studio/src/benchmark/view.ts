@@ -42,6 +42,7 @@ class BenchmarkView {
     this.#offer = offer;
     this.#names = labels(offer.bundles);
     offerBundles(byId("bench-bundles", HTMLFieldSetElement), offer.bundles, this.#names, true);
+    this.#showPlan();
     byId("bench-provider", HTMLSelectElement).disabled = !hasWebGpu();
     byId("bench-threads", HTMLInputElement).disabled = !hasThreads();
     this.#stop.addEventListener("click", () => this.#abort?.abort());
@@ -51,9 +52,24 @@ class BenchmarkView {
     });
   }
 
+  /** Of a plan of the server nothing is chosen here; it is told. */
+  #showPlan(): void {
+    const plan = this.#offer.device;
+    const said = byId("bench-plan", HTMLElement);
+    said.hidden = !plan;
+    if (!plan) return;
+    byId("bench-bundles", HTMLFieldSetElement).hidden = true;
+    byId("bench-choices", HTMLElement).hidden = true;
+    const steps = plan.settings.map((settings) => settings.steps).join(", ");
+    said.textContent =
+      `${plan.subjects.map((subject) => subject.label).join(", ")}: ${plan.rounds} rounds, with ${plan.pictures} ` +
+      `${plan.pictures === 1 ? "picture" : "pictures"} of ${steps} steps a turn and ${plan.calls} calls of each graph.`;
+  }
+
   async begin(): Promise<void> {
     const run = keptRun();
-    if (run) {
+    const isAsked = !this.#offer.device || JSON.stringify(run?.plan) === JSON.stringify(this.#plan());
+    if (run && isAsked) {
       this.#show(run);
       if (run.finished) {
         this.#progress.end("This was measured before.");
@@ -75,6 +91,7 @@ class BenchmarkView {
         facts: [],
         golden: [],
         quality: [],
+        qualitySent: false,
         turns: [],
         notes: [],
         finished: false,
@@ -85,9 +102,15 @@ class BenchmarkView {
     }
   }
 
+  /** Return what the server wants measured, or what is chosen here. */
   #plan(): Plan {
+    const { device, bundles: offered } = this.#offer;
+    if (device) {
+      const subjects = device.subjects.map(({ label, bundle: id }) => ({ id, label }));
+      return { ...device, subjects, steps: undefined };
+    }
     const form = this.#form;
-    const bundles = chosenBundles(form, this.#offer.bundles);
+    const bundles = chosenBundles(form, offered);
     if (!bundles.length) throw new OptionsError("no bundle is chosen; choose at least one");
     return {
       subjects: bundles.map(({ id }) => ({ id, label: this.#names.get(id) ?? id })),
@@ -96,9 +119,11 @@ class BenchmarkView {
       calls: number(form, "calls") ?? 5,
       prompt: PROMPT,
       seed: 0,
+      settings: [],
       steps: number(form, "steps"),
       provider: text(form, "provider") === "webgpu" ? "webgpu" : "wasm",
-      threads: number(form, "threads"),
+      threads: [number(form, "threads") ?? null],
+      quality: undefined,
     };
   }
 
@@ -119,8 +144,7 @@ class BenchmarkView {
       });
       await this.#hand(run);
       const failed = run.turns.length > 0 && run.turns.every((turn) => turn.error);
-      const sent = this.#unsent ? `The results could not be sent: ${this.#unsent}.` : "The results were sent.";
-      this.#progress.end(`${failed ? "Nothing could be measured." : "Measured."} ${sent}`);
+      this.#progress.end(`${failed ? "Nothing could be measured." : "Measured."} ${this.#sentence()}`);
     } catch (error) {
       if (error instanceof CancelledError || this.#abort.signal.aborted) {
         this.#offerToGoOn(run);
@@ -132,6 +156,11 @@ class BenchmarkView {
       this.#abort = undefined;
       this.#busy(false);
     }
+  }
+
+  #sentence(): string {
+    if (!this.#offer.device) return "Save the results to keep them.";
+    return this.#unsent ? `The results could not be sent: ${this.#unsent}.` : "The results were sent.";
   }
 
   #offerToGoOn(run: Run): void {
@@ -148,7 +177,13 @@ class BenchmarkView {
   /** Show and send what there is, and offer it as a file. */
   async #hand(run: Run): Promise<void> {
     this.#show(run);
-    if (run.facts.length) this.#unsent = await send(await this.#resultsOf(run));
+    if (this.#offer.device && run.facts.length) {
+      this.#unsent = await send(await this.#resultsOf(run));
+      const isWhole = run.plan.subjects.every(({ label }) =>
+        [...run.quality, ...run.turns.filter((turn) => turn.error)].some((one) => one.label === label),
+      );
+      if (this.#unsent === undefined && isWhole) Object.assign(run, { quality: [], qualitySent: true });
+    }
     keepRun(run);
   }
 

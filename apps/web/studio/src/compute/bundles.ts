@@ -12,11 +12,44 @@ export interface BundleInfo {
   readonly bytes: number;
 }
 
+/** What `amused-edge bench device` wants measured, by the names of its results. */
+export interface DevicePlan {
+  readonly subjects: readonly { readonly label: string; readonly bundle: string }[];
+  readonly prompt: string;
+  readonly seed: number;
+  readonly settings: readonly PlainSettings[];
+  readonly threads: readonly (number | null)[];
+  readonly rounds: number;
+  readonly pictures: number;
+  readonly calls: number;
+  readonly provider: "wasm" | "webgpu";
+  readonly quality: QualityPlan;
+}
+
+/** Settings of the loop, as files name them. */
+export interface PlainSettings {
+  readonly steps: number;
+  readonly guidance_scale: number;
+  readonly temperature: number | readonly [number, number];
+  readonly schedule: string;
+  readonly guidance_ramp: string;
+  readonly guidance_interval: readonly [number, number];
+  readonly order: string;
+}
+
+/** Steps, from 0, before which logits are taken, and of how many positions at most. */
+export interface QualityPlan {
+  readonly steps: readonly number[];
+  readonly rows: number;
+}
+
 export interface Offer {
   readonly bundles: readonly BundleInfo[];
   /** Where pictures are drawn. */
   readonly compute: "page" | "server";
   readonly version: string;
+  /** Where devices are measured. */
+  readonly device: DevicePlan | undefined;
 }
 
 /** Ask the server what it has. Addresses are taken from the page's own, so that it may lie in a folder. */
@@ -36,7 +69,12 @@ export async function fetchOffer(): Promise<Offer> {
   }
   const offer = (await response.json()) as Partial<Offer>;
   const bundles = (offer.bundles ?? []).map((one) => ({ ...one, recipe: one.recipe || "float32" }));
-  return { bundles, compute: offer.compute === "server" ? "server" : "page", version: offer.version ?? "" };
+  return {
+    bundles,
+    compute: offer.compute === "server" ? "server" : "page",
+    version: offer.version ?? "",
+    device: offer.device ?? undefined,
+  };
 }
 
 /** Return a bundle's name for people: the recipe where all have one name. */

@@ -33,6 +33,8 @@ export interface Drawn {
   readonly tokens?: Int32Array | undefined;
   readonly probability?: Float32Array | undefined;
   readonly grid?: Grid | undefined;
+  /** How sure the model was, where the server laid it over the picture. */
+  readonly heat?: ImageData | undefined;
   /** Of the drawing alone, without loading. */
   readonly seconds: number;
 }
@@ -65,7 +67,7 @@ export interface Drawer {
     watch: Watch,
     signal: AbortSignal,
   ): Promise<Drawn>;
-  /** The width and height of a bundle's pictures, and what it says of its settings. */
+  /** Free all models. */
   close(): Promise<void>;
 }
 

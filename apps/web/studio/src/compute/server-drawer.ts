@@ -17,7 +17,7 @@ export class ServerDrawer implements Drawer {
     bundle: BundleInfo,
     task: Task,
     options: GenerationOptions,
-    _engine: EngineChoice,
+    engine: EngineChoice,
     watch: Watch,
     signal: AbortSignal,
   ): Promise<Drawn> {
@@ -26,7 +26,7 @@ export class ServerDrawer implements Drawer {
       const response = await fetch(new URL("api/generate", document.baseURI), {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: dumpJson(body(bundle, task, options)),
+        body: dumpJson(body(bundle, task, options, engine.previewEvery)),
         signal,
       });
       if (!response.ok || !response.body) {
@@ -69,19 +69,23 @@ async function follow(stream: AsyncIterable<ServerEvent>, watch: Watch): Promise
 async function finished(data: ServerEvent["data"], seconds: number): Promise<Drawn> {
   const png = bytesOf(String(data.png));
   const parameters = typeof data.parameters === "string" ? data.parameters : JSON.stringify(data.parameters);
-  return { image: await decode(png), png, parameters, seconds };
+  const heat = typeof data.heatmap === "string" ? await decode(bytesOf(data.heatmap)) : undefined;
+  const tokens = Array.isArray(data.tokens) ? Int32Array.from(data.tokens.flat(2)) : undefined;
+  return { image: await decode(png), png, parameters, seconds, heat, tokens };
 }
 
 /** Return a request: what the parameters of a picture say, by their names there, and its pictures as PNG in base64. */
-export function body(bundle: BundleInfo, task: Task, options: GenerationOptions): Json {
+export function body(bundle: BundleInfo, task: Task, options: GenerationOptions, previewEvery: number): Json {
   const { seed, steps, guidanceScale, temperature, schedule, guidanceRamp, guidanceInterval, order } = options;
   const micro = task.microConditioning;
   const all: Record<string, unknown> = {
     bundle: bundle.id,
     task: task.kind,
     prompts: [...task.prompts],
-    negative_prompt: task.negativePrompts[0] || undefined,
-    picture: task.firstPicture || undefined,
+    negative_prompts: [...task.negativePrompts],
+    first_picture: task.firstPicture,
+    previews: previewEvery > 0,
+    heatmap: true,
     seed: BigInt(seed ?? 0),
     steps: steps === undefined ? undefined : BigInt(steps),
     guidance_scale: guidanceScale,

@@ -98,10 +98,11 @@ export class Tile {
   #paintHeat(): void {
     const image = this.drawn?.image ?? this.#last?.image;
     const { probability, grid } = this.drawn ?? this.#last ?? {};
-    const shown = this.#showsHeat && probability !== undefined && grid !== undefined && image instanceof ImageData;
-    this.#heat.hidden = !shown;
-    if (shown) {
-      paint(this.#heat, heatMap(image, probability, grid, this.drawn ? undefined : this.#last?.mask));
-    }
+    const mask = this.drawn ? undefined : this.#last?.mask;
+    const made =
+      probability && grid && image instanceof ImageData ? heatMap(image, probability, grid, mask) : undefined;
+    const heat = this.#showsHeat ? (this.drawn?.heat ?? made) : undefined;
+    this.#heat.hidden = heat === undefined;
+    if (heat) paint(this.#heat, heat);
   }
 }

@@ -11,13 +11,16 @@ import { BUILD, PACKAGE } from "../../browser/support/paths.js";
 
 export const PAGE = join(BUILD, "studio-page");
 export const SCREENSHOTS = join(BUILD, "screenshots");
+/** Colours that are on their way to others would be measured as they are. */
+const STILL = { reducedMotion: "reduce" } as const;
 export const PHONE = {
+  ...STILL,
   viewport: { width: 390, height: 844 },
   deviceScaleFactor: 2,
   isMobile: true,
   hasTouch: true,
 } as const;
-export const DESKTOP = { viewport: { width: 1280, height: 800 } } as const;
+export const DESKTOP = { ...STILL, viewport: { width: 1280, height: 800 } } as const;
 const PATIENCE = 120_000;
 
 /** A picture that the page tells of. */

@@ -47,6 +47,8 @@ export type DrawRequest = Record<string, any>;
 export class StudioServer {
   url = "";
   compute: "page" | "server" = "page";
+  /** What is to be measured. */
+  device: object | null = null;
   isolated = true;
   /** Paths that were asked for, and bytes that were sent of each. */
   readonly asked: string[] = [];
@@ -116,7 +118,13 @@ export class StudioServer {
         bytes: files.reduce((sum, file) => sum + file.bytes, 0),
       };
     });
-    return { bundles: await Promise.all(bundles), compute: this.compute, secure: true, version: "0.1.0" };
+    return {
+      bundles: await Promise.all(bundles),
+      compute: this.compute,
+      device: this.device,
+      secure: true,
+      version: "0.1.0",
+    };
   }
 
   async #generate(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -183,7 +191,7 @@ export class StudioServer {
 
 function taskOf(asked: DrawRequest): Task {
   const picture = (name: string): ImageSource => readPng(Buffer.from(asked[name], "base64")).image;
-  const common = { negativePrompts: asked.negative_prompt ?? "" };
+  const common = { negativePrompts: asked.negative_prompts, firstPicture: BigInt(asked.first_picture) };
   if (asked.task === "text_to_image") return textToImage(asked.prompts, common);
   const own = { ...common, strength: asked.strength, fit: asked.fit };
   if (asked.task === "variation") return variation(asked.prompts, picture("image"), own);
