@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types studio lint types docs check wheel-check compat install clean
+.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -112,6 +112,7 @@ web-types: $(WEB)/node_modules/.made
 	cd $(WEB) && npm run --silent build && npx tsc -p studio/tsconfig.json
 
 # The page of the studio and the phone benchmark, with onnxruntime-web's files: serve/page.
+.PHONY: studio
 studio: $(WEB)/node_modules/.made
 	cd $(WEB) && npm run --silent studio
 endif
