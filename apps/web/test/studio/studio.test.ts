@@ -41,7 +41,9 @@ describe("the studio", { skip }, () => {
     await mkdir(SCREENSHOTS, { recursive: true });
     folder = await mkdtemp(join(tmpdir(), "studio-"));
     await cp(TINY_BUNDLE, join(folder, "wrong"), { recursive: true });
-    await writeFile(join(folder, "wrong/denoiser.onnx"), "damaged");
+    const manifest = JSON.parse(await readFile(join(TINY_BUNDLE, "manifest.json"), "utf8"));
+    manifest.graphs.denoiser.files[0].sha256 = "0".repeat(64); // what is kept of the same hash would be taken
+    await writeFile(join(folder, "wrong/manifest.json"), JSON.stringify(manifest));
     await buildPage();
     server = await new StudioServer(PAGE, {
       demo: DEMO_BUNDLE,

@@ -62,7 +62,7 @@ class BenchmarkView {
     byId("bench-choices", HTMLElement).hidden = true;
     const steps = plan.settings.map((settings) => settings.steps).join(", ");
     said.textContent =
-      `${plan.subjects.map((subject) => subject.label).join(", ")}: ${plan.rounds} rounds, with ${plan.pictures} ` +
+      `${plan.subjects.map((subject) => subject.label).join(", ")}: ${plan.rounds} ${plan.rounds === 1 ? "round" : "rounds"}, with ${plan.pictures} ` +
       `${plan.pictures === 1 ? "picture" : "pictures"} of ${steps} steps a turn and ${plan.calls} calls of each graph.`;
   }
 

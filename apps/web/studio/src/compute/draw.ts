@@ -1,6 +1,6 @@
 /** What draws one picture, in the page or on the server. */
 
-import type { RgbImage } from "../../../src/pictures/image.js";
+import { type RgbImage, rgba } from "../../../src/pictures/image.js";
 import type { GenerationOptions } from "../../../src/sampling/options.js";
 import type { Task } from "../../../src/tasks/kinds.js";
 import type { BundleInfo } from "./bundles.js";
@@ -72,6 +72,6 @@ export interface Drawer {
 }
 
 /** Return a picture as browsers have it. */
-export function imageData(image: RgbImage, pixels: Uint8ClampedArray<ArrayBuffer>): ImageData {
-  return new ImageData(pixels, image.width, image.height);
+export function imageData(image: RgbImage): ImageData {
+  return new ImageData(rgba(image), image.width, image.height);
 }

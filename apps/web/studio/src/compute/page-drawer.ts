@@ -1,7 +1,6 @@
 /** Draws in this page: bundles opened in workers, as many at once as memory allows. */
 
 import { CancelledError, type ErrorName, GraphError } from "../../../src/errors.js";
-import { rgba } from "../../../src/pictures/image.js";
 import type { GenerationOptions } from "../../../src/sampling/options.js";
 import type { Task } from "../../../src/tasks/kinds.js";
 import { parametersToText } from "../../../src/tasks/parameters.js";
@@ -153,7 +152,7 @@ async function drawOne(
     watch.onPreview({
       step: done,
       steps: step.steps,
-      image: preview && imageData(preview, rgba(preview)),
+      image: preview && imageData(preview),
       mask: step.mask[0],
       probability: step.probability[0],
       grid,
@@ -166,7 +165,7 @@ async function drawOne(
   const seconds = (performance.now() - began) / 1000;
   const text = parametersToText(parameters);
   return {
-    image: imageData(image, rgba(image)),
+    image: imageData(image),
     png: encodePng(image, text),
     parameters: text,
     tokens,

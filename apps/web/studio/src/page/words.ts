@@ -1,7 +1,5 @@
 /** Numbers and errors as people read them. */
 
-import { AmusedEdgeError } from "../../../src/errors.js";
-
 /** Return seconds, as "0.84 s" or "3 min 5 s". */
 export function seconds(value: number): string {
   if (value < 10) {
@@ -45,9 +43,4 @@ export function sentenceOf(error: unknown): string {
   const text = said.trim() || "no reason was given";
   const whole = `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
   return /[.!?]$/.test(whole) ? whole : `${whole}.`;
-}
-
-/** Return whether an error is one of ours, by name: across workers and servers classes are lost. */
-export function isOurs(error: unknown): error is AmusedEdgeError {
-  return error instanceof AmusedEdgeError;
 }

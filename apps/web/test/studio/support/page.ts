@@ -45,6 +45,7 @@ export async function buildPage(): Promise<void> {
 /** Open the studio, and wait until it is ready. What is drawn is kept in `window.told`. */
 export async function openStudio(context: BrowserContext, url: string): Promise<Page & { complaints: string[] }> {
   await context.addInitScript(() => {
+    if (window.told) return; // of another tab
     window.told = [];
     document.addEventListener("picture", (event) => {
       const { bundle, tokens, parameters } = (event as CustomEvent).detail;
