@@ -33,17 +33,11 @@ async function start(): Promise<void> {
   }
 }
 
-/** Say what a page that came by plain http cannot do, and how it can. */
 function showNotice(compute: "page" | "server"): void {
-  const missing = compute === "page" ? whatIsMissing() : [];
+  const missing = compute === "page" ? whatIsMissing() : undefined;
   const notice = byId("notice", HTMLElement);
-  notice.hidden = !missing.length;
-  if (missing.length) {
-    const why = globalThis.isSecureContext ? "its server sends no isolation headers" : "it came by plain http";
-    notice.textContent =
-      `This page has no ${missing.join(", no ")}, because ${why}. It draws all the same. ` +
-      "Start amused-edge serve with --tls, or open the page on localhost, to have all.";
-  }
+  notice.hidden = missing === undefined;
+  notice.textContent = missing ?? "";
 }
 
 void start();

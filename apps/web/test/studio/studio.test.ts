@@ -246,6 +246,11 @@ describe("the studio", { skip }, () => {
     server.compute = "server";
     const plain = server.url.replace("127.0.0.1", "plain.test");
     const phone = await openStudio(await browser.newContext({ ...PHONE, colorScheme: "dark" }), plain);
+    await task(phone, "Repaint");
+    await checkAccessible(phone, "no starting picture yet");
+    await phone.getByRole("button", { name: "Draw", exact: true }).tap();
+    await phone.getByRole("alert").filter({ hasText: "There is no starting picture yet" }).waitFor();
+    await task(phone, "Create");
     await phone.getByLabel("What shall be drawn?").fill("a green tree");
     await phone.locator("#steps").fill("3");
     const [told] = await draw(phone);
@@ -266,7 +271,7 @@ describe("the studio", { skip }, () => {
     await phone.reload();
     await phone
       .getByRole("note")
-      .filter({ hasText: /no threads.*no the graphics card/ })
+      .filter({ hasText: /one thread, no graphics card, and keeps no model/ })
       .waitFor();
     await phone.context().close();
     server.isolated = true;

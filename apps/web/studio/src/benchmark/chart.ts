@@ -11,7 +11,7 @@ export interface Dot {
 
 const WIDTH = 400;
 const HEIGHT = 170;
-const [LEFT, RIGHT, TOP, BOTTOM] = [52, 8, 18, 22];
+const [LEFT, RIGHT, TOP, BOTTOM] = [62, 8, 18, 22];
 
 export function courseChart(dots: readonly Dot[], labels: readonly string[]): SVGElement {
   const first = Math.min(...dots.map((dot) => dot.at));

@@ -1,7 +1,7 @@
 /** Shows what was measured. */
 
 import { make } from "../page/dom.js";
-import { megabytes, milliseconds, percent, seconds } from "../page/words.js";
+import { megabytes, milliseconds, percent } from "../page/words.js";
 import { courseChart, slowing } from "./chart.js";
 import type { Run } from "./plan.js";
 import { courseOf, type Timing, timingsOf } from "./results.js";
@@ -49,7 +49,7 @@ export function reportOf(run: Run): HTMLElement[] {
 function headlineCard(run: Run, timings: readonly Timing[]): HTMLElement {
   const numbers = timings.map(({ label, seconds: { median }, ratio }, place) => {
     const note = place && ratio ? `${label}: ${ratio.estimate.toFixed(2)} times the first's time` : label;
-    return make("div", {}, make("strong", {}, seconds(median)), make("span", {}, note));
+    return make("div", {}, make("strong", {}, milliseconds(median)), make("span", {}, note));
   });
   const golden = run.golden.map(
     ({ label, reproduced, equalTokens }) =>

@@ -41,17 +41,13 @@ export function memoryBudget(): number {
   return told.deviceMemory === undefined ? most : Math.min(most, told.deviceMemory * 0.35 * GB);
 }
 
-/** What a page that came by plain http lacks; nothing where all is there. */
-export function whatIsMissing(): string[] {
-  if (globalThis.isSecureContext && hasThreads()) {
-    return [];
-  }
-  const missing: string[] = [];
-  if (!hasThreads()) {
-    missing.push("threads (drawing takes longer)");
-  }
+/** Say what this page cannot do because of how it came, and how it can; nothing where all is there. */
+export function whatIsMissing(): string | undefined {
   if (!globalThis.isSecureContext) {
-    missing.push("the graphics card", "a store for the model (it is fetched anew at each visit)");
+    return (
+      "This page came by plain http: it has one thread, no graphics card, and keeps no model for the next visit. " +
+      "It draws all the same, slower. Started with --tls, or opened on localhost, it has all."
+    );
   }
-  return missing;
+  return hasThreads() ? undefined : "This page has one thread, because its server sends no isolation headers.";
 }
