@@ -3,6 +3,7 @@
 import { startBenchmark } from "./benchmark/view.js";
 import { fetchOffer } from "./compute/bundles.js";
 import { whatIsMissing } from "./compute/surroundings.js";
+import { listKept } from "./options/kept.js";
 import { byId } from "./page/dom.js";
 import { ProgressView } from "./page/progress.js";
 import { startRouter } from "./page/router.js";
@@ -22,6 +23,7 @@ async function start(): Promise<void> {
     if (offer.device && !location.hash) location.replace("#benchmark");
     const studio = new Studio(offer);
     startBenchmark(offer);
+    listKept();
     await studio.begin();
     document.documentElement.dataset.ready = "yes";
   } catch (error) {

@@ -92,10 +92,12 @@ describe("the studio", { skip }, () => {
     const file = await saved();
     if (!existsSync(COMMAND)) return context.diagnostic(`not checked with Python's command: ${COMMAND} is missing`);
     const run = promisify(execFile);
-    const { stdout } = await run(COMMAND, ["inspect", file]);
-    assert.match(stdout, /a red fox on a blue background/);
     const again = join(folder, "again.png");
-    await run(COMMAND, ["generate", DEMO_BUNDLE, "--like", file, "-o", again, "--quiet"]);
+    const [{ stdout }] = await Promise.all([
+      run(COMMAND, ["inspect", file]),
+      run(COMMAND, ["generate", DEMO_BUNDLE, "--like", file, "-o", again, "--quiet"]),
+    ]);
+    assert.match(stdout, /a red fox on a blue background/);
     const [ours, theirs] = [await pixels(file), await pixels(again)];
     assert.ok(ours.data.every((level, i) => Math.abs(level - theirs.data[i]) <= 1));
   });
