@@ -100,7 +100,7 @@ $(WEB)/node_modules/.made: $(WEB)/package-lock.json
 	touch $@
 
 ifeq ($(shell command -v npm),)
-web web-lint web-types:
+web web-lint web-types studio:
 	@echo "skipped: $@, because npm is not installed"
 else
 web: $(WEB)/node_modules/.made
@@ -110,7 +110,12 @@ web-lint: $(WEB)/node_modules/.made
 	cd $(WEB) && npm run --silent lint
 
 web-types: $(WEB)/node_modules/.made
-	cd $(WEB) && npm run --silent build
+	cd $(WEB) && npm run --silent build && npx tsc -p studio/tsconfig.json
+
+# The page of the studio and the phone benchmark, with onnxruntime-web's files: serve/page.
+.PHONY: studio
+studio: $(WEB)/node_modules/.made
+	cd $(WEB) && npm run --silent studio
 endif
 
 lint: install
