@@ -5,6 +5,7 @@ variance, sinusoids) so does what is traced from it.
 """
 
 import copy
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -29,15 +30,31 @@ NEVER_HALF = (ImageDecoder, ImageEncoder)
 """The VQ-GAN gives NaN in halves."""
 
 
-def check_precision(precision: str) -> None:
-    """Raise `ExportError` if there is no such precision."""
-    if precision not in PRECISIONS:
-        raise ExportError(f"precision is {quoted(precision)}; choose {', '.join(PRECISIONS)}")
+@dataclass(frozen=True)
+class PrecisionOptions:
+    """The choice of precision, for targets whose engines compute in halves.
 
+    Attributes
+    ----------
+    precision
+        "float16" stores and computes in halves, except where the modules need float32: the variance of RMS norms, GRN,
+        the sinusoids of micro-conditions, the softmax of the text encoder, the whole VQ-GAN. "float32": everywhere.
 
-def stored_precision(module: nn.Module, precision: Precision) -> Precision:
-    """Return what a module's weights are stored in where this precision is asked for."""
-    return "float32" if isinstance(module, NEVER_HALF) else precision
+    Raises
+    ------
+    ExportError
+        There is no such precision.
+    """
+
+    precision: Precision = "float16"
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ExportError(f"precision is {quoted(self.precision)}; choose {', '.join(PRECISIONS)}")
+
+    def stored(self, module: nn.Module) -> Precision:
+        """Return what a module's weights are stored in."""
+        return "float32" if isinstance(module, NEVER_HALF) else self.precision
 
 
 def to_half(module: nn.Module) -> nn.Module:

@@ -20,6 +20,11 @@ SEED = 2**32
 """Of the generations; far from the seeds that measurements use."""
 
 
+def calibrating(report: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Return what is called with each picture that is drawn, and of how many, and says so."""
+    return lambda index, count: report(f"calibrating: picture {index + 1} of {count}")
+
+
 def draw(
     bundle: Bundle,
     watched: Mapping[str, Graph],

@@ -14,6 +14,7 @@ from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.named import load_recipe
 from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.quantization.target import QuantizationTarget
+from amused_edge.quantization.targets import make_target
 from amused_edge.runtime import golden_check
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
@@ -64,7 +65,7 @@ def quantize_bundle(
     out, options = Path(out), options or QuantizeOptions()
     account.check_places(out)
     parent = Bundle.open(source)
-    target = _target(parent, options.adapt(load_recipe(recipe, parent.manifest.target)), options)
+    target = make_target(parent, options.adapt(load_recipe(recipe, parent.manifest.target)), options)
     verification.verify_once(parent)
     check_stored_floats(parent)
     roles = list(parent.manifest.graphs)
@@ -80,20 +81,6 @@ def quantize_bundle(
         writer.write_manifest(manifest)
         write_account(account.make(parent, Bundle(writer.path, manifest), target.recipe, fidelity))
     return Bundle.open(out)
-
-
-def _target(parent: Bundle, recipe: Recipe, options: QuantizeOptions) -> QuantizationTarget:
-    if parent.manifest.target == "coreml":
-        from amused_edge.quantization.coreml.target import CoreMLQuantizationTarget
-
-        return CoreMLQuantizationTarget(parent, recipe, options)
-    if parent.manifest.target == "coreai":
-        from amused_edge.quantization.coreai.target import CoreAIQuantizationTarget
-
-        return CoreAIQuantizationTarget(parent, recipe, options)
-    from amused_edge.quantization.onnx.target import OnnxQuantizationTarget
-
-    return OnnxQuantizationTarget(parent, recipe, options)
 
 
 def _start(parent: Bundle, target: QuantizationTarget, writer: BundleWriter) -> Manifest:

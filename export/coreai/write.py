@@ -17,14 +17,7 @@ from torch import nn
 
 from amused_edge.export.coreai.quiet_coreai_torch import TorchConverter, get_decomp_table, quietly
 from amused_edge.export.graphs import Inputs
-from amused_edge.export.precision import (
-    FLOAT32_OUTPUTS,
-    Precision,
-    check_precision,
-    half_input,
-    stored_precision,
-    to_half,
-)
+from amused_edge.export.precision import FLOAT32_OUTPUTS, PrecisionOptions, half_input, to_half
 from amused_edge.runtime.engines.coreai.constants import CONSTANT
 from amused_edge.runtime.engines.coreai.program import operations
 
@@ -32,24 +25,8 @@ aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
-class CoreAIOptions:
-    """How a checkpoint becomes Core AI packages.
-
-    Attributes
-    ----------
-    precision
-        "float16" stores and computes in halves, except where the modules need float32: the variance of RMS norms, GRN,
-        the sinusoids of micro-conditions, the softmax of the text encoder, the whole VQ-GAN. "float32": everywhere.
-    """
-
-    precision: Precision = "float16"
-
-    def __post_init__(self) -> None:
-        check_precision(self.precision)
-
-    def stored(self, module: nn.Module) -> Precision:
-        """Return what a module's weights are stored in."""
-        return stored_precision(module, self.precision)
+class CoreAIOptions(PrecisionOptions):
+    """How a checkpoint becomes Core AI packages."""
 
 
 def export_coreai(

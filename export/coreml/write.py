@@ -14,7 +14,7 @@ from torch import nn
 from amused_edge.export.coreml.trace import trace
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
-from amused_edge.export.precision import FLOAT32_OUTPUTS, Precision, check_precision, stored_precision
+from amused_edge.export.precision import FLOAT32_OUTPUTS, PrecisionOptions
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.engines.coreml.program import FLOATS, Program, Value, read_program
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, quietly
@@ -24,29 +24,21 @@ SYSTEMS = {16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
 
 
 @dataclass(frozen=True)
-class CoreMLOptions:
+class CoreMLOptions(PrecisionOptions):
     """How a checkpoint becomes Core ML packages.
 
     Attributes
     ----------
     ios
         The oldest iOS that opens them (macOS, watchOS, tvOS and visionOS of the same year): 16, 17 or 18.
-    precision
-        "float16" stores and computes in halves, except where the modules need float32: the variance of RMS norms, GRN,
-        the sinusoids of micro-conditions, the softmax of the text encoder, the whole VQ-GAN. "float32": everywhere.
     """
 
     ios: int = 17
-    precision: Precision = "float16"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.ios not in SYSTEMS:
             raise ExportError(f"ios is {quoted(self.ios)}; choose {', '.join(str(ios) for ios in SYSTEMS)}")
-        check_precision(self.precision)
-
-    def stored(self, module: nn.Module) -> Precision:
-        """Return what a module's weights are stored in."""
-        return stored_precision(module, self.precision)
 
 
 def export_coreml(

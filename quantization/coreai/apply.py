@@ -53,15 +53,23 @@ def compress(source: Path, out: Path, rules: Mapping[str, Rule], observed: Obser
     QuantizationError
         A value is not finite; or a weight was not written as asked.
     """
+    values = write(source, out, rules, observed)
+    made = find_weights(Package(out))
+    return {name: _format(made.get(name), rules[name], value) for name, value in values.items()}
+
+
+def write(
+    source: Path, out: Path, rules: Mapping[str, Rule], observed: Observations
+) -> dict[str, NDArray[np.floating]]:
+    """Write the package `out` as `compress` does; weights without a rule stay. Return what the others were."""
     package = Package(source)
-    weights = find_weights(package)
+    weights = {name: weight for name, weight in find_weights(package).items() if name in rules}
     values = {name: weight.value for name, weight in weights.items()}
     with package.editing():
         for name, weight in weights.items():
             rewrite(weight, values[name], rules[name], observed)
     package.save(out)
-    made = find_weights(Package(out))
-    return {name: _format(made.get(name), rules[name], value) for name, value in values.items()}
+    return values
 
 
 def rewrite(weight: PackageWeight, value: NDArray[np.floating], rule: Rule, observed: Observations) -> None:

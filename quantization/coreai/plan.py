@@ -17,7 +17,7 @@ from amused_edge.runtime.errors import quoted
 @dataclass(frozen=True)
 class PlannedWeight:
     """A weight, without its package: name, what a pattern may match, what uses it, its shape, how many slices have a
-    scale of their own.
+    scale of their own, bits of its floats.
     """
 
     name: str
@@ -25,11 +25,12 @@ class PlannedWeight:
     operator: Operator
     shape: tuple[int, ...]
     outputs: int
+    width: int
 
     @staticmethod
     def of(weight: PackageWeight) -> "PlannedWeight":
         """Return what a plan needs of a weight."""
-        return PlannedWeight(weight.name, weight.names, weight.operator, weight.shape, weight.outputs)
+        return PlannedWeight(weight.name, weight.names, weight.operator, weight.shape, weight.outputs, weight.width)
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
     return {
         role: GraphPlan(
             weights,
-            {name: _fitting(recipe.rule(role, w.names, w.operator), w, role) for name, w in weights.items()},
+            {name: fitting(recipe.rule(role, w.names, w.operator), w, role) for name, w in weights.items()},
         )
         for role, weights in found.items()
     }
@@ -73,7 +74,7 @@ def read_weights(bundle: Bundle, role: str) -> dict[str, PlannedWeight]:
     return {name: PlannedWeight.of(weight) for name, weight in weights.items()}
 
 
-def _fitting(rule: Rule, weight: PlannedWeight, role: str) -> Rule:
+def fitting(rule: Rule, weight: PlannedWeight, role: str) -> Rule:
     """Return a rule as it is carried out for a weight, whose axes blocks and groups must share out evenly."""
     what = _unfit(rule, weight)
     if what is not None:

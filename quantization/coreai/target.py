@@ -4,9 +4,11 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from amused_edge.benchmarks.execution.coreai_products import asked_products
+from amused_edge.quantization.calibration import calibrating
 from amused_edge.quantization.coreai.apply import Observations, compress
 from amused_edge.quantization.coreai.calibration import observe
 from amused_edge.quantization.coreai.plan import make_plan
+from amused_edge.quantization.coreai.trials import CoreAITrials
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.rules import Calibration, Recipe
 from amused_edge.quantization.target import QuantizationTarget, describe_bits
@@ -36,13 +38,18 @@ class CoreAIQuantizationTarget(QuantizationTarget):
 
     def prepare(self, stages: Stages) -> None:
         """See `QuantizationTarget`."""
-        self._observations = observe(
+        seen = observe(
             self._parent,
             self._plans,
             self.recipe.calibration or Calibration(),
             self._options.prompt_list,
-            on_picture=lambda i, n: stages.detail(f"calibrating: picture {i + 1} of {n}"),
+            on_picture=calibrating(stages.detail),
         )
+        self._observations.update(seen)
+
+    def trials(self) -> CoreAITrials:
+        """See `QuantizationTarget`."""
+        return CoreAITrials(self._parent, self._plans, self._observations)
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `QuantizationTarget`."""

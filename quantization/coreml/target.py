@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
+from amused_edge.quantization.calibration import calibrating
 from amused_edge.quantization.coreml.apply import compress
 from amused_edge.quantization.coreml.calibration import Moments, observe
 from amused_edge.quantization.coreml.weights import ProgramWeight, find_weights
@@ -10,7 +11,7 @@ from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.for_coreml import ACTIVATIONS, HALVES
 from amused_edge.quantization.recipes.rules import Recipe, Rule
-from amused_edge.quantization.target import QuantizationTarget, check_unquantized, describe_bits
+from amused_edge.quantization.target import QuantizationTarget, Trials, check_unquantized, describe_bits
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
@@ -66,8 +67,15 @@ class CoreMLQuantizationTarget(QuantizationTarget):
                 wanted,
                 present(self.recipe.calibration, "the calibration of a recipe with feedback"),
                 self._options.prompt_list,
-                on_picture=lambda i, n: stages.detail(f"calibrating: picture {i + 1} of {n}"),
+                on_picture=calibrating(stages.detail),
             )
+
+    def trials(self) -> Trials:
+        """Refuse, see `QuantizationTarget`."""
+        raise QuantizationError(
+            f"{self._parent.path} is for Core ML, of which only an evaluator runs here, and the sensitivity of each "
+            "weight takes an engine; measure an ONNX or Core AI bundle of the same checkpoint"
+        )
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `QuantizationTarget`."""

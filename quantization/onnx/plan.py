@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from amused_edge.quantization.errors import QuantizationError, RecipeError
+from amused_edge.quantization.errors import RecipeError
 from amused_edge.quantization.onnx.load import load_model
 from amused_edge.quantization.onnx.weights import Weight, expand_gemms, find_weights
 from amused_edge.quantization.recipes.rules import Recipe, Rule
@@ -60,9 +60,9 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
     RecipeError
         A rule matches no weight, or asks for what cannot be done.
     QuantizationError
-        The bundle is not one that can be quantized.
+        The bundle is quantized already.
     """
-    check_parent(bundle)
+    check_unquantized(bundle)
     plans = {role: read_weights(bundle, role) for role in bundle.manifest.graphs}
     recipe.check_matches(
         (role, weight.names, weight.operator) for role, plan in plans.items() for weight in plan.weights.values()
@@ -73,15 +73,6 @@ def make_plan(bundle: Bundle, recipe: Recipe) -> dict[str, GraphPlan]:
             plan.rules[name].check_fits(role, name, weight.operator)
         _check_half(recipe, plan)
     return plans
-
-
-def check_parent(bundle: Bundle) -> None:
-    """Raise `QuantizationError` unless a bundle is one that export wrote, for ONNX."""
-    if bundle.manifest.target != "onnx":
-        raise QuantizationError(
-            f"{bundle.path} is for {quoted(bundle.manifest.target)}; this is done with ONNX bundles only"
-        )
-    check_unquantized(bundle)
 
 
 def _check_half(recipe: Recipe, plan: GraphPlan) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import onnx_ir as ir
 
 from amused_edge.benchmarks.execution.optimised import executed_products
+from amused_edge.quantization.calibration import calibrating
 from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx.apply import apply, what_to_watch
 from amused_edge.quantization.onnx.calibration import Observations, observe
 from amused_edge.quantization.onnx.plan import GraphPlan, make_plan
+from amused_edge.quantization.onnx.trials import OnnxTrials
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.quantization.target import QuantizationTarget, describe_bits
@@ -45,7 +47,12 @@ class OnnxQuantizationTarget(QuantizationTarget):
 
     def prepare(self, stages: Stages) -> None:
         """See `QuantizationTarget`."""
-        self._observations = calibrate(self._parent, self._plans, self.recipe, self._options, stages.detail)
+        seen = calibrate(self._parent, self._plans, self.recipe, self._options, stages.detail)
+        self._observations.update(seen)
+
+    def trials(self) -> OnnxTrials:
+        """See `QuantizationTarget`."""
+        return OnnxTrials(self._parent, self._plans, self._observations)
 
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `QuantizationTarget`."""
@@ -89,13 +96,7 @@ def calibrate(
     if not graphs:
         return {}
     calibration = present(recipe.calibration, "the calibration of a recipe with such rules")
-    return observe(
-        parent,
-        graphs,
-        calibration,
-        options.prompt_list,
-        on_picture=lambda i, n: report(f"calibrating: picture {i + 1} of {n}"),
-    )
+    return observe(parent, graphs, calibration, options.prompt_list, on_picture=calibrating(report))
 
 
 def _products(role: str, model: Path) -> dict[str, int]:

@@ -1,19 +1,16 @@
 """How much each weight suffers from its rule, measured one at a time, everything else as in the parent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 
 from amused_edge.benchmarks.metrics.logits import kl_divergence
 from amused_edge.benchmarks.metrics.pictures import psnr
 from amused_edge.benchmarks.subjects.teacher_forcing import State, follow, logit_source
-from amused_edge.quantization.onnx.apply import apply
-from amused_edge.quantization.onnx.calibration import Observations
-from amused_edge.quantization.onnx.plan import GraphPlan, read_weights
-from amused_edge.quantization.onnx.session import MemoryGraph
 from amused_edge.quantization.recipes.rules import Rule
-from amused_edge.quantization.sensitivity.sizes import stored_bytes
+from amused_edge.quantization.target import Trials
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import EngineOptions, Graph
@@ -57,14 +54,12 @@ class DamageMeter:
     ----------
     prompts
         One picture of each is drawn with the parent.
-    observations
-        Role -> what calibration saw, for rules that need it.
     """
 
-    def __init__(self, bundle: Bundle, prompts: tuple[str, ...], observations: dict[str, Observations]) -> None:
-        self._bundle = bundle
-        self._observations = observations
-        self._parent = AmusedPipeline(bundle, EngineOptions(check_floats=True))
+    def __init__(self, trials: Trials, prompts: tuple[str, ...]) -> None:
+        self._trials = trials
+        self._bundle = trials.bundle
+        self._parent = AmusedPipeline(self._bundle, trials.engine)
         self._settings = self._parent.settings(GenerationOptions())
         self._states: list[tuple[str, State]] = []
         self._grids: list[IntArray] = []
@@ -79,10 +74,14 @@ class DamageMeter:
 
     def measure(self, rules: Rules) -> Damage:
         """Return what changing these weights, all at once, does; the roles are all of one kind: logits or pictures."""
-        changed = {role: self._changed(role, rules) for role in {role for role, _ in rules}}
-        if changed.keys() & {"image_decoder", "image_encoder"}:
-            return self._image_damage(changed)
-        return Damage(mean_kl=self._mean_kl(changed))
+        with ExitStack() as stack:
+            changed = {}
+            for role in {role for role, _ in rules}:
+                changed[role] = self._changed(role, rules)
+                stack.callback(changed[role].close)
+            if changed.keys() & {"image_decoder", "image_encoder"}:
+                return self._image_damage(changed)
+            return Damage(mean_kl=self._mean_kl(changed))
 
     def _draw(self, prompt: str, index: int) -> None:
         source = logit_source(self._parent, prompt, self._settings)
@@ -92,13 +91,12 @@ class DamageMeter:
         self._grids.append(states[-1].predicted[None])
 
     def _changed(self, role: str, rules: Rules) -> Graph:
-        plan = changed_plan(self._bundle, role, {name: rule for (r, name), rule in rules.items() if r == role})
-        apply(plan, self._observations.get(role))
-        return of_any_batch(role, self._bundle.graph(role), MemoryGraph(self._bundle, role, plan.model))
+        graph = self._trials.graph(role, {name: rule for (r, name), rule in rules.items() if r == role})
+        return of_any_batch(role, self._bundle.graph(role), graph)
 
     def _mean_kl(self, changed: dict[str, Graph]) -> float:
         def load(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
-            return changed[role] if role in changed else _Borrowed(self._parent.graph(role))
+            return _Borrowed(changed[role] if role in changed else self._parent.graph(role))
 
         divergences = []
         with AmusedPipeline(self._bundle, EngineOptions(), load=load) as pipeline:
@@ -138,14 +136,6 @@ class _Borrowed:
         """Leave it open."""
 
 
-def changed_plan(bundle: Bundle, role: str, rules: dict[str, Rule]) -> GraphPlan:
-    """Return a plan that changes some weights of a graph only; halves are stored, and computed with in float32."""
-    plan = read_weights(bundle, role)
-    for name, rule in rules.items():
-        plan.rules[name] = replace(rule, activations="float") if rule.activations == "half" else rule
-    return plan
-
-
 @dataclass(frozen=True)
 class Row:
     """One weight of the table.
@@ -170,18 +160,18 @@ class Row:
 
 
 def measure_each(
-    meter: DamageMeter, plans: dict[str, GraphPlan], *, on_weight: Callable[[str, int, int], None] | None = None
+    meter: DamageMeter, trials: Trials, *, on_weight: Callable[[str, int, int], None] | None = None
 ) -> list[Row]:
     """Measure every weight whose rule changes it, alone."""
     changing = [
-        (role, name, rule) for role, plan in plans.items() for name, rule in plan.rules.items() if rule.bits < 32
+        (role, name, rule) for role, plan in trials.plans.items() for name, rule in plan.rules.items() if rule.bits < 32
     ]
     rows = []
     for index, (role, name, rule) in enumerate(changing):
         if on_weight is not None:
             on_weight(f"{role}/{name}", index, len(changing))
-        weight = plans[role].weights[name]
+        weight = trials.plans[role].weights[name]
         damage = meter.measure({(role, name): rule})
-        size = stored_bytes(weight.shape, weight.operator, rule)
+        size = trials.stored_bytes(role, name, rule)
         rows.append(Row(role, name, weight.operator, int(np.prod(weight.shape)), rule, size, damage))
     return rows

@@ -4,28 +4,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from amused_edge.quantization.errors import QuantizationError
-from amused_edge.quantization.onnx.plan import GraphPlan
-from amused_edge.quantization.recipes.rules import PER_CHANNEL, Recipe, Rule
+from amused_edge.quantization.recipes.rules import Recipe, Rule
 from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, Rules
-from amused_edge.quantization.sensitivity.sizes import stored_bytes
+from amused_edge.quantization.target import Trials
 from amused_edge.runtime.checks import present
 
 _MEGABYTE = 1_000_000
 
 
-def gentler(rule: Rule) -> Rule | None:
-    """Return the next rule up the ladder of 4 bits, 8, 8 in small blocks, 16; None at its end."""
-    if rule.bits >= 16:
-        return None
-    if rule.bits == 4:
-        return replace(rule, bits=8, block=64, rounding="nearest")
-    if rule.activations == "static":
-        return replace(rule, activations="float")
-    if rule.activations in PER_CHANNEL:
-        return replace(rule, activations="blockwise", block=32, symmetric=True)
-    if rule.block is not None and (rule.block > 32 or rule.activations == "blockwise"):
-        return replace(rule, activations="float", block=min(rule.block, 32), symmetric=False, rounding="nearest")
-    return Rule(rule.tensors, operator=rule.operator, bits=16)
+def bundle_bytes(trials: Trials) -> int:
+    """Return how large a bundle made by the plans is at most: weights as their rules say, the rest as in the parent,
+    and what describes each changed weight in its graph.
+    """
+    total = trials.bundle.manifest.bytes
+    for role, plan in trials.plans.items():
+        for name, rule in plan.rules.items():
+            if rule.bits < 32:
+                now, before = (trials.stored_bytes(role, name, each) for each in (rule, Rule(name)))
+                total += now - before + trials.description_bytes
+    return total
 
 
 @dataclass
@@ -51,9 +48,9 @@ class Mixer:
         Of the bundle if every weight has its recipe's rule.
     """
 
-    def __init__(self, meter: DamageMeter, plans: dict[str, GraphPlan], rows: list[Row], total_bytes: int) -> None:
+    def __init__(self, meter: DamageMeter, trials: Trials, rows: list[Row], total_bytes: int) -> None:
         self._meter = meter
-        self._plans = plans
+        self._trials = trials
         self._bytes = total_bytes
         self._choices = [
             _Choice(row, row.rule, row.damage.mean_kl, row.bytes) for row in rows if row.damage.mean_kl is not None
@@ -113,11 +110,9 @@ class Mixer:
         return Recipe(name, (*changed, *base.rules), base.calibration)
 
     def _next(self, choice: _Choice) -> tuple[Rule, int] | None:
-        rule = gentler(choice.rule)
-        if rule is None:
-            return None
-        weight = self._plans[choice.row.role].weights[choice.row.name]
-        return rule, stored_bytes(weight.shape, weight.operator, rule)
+        place = (choice.row.role, choice.row.name)
+        rule = self._trials.gentler(*place, choice.rule)
+        return None if rule is None else (rule, self._trials.stored_bytes(*place, rule))
 
     def _climb(self, on_step: Callable[[str], None], limit: float | None = None) -> bool:
         """Take the step with the largest damage per added byte; say whether there was one."""

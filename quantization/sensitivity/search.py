@@ -5,22 +5,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from amused_edge.quantization.onnx.plan import check_parent, make_plan
-from amused_edge.quantization.onnx.target import calibrate
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.recipes.named import load_recipe
 from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.quantization.sensitivity.damage import DamageMeter, Row, measure_each
-from amused_edge.quantization.sensitivity.mixing import Mixer
-from amused_edge.quantization.sensitivity.sizes import bundle_bytes
+from amused_edge.quantization.sensitivity.mixing import Mixer, bundle_bytes
 from amused_edge.quantization.sensitivity.table import write_table
+from amused_edge.quantization.targets import make_target
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.bundle.writer import new_folder
 from amused_edge.runtime.engines.stored_floats import check_stored_floats
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.stages import OnStage
+from amused_edge.runtime.stages import OnStage, Stages
 
 RECIPE_NAME = "recipe.json"
 
@@ -75,17 +73,17 @@ def search(
     options = options or QuantizeOptions()
     report = on_stage or (lambda *_: None)
     parent = Bundle.open(source)
-    check_parent(parent)
-    chosen = options.adapt(load_recipe(recipe))
+    target = make_target(parent, options.adapt(load_recipe(recipe, parent.manifest.target)), options)
+    chosen, trials = target.recipe, target.trials()
     with new_folder(Path(out)) as folder:
-        plans = make_plan(parent, chosen)
         verification.verify_once(parent)
         check_stored_floats(parent)
-        report("calibrating", 0, 1)
-        observations = calibrate(parent, plans, chosen, options, lambda text: report(text, 0, 1))
-        with closing(DamageMeter(parent, options.measured_prompts, observations)) as meter:
-            rows = measure_each(meter, plans, on_weight=report)
-            mixer = Mixer(meter, plans, rows, bundle_bytes(parent, plans))
+        stages = Stages(on_stage, 1)
+        stages.next("calibrating")
+        target.prepare(stages)
+        with closing(DamageMeter(trials, options.measured_prompts)) as meter:
+            rows = measure_each(meter, trials, on_weight=report)
+            mixer = Mixer(meter, trials, rows, bundle_bytes(trials))
             mean_kl = _mix(mixer, max_kl, budget, lambda name: report(f"more bits for {name}", len(rows), len(rows)))
         mixed = None if mean_kl is None else mixer.recipe(chosen, f"{chosen.name}-mixed")
         _write(folder, rows, chosen, mixed)

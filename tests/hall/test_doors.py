@@ -51,6 +51,7 @@ UNKNOWN = {
     "export/coreml": ("export.onnx.", "export.coreai."),
     "export/coreai": ("export.onnx.", "export.coreml."),
     "quantization/recipes": ("quantization.onnx.", "quantization.coreml.", "quantization.coreai."),
+    "quantization/sensitivity": ("quantization.onnx.", "quantization.coreml.", "quantization.coreai."),
     "quantization/rounding": ("quantization.onnx.", "quantization.coreml.", "quantization.coreai."),
     "quantization/onnx": ("quantization.coreml.", "quantization.coreai."),
     "quantization/coreml": ("quantization.onnx.", "quantization.coreai."),

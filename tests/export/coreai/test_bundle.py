@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
 from amused_edge.export.graphs import GRAPHS
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.engines.coreai.package import package
 from tests.support.coreai import needs_coreai
+from tests.support.packages import COMPONENTS, HALVES, POSITIONS, ROLES, weights_of
 from tests.support.paths import ROOT
 
 pytestmark = needs_coreai
@@ -20,15 +20,6 @@ pytestmark = needs_coreai
 constants: Any = pytest.importorskip("amused_edge.runtime.engines.coreai.constants", exc_type=ImportError)
 program: Any = pytest.importorskip("amused_edge.runtime.engines.coreai.program", exc_type=ImportError)
 
-ROLES = [spec.role for spec in GRAPHS]
-HALVES = ("text_encoder", "conditioner", "denoiser")
-COMPONENTS = {
-    "text_encoder": "text_encoder",
-    "conditioner": "transformer",
-    "denoiser": "transformer",
-    "image_decoder": "vqvae",
-    "image_encoder": "vqvae",
-}
 Array = NDArray[Any]
 
 
@@ -43,12 +34,6 @@ def weights(tiny: Bundle) -> dict[str, dict[str, Array]]:
     return {role: dict(constants.stored_floats(package(tiny, role))) for role in ROLES}
 
 
-def weights_of(bundle: Path, component: str) -> dict[str, Array]:
-    """The tensors of the checkpoint beside a bundle."""
-    (file,) = (bundle.parent / "checkpoint" / component).glob("*.safetensors")
-    return load_file(file)
-
-
 def forms(value: Array) -> list[Array]:
     """What the checkpoint's tensor may have become: itself, or a matrix (in, out), patches' entries in the order (row,
     column, channel).
@@ -58,10 +43,6 @@ def forms(value: Array) -> list[Array]:
         return [value, merging, value.transpose(0, 2, 3, 1).reshape(value.shape[0], -1)]
     matrix = value.reshape(value.shape[:2]) if value.shape[2:] == (1, 1) else value
     return [value, matrix, matrix.T, value.reshape(-1)]
-
-
-POSITIONS = "text_model.embeddings.position_embedding.weight"
-"""Read at constant places, so the converter folds it, and its name is lost."""
 
 
 @pytest.mark.parametrize("component", ["text_encoder", "transformer", "vqvae"])

@@ -11,17 +11,20 @@ from torch import nn
 
 from amused_edge.export.checkpoint.checkpoint import open_checkpoint
 from amused_edge.export.errors import ExportError
-from amused_edge.export.modules.layers import GlobalResponseNorm, RMSNorm
 from tests.support.coreai import as_torch, execute, needs_coreai
+from tests.support.hard_halves import (
+    LARGE_VOCABULARY,
+    ids_beyond_halves,
+    overflowing_response_norm,
+    overflowing_rms_norm,
+)
 from tests.support.odd_checkpoints import (
     BY_ROLE,
     CONFIGS,
     Config,
     MakeCheckpoint,
-    OnAGrid,
     check,
     geometry,
-    random_tensors,
 )
 from tests.support.oracles import relative
 
@@ -65,37 +68,22 @@ def half_and_torch(module: nn.Module, x: torch.Tensor, folder: Path) -> tuple[to
 def test_response_norm_in_halves_survives_squares_that_overflow(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
-    config = open_checkpoint(make_checkpoint()).uvit
-    build = lambda tensors: OnAGrid(config, tensors)  # noqa: E731
-    module = build(random_tensors(build, channelwise_linear_1_weight=1000.0, channelwise_linear_2_weight=1e-3)).eval()
-    x = torch.randn(1, 24, config.block_out_channels, generator=torch.Generator().manual_seed(5))
-    inside: list[torch.Tensor] = []
-    norm = next(part for part in module.modules() if isinstance(part, GlobalResponseNorm))
-    hook = norm.register_forward_pre_hook(lambda _, given: inside.append(given[0]))
-    module(x)
-    hook.remove()
-    assert inside[0].abs().max() < 65504 < inside[0].abs().max() ** 2  # else it would show nothing
+    module, x = overflowing_response_norm(make_checkpoint)
     expected, found = half_and_torch(module, x, tmp_path)
     assert found.isfinite().all()
     assert relative(expected, found) <= 5e-3
 
 
 def test_rms_norm_in_halves_survives_squares_that_overflow(tmp_path: Path) -> None:
-    build = lambda tensors: RMSNorm(tensors, 16, 1e-6, True)  # noqa: E731
-    x = 2000 * torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(7))
-    expected, found = half_and_torch(build(random_tensors(build)), x, tmp_path)
+    expected, found = half_and_torch(*overflowing_rms_norm(), tmp_path)
     assert relative(expected, found) <= 2e-3
 
 
 def test_ids_are_not_rounded_to_halves(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    """CLIP's end token is 49407, of which halves know 49408 only; it stands before padding of the same id, or 0."""
-    checkpoint = open_checkpoint(make_checkpoint(text={"vocab_size": 49408, "num_hidden_layers": 1}))
+    checkpoint = open_checkpoint(make_checkpoint(text=LARGE_VOCABULARY))
     spec = BY_ROLE["text_encoder"]
     module = spec.build(checkpoint).eval()
-    ids = torch.zeros(2, 77, dtype=torch.int64)
-    ids[0, :5] = torch.tensor([49406, 49403, 49401, 49405, 49407])
-    ids[1, :] = 49407
-    ids[1, :4] = torch.tensor([49406, 49405, 49400, 49404])
+    ids = ids_beyond_halves()
     package = export(module, {"input_ids": ids}, spec.outputs, tmp_path)
     with torch.no_grad():
         expected = dict(zip(spec.outputs, module(ids), strict=True))

@@ -7,23 +7,13 @@ import numpy as np
 import pytest
 from coremltools.proto import Model_pb2
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 
-from amused_edge.export.graphs import GRAPHS
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.engines.coreml.program import Program, read_program
+from tests.support.packages import COMPONENTS, HALVES, POSITIONS, ROLES, weights_of
 from tests.support.paths import ROOT
 
-ROLES = [spec.role for spec in GRAPHS]
-HALVES = ("text_encoder", "conditioner", "denoiser")
-COMPONENTS = {
-    "text_encoder": "text_encoder",
-    "conditioner": "transformer",
-    "denoiser": "transformer",
-    "image_decoder": "vqvae",
-    "image_encoder": "vqvae",
-}
 Array = NDArray[Any]
 
 
@@ -41,21 +31,11 @@ def programs(tiny: Bundle) -> dict[str, Program]:
     return {role: read_program(package(tiny, role)) for role in ROLES}
 
 
-def weights_of(bundle: Path, component: str) -> dict[str, Array]:
-    """The tensors of the checkpoint beside a bundle."""
-    (file,) = (bundle.parent / "checkpoint" / component).glob("*.safetensors")
-    return load_file(file)
-
-
 def as_matrix(value: Array) -> Array:
     """The checkpoint's tensor as one matrix (out, in), patches' entries in the order (row, column, channel)."""
     if value.ndim == 4 and value.shape[2:] == (2, 2):
         return value.transpose(0, 2, 3, 1).reshape(len(value), -1)
     return value.reshape(value.shape[:2]) if value.shape[2:] == (1, 1) else value
-
-
-POSITIONS = "text_model.embeddings.position_embedding.weight"
-"""Read at constant places, so the converter folds it, and its name is lost."""
 
 
 @pytest.mark.parametrize("component", ["text_encoder", "transformer", "vqvae"])

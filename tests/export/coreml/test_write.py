@@ -12,19 +12,22 @@ from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.coreml.write import CoreMLOptions, export_coreml
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
-from amused_edge.export.modules.layers import GlobalResponseNorm, RMSNorm
 from amused_edge.runtime.engines.coreml.evaluator import Machine
 from amused_edge.runtime.engines.coreml.program import Program
+from tests.support.hard_halves import (
+    LARGE_VOCABULARY,
+    ids_beyond_halves,
+    overflowing_response_norm,
+    overflowing_rms_norm,
+)
 from tests.support.odd_checkpoints import (
     BY_ROLE,
     CONFIGS,
     Arrays,
     Config,
     MakeCheckpoint,
-    OnAGrid,
     check,
     geometry,
-    random_tensors,
 )
 from tests.support.oracles import relative
 
@@ -43,7 +46,7 @@ def evaluate(program: Program, inputs: Inputs, row: int, *, half: bool = False) 
 def convert_and_check(checkpoint: Checkpoint, role: str, grid: tuple[int, int], folder: Path, ios: int) -> Program:
     spec = BY_ROLE[role]
     module, inputs = spec.build(checkpoint).eval(), spec.example(checkpoint, geometry(checkpoint, grid), 2)
-    options = CoreMLOptions(ios, "float32")
+    options = CoreMLOptions("float32", ios)
     program = export_coreml(module, inputs, spec.outputs, folder / f"{role}.mlpackage", options)
     for row in range(2):
         check(role, module, inputs, row, evaluate(program, inputs, row))
@@ -81,25 +84,14 @@ def half_and_torch(module: nn.Module, x: torch.Tensor, folder: Path) -> tuple[to
 def test_response_norm_in_halves_survives_squares_that_overflow(
     make_checkpoint: MakeCheckpoint, tmp_path: Path
 ) -> None:
-    config = open_checkpoint(make_checkpoint()).uvit
-    build = lambda tensors: OnAGrid(config, tensors)  # noqa: E731
-    module = build(random_tensors(build, channelwise_linear_1_weight=1000.0, channelwise_linear_2_weight=1e-3)).eval()
-    x = torch.randn(1, 24, config.block_out_channels, generator=torch.Generator().manual_seed(5))
-    inside: list[torch.Tensor] = []
-    norm = next(part for part in module.modules() if isinstance(part, GlobalResponseNorm))
-    hook = norm.register_forward_pre_hook(lambda _, given: inside.append(given[0]))
-    module(x)
-    hook.remove()
-    assert inside[0].abs().max() < 65504 < inside[0].abs().max() ** 2  # else it would show nothing
+    module, x = overflowing_response_norm(make_checkpoint)
     expected, found, _ = half_and_torch(module, x, tmp_path)
     assert found.isfinite().all()
     assert relative(expected, found) <= 5e-3
 
 
 def test_rms_norm_in_halves_survives_squares_that_overflow(tmp_path: Path) -> None:
-    build = lambda tensors: RMSNorm(tensors, 16, 1e-6, True)  # noqa: E731
-    x = 2000 * torch.randn(1, 6, 16, generator=torch.Generator().manual_seed(7))
-    expected, found, program = half_and_torch(build(random_tensors(build)), x, tmp_path)
+    expected, found, program = half_and_torch(*overflowing_rms_norm(), tmp_path)
     assert relative(expected, found) <= 2e-3
     types = {op.operator: op.outputs[0].dtype for op in program.operations if op.operator != "cast"}
     assert types["reduce_mean"] == types["sqrt"] == "fp32"
@@ -107,14 +99,10 @@ def test_rms_norm_in_halves_survives_squares_that_overflow(tmp_path: Path) -> No
 
 
 def test_ids_are_not_rounded_to_halves(make_checkpoint: MakeCheckpoint, tmp_path: Path) -> None:
-    """CLIP's end token is 49407, of which halves know 49408 only; it stands before padding of the same id, or 0."""
-    checkpoint = open_checkpoint(make_checkpoint(text={"vocab_size": 49408, "num_hidden_layers": 1}))
+    checkpoint = open_checkpoint(make_checkpoint(text=LARGE_VOCABULARY))
     spec = BY_ROLE["text_encoder"]
     module = spec.build(checkpoint).eval()
-    ids = torch.zeros(2, 77, dtype=torch.int64)
-    ids[0, :5] = torch.tensor([49406, 49403, 49401, 49405, 49407])
-    ids[1, :] = 49407
-    ids[1, :4] = torch.tensor([49406, 49405, 49400, 49404])
+    ids = ids_beyond_halves()
     program = export_coreml(module, {"input_ids": ids}, spec.outputs, tmp_path / "text.mlpackage", CoreMLOptions())
     with torch.no_grad():
         expected = dict(zip(spec.outputs, module(ids), strict=True))

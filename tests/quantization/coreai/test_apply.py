@@ -15,6 +15,8 @@ from amused_edge.export.checkpoint.checkpoint import open_checkpoint
 from amused_edge.export.graphs import GRAPHS
 from amused_edge.quantization.coreai.apply import Observations, compress
 from amused_edge.quantization.coreai.package import Package
+from amused_edge.quantization.coreai.plan import PlannedWeight
+from amused_edge.quantization.coreai.trials import CoreAITrials, stored_bytes
 from amused_edge.quantization.coreai.weights import PackageWeight, find_weights
 from amused_edge.quantization.recipes.rules import Rule
 from amused_edge.quantization.rounding.ranges import Range
@@ -37,9 +39,9 @@ RULES = {
 }
 
 
-def rule_for(kind: str, weight: PackageWeight) -> Rule:
-    """Blocks and groups where the axes can be shared out, as the plan has it."""
-    rule = RULES[kind]
+def rule_for(kind: str, place: int, weight: PackageWeight) -> Rule:
+    """Blocks and groups where the axes can be shared out, as the plan has it; "all": one kind after the other."""
+    rule = list(RULES.values())[place % len(RULES)] if kind == "all" else RULES[kind]
     if rule.block is not None and (weight.operator != "matmul" or weight.shape[0] % rule.block):
         rule = replace(rule, block=None)
     return replace(rule, group=None) if rule.group is not None and weight.outputs % rule.group else rule
@@ -56,14 +58,19 @@ class Made(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def made(floats: Bundle, halves: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def parents(floats: Bundle, halves: Bundle) -> dict[str, Bundle]:
+    return {"float32": floats, "float16": halves}
+
+
+@pytest.fixture(scope="module")
+def made(parents: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Return `made(precision, role, kind)`, made once."""
 
     @cache
     def make(precision: str, role: str, kind: str) -> Made:
-        source = (floats if precision == "float32" else halves).path / f"{role}.aimodel"
+        source = parents[precision].path / f"{role}.aimodel"
         before = find_weights(Package(source))
-        rules = {name: rule_for(kind, weight) for name, weight in before.items()}
+        rules = {name: rule_for(kind, place, weight) for place, (name, weight) in enumerate(before.items())}
         path = tmp_path_factory.mktemp("made") / f"{role}.aimodel"
         formats = compress(source, path, rules, Observations())
         return Made(path, formats, rules, before, find_weights(Package(path)))
@@ -161,10 +168,13 @@ def test_the_formats_are_those_of_the_package(made: Any, precision: str, role: s
         assert written.error == pytest.approx(np.sqrt(((after - before) ** 2).mean() / (before**2).mean()), rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", RULES)
-def test_the_runtime_computes_with_what_is_stored(made: Any, floats: Bundle, halves: Bundle, kind: str) -> None:
-    """The module of torch, with the values that the package stores as its parameters, is the oracle."""
-    found: Made = made("float32", "denoiser", kind)
+def test_the_runtime_computes_with_what_is_stored(made: Any, floats: Bundle, halves: Bundle) -> None:
+    """The module of torch, with the values that the package stores as its parameters, is the oracle. Every kind is
+    there, each for some weights.
+    """
+    found: Made = made("float32", "denoiser", "all")
+    kinds = {(rule.bits, rule.block, rule.symmetric, rule.palette, rule.group) for rule in found.rules.values()}
+    assert kinds >= {(rule.bits, rule.block, rule.symmetric, rule.palette, rule.group) for rule in RULES.values()}
     checkpoint = open_checkpoint(halves.path.parent / "checkpoint")
     (spec,) = (spec for spec in GRAPHS if spec.role == "denoiser")
     module = spec.build(checkpoint).eval()
@@ -178,6 +188,19 @@ def test_the_runtime_computes_with_what_is_stored(made: Any, floats: Bundle, hal
     got = execute(found.path, inputs, 1)["logits"][0]
     assert np.abs(got - expected).max() < 1e-4 * np.abs(expected).max()
     assert np.abs(plain - expected).max() > 1e-3 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("precision", "role", "kind"), CASES)
+def test_bytes_are_known_before(made: Any, parents: dict[str, Bundle], precision: str, role: str, kind: str) -> None:
+    """A program grows or shrinks by what its weights take, and some room for each change."""
+    found: Made = made(precision, role, kind)
+    source = parents[precision].path / f"{role}.aimodel"
+    grown = (found.path / "main.mlirb").stat().st_size - (source / "main.mlirb").stat().st_size
+    foreseen = 0
+    for name, weight in found.before.items():
+        planned = PlannedWeight.of(weight)
+        foreseen += stored_bytes(planned, found.rules[name]) - stored_bytes(planned, Rule(name))
+    assert foreseen <= grown <= foreseen + CoreAITrials.description_bytes * len(found.rules)
 
 
 def test_nothing_else_of_a_program_changes(made: Any, floats: Bundle) -> None:

@@ -1,4 +1,4 @@
-"""A whole bundle by a calibrated recipe: drawn, measured and written by the runtime that will run it."""
+"""A whole bundle by a recipe with every kind of rule: drawn, measured and written by the runtime that will run it."""
 
 import hashlib
 import json
@@ -6,31 +6,34 @@ import json
 import pytest
 
 from amused_edge.quantization import account
-from amused_edge.quantization.options import QuantizeOptions
-from amused_edge.quantization.quantize import quantize_bundle
+from amused_edge.quantization.coreai.plan import make_plan
+from amused_edge.quantization.recipes.for_coreai import COREAI_RECIPES
 from amused_edge.quantization.recipes.named import load_recipe
-from amused_edge.quantization.recipes.rules import Recipe
+from amused_edge.quantization.recipes.rules import Recipe, Rule
 from amused_edge.runtime import golden_check
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import ROLES
 from amused_edge.runtime.pipeline import AmusedPipeline
-from tests.support.coreai import needs_coreai
+from tests.support.coreai import STATIC, Found, needs_coreai
 
 pytestmark = needs_coreai
 
 
-@pytest.fixture(scope="module", params=["w4", "w8a8"])
-def made(request: pytest.FixtureRequest, halves: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    few = QuantizeOptions(["a fox", "a bus"], calibration_prompts=1, fidelity_prompts=1)
-    return quantize_bundle(halves.path, tmp_path_factory.mktemp("coreai") / request.param, request.param, few)
+@pytest.mark.parametrize("name", COREAI_RECIPES)
+def test_each_named_recipe_fits_a_bundle(name: str, halves: Bundle) -> None:
+    plans = make_plan(halves, load_recipe(name, "coreai"))
+    assert plans.keys() == set(ROLES)
+    for plan in plans.values():
+        assert any(rule.bits < 32 for rule in plan.rules.values())
 
 
-def test_the_manifest_says_how_it_was_made(made: Bundle, halves: Bundle) -> None:
-    manifest, name = made.manifest, made.path.name
+def test_the_manifest_says_how_it_was_made(made: Bundle, halves: Bundle, found: Found) -> None:
+    manifest = made.manifest
     assert (manifest.target, manifest.parity, manifest.simulated) == ("coreai", None, None)
     assert manifest.quantization is not None
     recipe = Recipe.from_dict(manifest.quantization.recipe)
-    assert recipe.rules == load_recipe(name, "coreai").rules
+    assert found.result.recipe is not None
+    assert recipe.rules == found.result.recipe.rules
     assert recipe.calibration is not None
     assert recipe.calibration.prompts == 1
     assert manifest.quantization.parent == hashlib.sha256((halves.path / "manifest.json").read_bytes()).hexdigest()
@@ -43,12 +46,20 @@ def test_the_manifest_says_how_it_was_made(made: Bundle, halves: Bundle) -> None
             parent.outputs,
             parent.derived_tensors,
         )
-        assert graph.bytes < parent.bytes
+        changed = any(rule.tensors.startswith(role) for rule in recipe.rules)
+        assert (graph.bytes < parent.bytes) == changed
         assert graph.executed_precision.endswith("(as the program asks)")
+    written = {f"{role}/{name}": each for role in ROLES for name, each in manifest.graphs[role].tensors.items()}
+    static = {place for place, format_ in written.items() if format_.activations == "static int8"}
+    assert static == {place for place in STATIC if recipe_of(recipe, place).activations == "static"}
+    assert static
     rounded = {role for role in ROLES if "of int8 inputs" in manifest.graphs[role].executed_precision}
-    assert rounded == ({"conditioner", "denoiser", "image_decoder"} if name == "w8a8" else set())
-    formats = {each.activations for role in rounded for each in manifest.graphs[role].tensors.values()}
-    assert ("static int8" in formats) == (name == "w8a8")
+    assert rounded == {place.partition("/")[0] for place in static}
+
+
+def recipe_of(recipe: Recipe, place: str) -> Rule:
+    role, _, name = place.partition("/")
+    return recipe.rule(role, [name], "conv" if role == "image_decoder" else "matmul")
 
 
 def test_the_account_lies_beside_it(made: Bundle) -> None:

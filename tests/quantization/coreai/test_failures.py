@@ -12,7 +12,6 @@ from amused_edge.quantization.errors import QuantizationError, RecipeError
 from amused_edge.quantization.options import QuantizeOptions
 from amused_edge.quantization.quantize import quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
-from amused_edge.quantization.sensitivity.search import search
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError
 from tests.support.coreai import needs_coreai
@@ -84,9 +83,3 @@ def test_a_changed_byte_is_found_before_core_ai_sees_it(halves: Bundle, tmp_path
     with pytest.raises(BundleError, match=r"main\.mlirb"):
         quantize_bundle(folder, tmp_path / "out", "w8", ONE)
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
-
-
-def test_sensitivity_is_for_onnx_bundles(halves: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(QuantizationError, match="is for 'coreai'; this is done with ONNX bundles only"):
-        search(halves.path, tmp_path / "out", "w8", ONE)
-    assert list(tmp_path.iterdir()) == []

@@ -70,8 +70,8 @@ def test_a_quantized_bundle(demo_coreml_w8: Path, place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_sensitivity_is_for_onnx_bundles(ios17: Bundle, place: Path) -> None:
-    with pytest.raises(QuantizationError, match="is for 'coreml'; this is done with ONNX bundles only"):
+def test_the_sensitivity_of_each_weight_takes_an_engine(ios17: Bundle, place: Path) -> None:
+    with pytest.raises(QuantizationError, match=r"is for Core ML, .*; measure an ONNX or Core AI bundle"):
         search(ios17.path, place / "out", "w8", ONE)
     assert list(place.iterdir()) == []
 

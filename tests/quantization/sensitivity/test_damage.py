@@ -11,11 +11,11 @@ from amused_edge.quantization.errors import RecipeError
 from amused_edge.quantization.onnx.apply import apply
 from amused_edge.quantization.onnx.plan import make_plan, read_weights
 from amused_edge.quantization.onnx.target import calibrate
+from amused_edge.quantization.onnx.trials import OnnxTrials, stored_bytes
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Recipe, Rule
 from amused_edge.quantization.sensitivity.damage import Damage, DamageMeter, measure_each
 from amused_edge.quantization.sensitivity.search import search
-from amused_edge.quantization.sensitivity.sizes import stored_bytes
 from amused_edge.runtime.bundle.folder import Bundle
 
 PROMPTS = ("a fox", "a drawing of a panda")
@@ -27,7 +27,7 @@ CONVOLUTION = "decoder.up_blocks.0.resnets.0.conv1.weight"
 
 @pytest.fixture(scope="module")
 def meter(tiny_bundle: Bundle) -> Iterator[DamageMeter]:
-    meter = DamageMeter(tiny_bundle, PROMPTS, {})
+    meter = DamageMeter(OnnxTrials(tiny_bundle, {}, {}), PROMPTS)
     yield meter
     meter.close()
 
@@ -157,7 +157,8 @@ def test_every_weight_that_the_recipe_changes_is_a_row(tiny_bundle: Bundle, mete
     )
     plans = make_plan(tiny_bundle, recipe)
     told: list[tuple[str, int, int]] = []
-    rows = measure_each(meter, plans, on_weight=lambda *stage: told.append(stage))
+    trials = OnnxTrials(tiny_bundle, plans, {})
+    rows = measure_each(meter, trials, on_weight=lambda *stage: told.append(stage))
     weights = read_weights(tiny_bundle, "denoiser").weights
     layers = [
         name for name, weight in weights.items() if name.startswith("transformer") and weight.operator == "matmul"

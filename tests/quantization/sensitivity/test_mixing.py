@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 
 from amused_edge.quantization.errors import QuantizationError
+from amused_edge.quantization.onnx.trials import OnnxTrials, gentler, stored_bytes
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Operator, Recipe, Rule
 from amused_edge.quantization.sensitivity.damage import Damage, Row, Rules
-from amused_edge.quantization.sensitivity.mixing import Mixer, gentler
+from amused_edge.quantization.sensitivity.mixing import Mixer
 from amused_edge.quantization.sensitivity.search import search
-from amused_edge.quantization.sensitivity.sizes import stored_bytes
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
 
@@ -106,7 +106,11 @@ def made_up(interaction: float = 1.0) -> Mixer:
         for name, shape in SHAPES.items()
     ]
     meter = MadeUpMeter(DAMAGES, interaction)
-    return Mixer(cast(Any, meter), cast(Any, plans), rows, sum(BYTES.values()))
+    return Mixer(cast(Any, meter), trials(plans), rows, sum(BYTES.values()))
+
+
+def trials(plans: Any) -> OnnxTrials:
+    return OnnxTrials(cast(Any, None), plans, {})
 
 
 def chosen_bits(mixer: Mixer) -> dict[str, int]:
@@ -165,7 +169,7 @@ def test_names_with_marks_of_patterns_are_matched_as_they_are() -> None:
     name = "odd[0]*?"
     plans = {"denoiser": SimpleNamespace(weights={name: SimpleNamespace(shape=(64, 64), operator="matmul")})}
     row = Row("denoiser", name, "matmul", 4096, FOUR, BYTES["tender"], Damage(mean_kl=1e-2))
-    mixer = Mixer(cast(Any, MadeUpMeter({name: {8: 1e-4}})), cast(Any, plans), [row], BYTES["tender"])
+    mixer = Mixer(cast(Any, MadeUpMeter({name: {8: 1e-4}})), trials(plans), [row], BYTES["tender"])
     mixer.lower_kl(1e-3, lambda _: None)
     rule = mixer.recipe(Recipe("base", (FOUR,)), "mixed").rules[0]
     assert rule.bits == 8
