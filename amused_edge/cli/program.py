@@ -14,6 +14,7 @@ from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
+from amused_edge.cli.lora import lora
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.validate import validate
 from amused_edge.runtime.errors import (
@@ -97,7 +98,7 @@ def commands() -> None:
 
 
 commands.section("Draw", generate, inspect, cache)
-commands.section("Make", export, quantize, validate)
+commands.section("Make", export, lora, quantize, validate)
 commands.section("Measure", bench)
 
 
