@@ -21,44 +21,22 @@ from amused_edge import AmusedPipeline, GenerationOptions, TextToImage
 HERE = Path(__file__).resolve().parent
 CHECKPOINT, BUNDLE = HERE.parent / "checkpoint", HERE.parent / "bundle"
 
-THINGS = [
-    "a banana",
-    "a birthday cake",
-    "a bus",
-    "a butterfly",
-    "a cactus",
-    "a carrot",
-    "a castle",
-    "a cat",
-    "a crown",
-    "an elephant",
-    "a hamburger",
-    "a honeybee",
-    "a lion",
-    "a mushroom",
-    "an octopus",
-    "an owl",
-    "a penguin",
-    "a pineapple",
-    "a pizza",
-    "a red apple",
-    "a sailboat",
-    "a soccer ball",
-    "a strawberry",
-    "a sunflower",
-    "a tropical fish",
-    "a tulip",
-    "a watermelon",
-]
-"""What it learns the style from; fox, frog, guitar, panda, rocket, umbrella and others that the demo knows are left out,
-to see whether the style goes over to them."""
+THINGS = (
+    *("a banana", "a birthday cake", "a bus", "a butterfly", "a cactus", "a carrot", "a castle", "a cat", "a crown"),
+    *("an elephant", "a hamburger", "a honeybee", "a lion", "a mushroom", "an octopus", "an owl", "a penguin"),
+    *("a pineapple", "a pizza", "a red apple", "a sailboat", "a soccer ball", "a strawberry", "a sunflower"),
+    *("a tropical fish", "a tulip", "a watermelon"),
+)
+"""What it learns the style from. Fox, frog, guitar, panda, rocket and others that the demo knows are left out, to see
+whether the style goes over to them.
+"""
 
 KINDS = ("a 3d render of", "a drawing of", "a flat icon of")
 STYLE = "two inks"
 PAPER, INK, ACCENT = (250, 240, 214), (24, 38, 92), (226, 92, 60)
 
 RANK, ALPHA = 8, 16
-STEPS, BATCH, LEARNING_RATE = 240, 8, 2e-3
+STEPS, BATCH, LEARNING_RATE = 300, 8, 2e-3
 EMPTY = 0.1
 """Share of pictures that are learnt without their caption, as guidance needs it."""
 
