@@ -7,6 +7,7 @@ from pathlib import Path
 
 from amused_edge.export import parity
 from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from amused_edge.export.checkpoint.lora.source import LoraSource
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
 from amused_edge.export.target import ExportTarget
@@ -47,6 +48,10 @@ class ExportOptions:
         "fp16" to read half-precision files; None as in `open_checkpoint`.
     name
         Of the model, for the manifest; None takes the checkpoint's.
+    transformer
+        Folder of a U-ViT in place of the checkpoint's own.
+    loras, lora_scale
+        LoRAs that are added to the weights, and alpha divided by rank of those whose files do not say it; None: 1.
     """
 
     height: int | None = None
@@ -54,6 +59,9 @@ class ExportOptions:
     sampler: GenerationOptions = field(default_factory=GenerationOptions)
     variant: str | None = None
     name: str | None = None
+    transformer: str | Path | None = None
+    loras: tuple[LoraSource, ...] = ()
+    lora_scale: float | None = None
 
 
 def export_bundle(
@@ -78,8 +86,8 @@ def export_bundle(
 
     Raises
     ------
-    CheckpointError, ExportError
-        The checkpoint cannot be read, or the options do not fit it.
+    CheckpointError, LoraError, ExportError
+        The checkpoint or a LoRA cannot be read, or the options do not fit it.
     ParityError
         A graph does not compute what the checkpoint's modules compute.
     OutputExistsError, OptionsError, BundleError
@@ -90,7 +98,13 @@ def export_bundle(
     check_free(out)
     stages = Stages(on_stage, len(GRAPHS) + 2)
     stages.next("reading the checkpoint")
-    checkpoint = open_checkpoint(source, variant=options.variant)
+    checkpoint = open_checkpoint(
+        source,
+        variant=options.variant,
+        transformer=options.transformer,
+        loras=options.loras,
+        lora_scale=options.lora_scale,
+    )
     geometry = _geometry(checkpoint, options)
     checkpoint.check()
     with new_bundle(out) as writer:
@@ -157,6 +171,7 @@ def _start(
         graphs={},
         tools={name: found for name in (*TOOLS, *target.tools) if (found := _version(name))}
         | {"python": platform.python_version()},
+        fine_tuning=checkpoint.fine_tuning,
     )
 
 

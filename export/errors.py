@@ -7,6 +7,10 @@ class CheckpointError(AmusedEdgeError):
     """A checkpoint cannot be read, is incomplete, or of a kind that aMUSEd does not have."""
 
 
+class LoraError(AmusedEdgeError):
+    """A LoRA cannot be read, is of a kind that cannot be added to weights, or does not fit the model."""
+
+
 class ParityError(AmusedEdgeError):
     """An exported graph does not compute what the checkpoint's modules compute."""
 

@@ -27,6 +27,7 @@ from amused_edge.runtime.tasks.kinds import Inpainting, TextToImage, Variation, 
 from amused_edge.runtime.tasks.parameters import PictureParameters
 from amused_edge.runtime.tasks.result import GenerationResult, Picture
 from amused_edge.runtime.tasks.state import PictureState
+from amused_edge.runtime.tasks.weights import PromptWeights
 
 __all__ = [
     "CACHE_BYTES",
@@ -50,6 +51,7 @@ __all__ = [
     "PictureParameters",
     "PictureState",
     "PromptEmbeddings",
+    "PromptWeights",
     "SamplerSettings",
     "StateError",
     "Step",

@@ -15,6 +15,7 @@ from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
 from amused_edge.runtime.drawing.draw import Drawing, OnStep, guided_logits
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
+from amused_edge.runtime.drawing.weighting import encode_text
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph_store import GraphStore, Load
@@ -25,6 +26,7 @@ from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
 from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage
 from amused_edge.runtime.tasks.result import GenerationResult, Picture
 from amused_edge.runtime.tasks.state import PictureState
+from amused_edge.runtime.tasks.weights import PromptWeights
 
 _LOW_MEMORY_BATCH = 16
 """Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time."""
@@ -225,10 +227,10 @@ class AmusedPipeline:
         """Turn pictures (B, H, W, 3) uint8 of the bundle's size into tokens (B, h, w) int64, one at a time."""
         return self._drawing.encode(images)
 
-    def embed(self, prompt: str) -> PromptEmbeddings:
+    def embed(self, prompt: str | PromptWeights) -> PromptEmbeddings:
         """Return what the text encoder says of a prompt; it can be given in the prompt's place."""
         with self._graphs.use("text_encoder") as encoder:
-            encoded = encoder({"input_ids": self.tokenizer([prompt])})
+            encoded = encode_text(encoder, self.tokenizer, prompt)
         return PromptEmbeddings(encoded["hidden_states"][0], encoded["pooled"][0])
 
     def condition(self, prompts: Sequence[Prompt]) -> Conditioning:

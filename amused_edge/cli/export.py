@@ -64,6 +64,19 @@ OF_TARGETS = {
     option("--name", type=TextType(), help="Of the model, for the manifest."),
     options.variant,
 )
+@option_group(
+    "Fine-tuning",
+    option(
+        "--lora",
+        "loras",
+        type=TextType(),
+        multiple=True,
+        metavar="LORA[:WEIGHT]",
+        help="File, folder or hub id that is added to the weights; may be given several times.",
+    ),
+    options.lora_scale,
+    option("--transformer", type=PATH, metavar="FOLDER", help="A trained U-ViT in place of the checkpoint's."),
+)
 @option_group("Defaults of the bundle", *options.SAMPLER)
 @options.quiet
 def export(
@@ -78,6 +91,9 @@ def export(
     width: int | None,
     variant: str | None,
     name: str | None,
+    loras: tuple[str, ...],
+    lora_scale: float | None,
+    transformer: Path | None,
     quiet: bool,
     **sampler: Any,
 ) -> None:
@@ -86,10 +102,13 @@ def export(
 
     check_free(out)  # before torch is imported, which takes seconds
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
+    from amused_edge.export.checkpoint.lora.source import LoraSource
     from amused_edge.export.targets import make_target
 
     given = _given(target, optimize=optimize, with_sampler=with_sampler or None, ios=ios, precision=precision)
-    chosen = ExportOptions(height, width, options.generation_options(**sampler), variant, name)
+    sources = tuple(LoraSource.parse(text) for text in loras)
+    settings = options.generation_options(**sampler)
+    chosen = ExportOptions(height, width, settings, variant, name, transformer, sources, lora_scale)
     with progress(quiet) as report:
         bundle = export_bundle(checkpoint, out, chosen, target=make_target(target, **given), on_stage=report)
     if not quiet:

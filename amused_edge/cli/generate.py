@@ -89,6 +89,11 @@ R = TypeVar("R", bound="DataclassInstance")
 @option_group(
     "Conditioning",
     option("--negative", type=TextType(), multiple=True, help="To steer away from: once, or once per prompt."),
+    option(
+        "--weights",
+        is_flag=True,
+        help="Read (fox), (fox:1.3) and [fox] in prompts as more or less of a fox; \\( is a bracket.",
+    ),
     option("--aesthetic-score", type=float, metavar="X", help="As the model is told, about 1 to 10."),
     option("--crop-top", type=float, metavar="X", help="Pixels cut off at the top, as the model is told."),
     option("--crop-left", type=float, metavar="X", help="Pixels cut off at the left, as the model is told."),

@@ -82,6 +82,11 @@ def _show(bundle: "Bundle") -> None:
         _line(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")
     if SAMPLER_NAME in m.files:
         _line(f"{'sampler':<15} {m.files[SAMPLER_NAME].bytes / 1e3:>9.1f} kB  without weights")
+    if m.fine_tuning is not None:
+        if m.fine_tuning.transformer is not None:
+            _line(f"transformer {quoted(m.fine_tuning.transformer.name)}, in place of the checkpoint's")
+        for entry in m.fine_tuning.loras:
+            _line(f"lora        {entry.described}, {entry.sha256[:12]}")
     if m.quantization is not None:
         _line(f"recipe      {quoted(m.quantization.recipe.get('name'))}, of the bundle {m.quantization.parent[:12]}")
         if m.quantization.logits is not None and m.quantization.pictures is not None:

@@ -30,6 +30,12 @@ simulate = option(
     type=Choice(SIMULATIONS),
     help="Compute a Core ML bundle with NumPy, on any system: fp16 rounded as stored, or all in float32.",
 )
+lora_scale = option(
+    "--lora-scale",
+    type=float,
+    metavar="X",
+    help="Alpha divided by rank, of LoRA files that do not say it.  [default: 1]",
+)
 quiet = option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 

@@ -15,6 +15,7 @@ from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
+from amused_edge.cli.lora import lora
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.serve import serve
 from amused_edge.cli.validate import validate
@@ -99,7 +100,7 @@ def commands() -> None:
 
 
 commands.section("Draw", generate, serve, inspect, cache)
-commands.section("Make", export, quantize, validate)
+commands.section("Make", export, lora, quantize, validate)
 bench.add_command(device)
 commands.section("Measure", bench)
 

@@ -1,5 +1,6 @@
 """What `amused-edge generate` is asked to draw, and the task and the options that it becomes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from amused_edge.runtime.errors import quoted
 
 if TYPE_CHECKING:
     from amused_edge.runtime import Bundle, GenerationOptions, PictureParameters
+    from amused_edge.runtime.tasks.embeddings import Prompt
     from amused_edge.runtime.tasks.kinds import Task
 
 _SETTINGS = {
@@ -54,6 +56,8 @@ class TaskRequest:
         pixels around it.
     strength, fit, coverage, paste_back, feather
         How the picture is used.
+    weights
+        Whether prompts are read with weights.
     negative, count, first, crop_top, crop_left, aesthetic_score
         What every task takes.
     seed, steps, guidance, temperature, schedule, guidance_ramp, guidance_interval, order
@@ -72,6 +76,7 @@ class TaskRequest:
     paste_back: bool | None
     feather: int | None
     negative: tuple[str, ...]
+    weights: bool
     count: int | None
     first: int | None
     crop_top: float | None
@@ -140,20 +145,28 @@ def _task(texts: list[str], request: TaskRequest, bundle: "Bundle") -> "Task":
     for name in sorted(set(request.given(*_REPAINTING)) - set(_OWN[kind])):
         raise click.UsageError(f"{_flag(name)} does not belong to {kind.replace('_', ' ')}")
     taken = {**request.given(*_OWN[kind]), **_common(request, bundle)}
+    prompts = _prompts(texts, request)
     if request.image is None:
-        return TextToImage(texts, **taken)
+        return TextToImage(prompts, **taken)
     if request.mask is not None:
-        return Inpainting(texts, request.image, request.mask, **taken)
+        return Inpainting(prompts, request.image, request.mask, **taken)
     if request.outpaint is not None:
-        return outpainting(texts, request.image, **request.margins, **taken)
-    return Variation(texts, request.image, **taken)
+        return outpainting(prompts, request.image, **request.margins, **taken)
+    return Variation(prompts, request.image, **taken)
+
+
+def _prompts(texts: Sequence[str], request: TaskRequest) -> "list[Prompt]":
+    """Return texts as prompts, with weights where these are asked for."""
+    from amused_edge.runtime.tasks.weights import with_weights
+
+    return [with_weights(text) if request.weights else text for text in texts]
 
 
 def _common(request: TaskRequest, bundle: "Bundle") -> dict[str, Any]:
     """Return what every task takes."""
     micro = request.given(*_MICRO)
     return {
-        "negative_prompts": request.negative or "",
+        "negative_prompts": _prompts(request.negative, request) or "",
         "pictures_per_prompt": 1 if request.count is None else request.count,
         "first_picture": request.first or 0,
         "micro_conditioning": replace(bundle.manifest.micro_conditioning, **micro) if micro else None,
@@ -165,7 +178,8 @@ def _like(path: Path, request: TaskRequest, bundle: "Bundle") -> "PictureParamet
     from amused_edge.runtime import AmusedEdgeWarning, PictureParameters
     from amused_edge.runtime.pictures import read_parameters
 
-    for name in request.given(*_COMMON, *_REPAINTING):
+    weights = ["weights"] if request.weights else []
+    for name in (*request.given(*_COMMON, *_REPAINTING), *weights):
         raise click.UsageError(f"{_flag(name)} does not go with --like, which draws the same task again")
     parameters = PictureParameters.from_json(read_parameters(path))
     if parameters.bundle_sha256 != bundle.sha256:

@@ -1,14 +1,18 @@
 """An aMUSEd checkpoint in diffusers layout: a folder, or a model id of the Hugging Face hub."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from amused_edge.export.checkpoint.fine_tuned import adaptable_weights, transformer_entry, transformer_folder
 from amused_edge.export.checkpoint.hub import download, hub_model
+from amused_edge.export.checkpoint.lora.lora import Lora, read_loras
+from amused_edge.export.checkpoint.lora.source import LoraSource
 from amused_edge.export.checkpoint.safetensors_folder import SafetensorsFolder
 from amused_edge.export.checkpoint.tokenizer import CheckpointTokenizer, read_tokenizer
 from amused_edge.export.checkpoint.weight_files import check_variant
@@ -27,6 +31,7 @@ from amused_edge.export.modules.shapes import text_shapes, uvit_shapes, vqgan_sh
 from amused_edge.export.modules.tensors import Tensors
 from amused_edge.export.modules.text_encoder import TextEncoder
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
+from amused_edge.runtime.bundle.fine_tuning import FineTuning
 from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.sampling.schedule import Schedule
@@ -65,6 +70,10 @@ class Checkpoint:
         reference's defaults.
     variant
         "fp16" or None, see `SafetensorsFolder`.
+    transformer_folder
+        Of a U-ViT in place of the checkpoint's own; None is that.
+    loras
+        What is added to the weights as they are read.
     """
 
     folder: Path
@@ -75,6 +84,8 @@ class Checkpoint:
     mask_token_id: int
     sampler: SamplerSettings
     variant: str | None = None
+    transformer_folder: Path | None = None
+    loras: tuple[Lora, ...] = ()
 
     @cached_property
     def license(self) -> str:
@@ -101,7 +112,8 @@ class Checkpoint:
 
     @cached_property
     def _transformer(self) -> SafetensorsFolder:
-        weights = SafetensorsFolder(self.folder / "transformer", "diffusers", self.variant)
+        folder = self.transformer_folder or self.folder / "transformer"
+        weights = SafetensorsFolder(folder, "diffusers", self.variant)
         weights.check(uvit_shapes(self.uvit))
         return weights
 
@@ -118,32 +130,64 @@ class Checkpoint:
         weights.check(text_shapes(self.text), _STALE_BUFFERS | unread)
         return weights
 
+    @cached_property
+    def fine_tuning(self) -> FineTuning | None:
+        """What is put over the checkpoint's weights, for the manifest; None where nothing is."""
+        if self.transformer_folder is None and not self.loras:
+            return None
+        transformer = None
+        if self.transformer_folder is not None:
+            transformer = transformer_entry(self.transformer_folder, self._transformer.files)
+        return FineTuning(transformer, tuple(lora.entry for lora in self.loras))
+
     def check(self) -> None:
         """Check the tokenizer, and names and shapes of all tensors of all components; raises `CheckpointError`."""
         _ = self.tokenizer, self._transformer, self._vqvae, self._text_encoder
 
     def text_encoder(self, dtype: torch.dtype = torch.float32) -> TextEncoder:
         """Build the text encoder."""
-        return TextEncoder(self.text, _tensors(self._text_encoder, dtype))
+        return TextEncoder(self.text, self._tensors("text_encoder", dtype))
 
     def conditioner(self, dtype: torch.dtype = torch.float32) -> Conditioner:
         """Build the half of the U-ViT that runs once per prompt."""
-        return Conditioner(self.uvit, _tensors(self._transformer, dtype))
+        return Conditioner(self.uvit, self._tensors("transformer", dtype))
 
     def denoiser(self, dtype: torch.dtype = torch.float32) -> Denoiser:
         """Build the half of the U-ViT that runs at every step."""
-        return Denoiser(self.uvit, _tensors(self._transformer, dtype))
+        return Denoiser(self.uvit, self._tensors("transformer", dtype))
 
     def image_decoder(self, dtype: torch.dtype = torch.float32) -> ImageDecoder:
         """Build the VQ-GAN's decoder."""
-        return ImageDecoder(self.vqgan, _tensors(self._vqvae, dtype))
+        return ImageDecoder(self.vqgan, self._tensors("vqvae", dtype))
 
     def image_encoder(self, dtype: torch.dtype = torch.float32) -> ImageEncoder:
         """Build the VQ-GAN's encoder with its code search."""
-        return ImageEncoder(self.vqgan, _tensors(self._vqvae, dtype))
+        return ImageEncoder(self.vqgan, self._tensors("vqvae", dtype))
+
+    def _tensors(self, component: str, dtype: torch.dtype) -> Tensors:
+        """LoRAs are added in float32, whatever the dtype."""
+        parts = {"transformer": "_transformer", "text_encoder": "_text_encoder", "vqvae": "_vqvae"}
+        weights: SafetensorsFolder = getattr(self, parts[component])
+
+        def read(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+            tensor = weights.read(name)
+            for lora in self.loras:
+                layer = lora.layers.get((component, name))
+                if layer is not None:
+                    tensor = tensor + torch.from_numpy(layer.delta()).reshape(shape)
+            return tensor.to(dtype)
+
+        return Tensors(read)
 
 
-def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkpoint:
+def open_checkpoint(
+    source: str | Path,
+    *,
+    variant: str | None = None,
+    transformer: str | Path | None = None,
+    loras: Sequence[LoraSource] = (),
+    lora_scale: float | None = None,
+) -> Checkpoint:
     """Read the configs of a checkpoint; a hub id is downloaded (safetensors only) into the hub's cache.
 
     Parameters
@@ -154,33 +198,42 @@ def open_checkpoint(source: str | Path, *, variant: str | None = None) -> Checkp
     variant
         "fp16" for half-precision files, and the plain ones of components that have no others; None takes the plain ones
         (in a folder, fp16 ones where there are no others).
+    transformer
+        Folder of a U-ViT in place of the checkpoint's (`config.json` and weights), or with one in its folder
+        `transformer`, as trainings of the whole model write it.
+    loras, lora_scale
+        What is added to the weights, in this order; alpha divided by rank of those whose files do not say it, see
+        `read_loras`.
 
     Raises
     ------
     CheckpointError
         It is no aMUSEd checkpoint, its configs do not fit each other, or no component has the variant.
+    LoraError
+        A LoRA cannot be read, or does not fit.
     """
     folder, name = _found(source, variant)
+    tuned = None if transformer is None else transformer_folder(Path(transformer))
     _check_classes(folder / "model_index.json")
     scheduler = _config(SchedulerConfig, folder / "scheduler" / "scheduler_config.json")
     checkpoint = Checkpoint(
         folder=folder,
         source=name,
         text=_text_config(folder / "text_encoder" / "config.json"),
-        uvit=_config(UVitConfig, folder / "transformer" / "config.json"),
+        uvit=_config(UVitConfig, (tuned or folder / "transformer") / "config.json"),
         vqgan=_config(VQGanConfig, folder / "vqvae" / "config.json"),
         mask_token_id=scheduler.mask_token_id,
         sampler=_sampler(folder / "generation_config.json", scheduler.masking_schedule),
         variant=variant,
+        transformer_folder=tuned,
     )
     _check_fit(checkpoint)
     if variant is not None:
         check_variant(folder, variant)
-    return checkpoint
-
-
-def _tensors(weights: SafetensorsFolder, dtype: torch.dtype) -> Tensors:
-    return Tensors(lambda name, shape: weights.read(name).to(dtype))
+    return replace(
+        checkpoint,
+        loras=read_loras(tuple(loras), adaptable_weights(checkpoint.uvit, checkpoint.text), scale=lora_scale),
+    )
 
 
 def _found(source: str | Path, variant: str | None) -> tuple[Path, str]:

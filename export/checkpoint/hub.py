@@ -104,6 +104,17 @@ def download(model: HubModel, variant: str | None) -> Path:
     return folder
 
 
+def download_lora(model: HubModel, names: tuple[str, ...]) -> Path:
+    """Fetch the files of a LoRA, those of these names that there are, into the hub's cache, and return the folder.
+
+    Raises
+    ------
+    CheckpointError
+        The hub does not give it.
+    """
+    return _fetch(model, names, ())
+
+
 def _fetch(model: HubModel, allowed: tuple[str, ...], ignored: tuple[str, ...]) -> Path:
     import huggingface_hub
 

@@ -5,18 +5,12 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from amused_edge.export.checkpoint.weight_files import Library, find_weight_files
+from amused_edge.export.checkpoint.weight_files import Library, find_weight_files, in_place_of_weights
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.tensors import all_finite
 
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
 """Types of weights. Whole numbers are somebody's quantization, whose scales lie elsewhere."""
-
-_NO_WEIGHTS = {
-    b"version https://git-lfs": "a Git LFS pointer in place of the file; run `git lfs pull` in its folder",
-    b"<": "a web page in place of the file; download it again, logged in where that is needed",
-}
-"""How files begin that stand where weights should."""
 
 
 class SafetensorsFolder:
@@ -38,7 +32,8 @@ class SafetensorsFolder:
         self._files: dict[str, Path] = {}
         self._types: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
-        for file in find_weight_files(folder, library, variant).files:
+        self.files = find_weight_files(folder, library, variant).files
+        for file in self.files:
             self._read_header(file)
 
     def _read_header(self, file: Path) -> None:
@@ -50,9 +45,9 @@ class SafetensorsFolder:
                     self._types[name] = str(part.get_dtype())
                     self.shapes[name] = tuple(part.get_shape())
         except (SafetensorError, OSError) as error:
-            for beginning, what in _NO_WEIGHTS.items():
-                if _begins_with(file, beginning):
-                    raise CheckpointError(f"{file} is {what}") from error
+            what = in_place_of_weights(file)
+            if what is not None:
+                raise CheckpointError(f"{file} is {what}") from error
             raise CheckpointError(f"{file} is not a whole safetensors file ({error}); download it again") from error
 
     def read(self, name: str) -> torch.Tensor:
@@ -106,14 +101,6 @@ class SafetensorsFolder:
             f"{f', as are others of its values ({len(places)} in all)' if len(places) > 1 else ''}; weights must be "
             "finite: download the file again, or save one from before training diverged"
         )
-
-
-def _begins_with(file: Path, beginning: bytes) -> bool:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(len(beginning)) == beginning
-    except OSError:
-        return False
 
 
 def _some(names: list[str], limit: int = 5) -> str:

@@ -24,6 +24,13 @@ HALVES = "fp16"
 """The variant that is taken, unasked, where a folder has no full weights."""
 
 
+_NO_WEIGHTS = {
+    b"version https://git-lfs": "a Git LFS pointer in place of the file; run `git lfs pull` in its folder",
+    b"<": "a web page in place of the file; download it again, logged in where that is needed",
+}
+"""How files begin that stand where weights should."""
+
+
 @dataclass(frozen=True)
 class WeightFiles:
     """One file, or shards in the order in which they are read.
@@ -64,6 +71,18 @@ def find_weight_files(folder: Path, library: Library, variant: str | None = None
     raise CheckpointError(
         f"{folder} has no {_STEMS[library]}.safetensors; is this an aMUSEd checkpoint in diffusers layout?"
     )
+
+
+def in_place_of_weights(file: Path) -> str | None:
+    """Return what a file is that is known to be no safetensors file, and what to do; None where that is not known."""
+    for beginning, what in _NO_WEIGHTS.items():
+        try:
+            with file.open("rb") as opened:
+                if opened.read(len(beginning)) == beginning:
+                    return what
+        except OSError:
+            return None
+    return None
 
 
 def check_variant(checkpoint: Path, variant: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from numbers import Real
 from typing import Any, Literal, TypeVar, get_args
 
+from amused_edge.runtime.bundle.fine_tuning import FineTuning, read_fine_tuning
 from amused_edge.runtime.bundle.graph_entry import FileEntry, GraphEntry, read_file, read_graph
 from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.bundle.measurements import (
@@ -143,11 +144,14 @@ class Manifest:
     tools
         Versions of the packages that made the bundle.
     parity
-        Of a bundle made by export and run by its engine: measured against the checkpoint. None of a quantized one.
+        Of a bundle made by export and run by its engine: measured against the checkpoint. None of a quantized one, and
+        of one to which LoRAs were added later.
     quantization
         Of a quantized bundle: how it was made and what it cost. None of an exported one.
     simulated
         In place of what could not be measured, because the engine does not run on the machine that made the bundle.
+    fine_tuning
+        What was put over the checkpoint's weights; None of most.
     """
 
     target: str
@@ -162,6 +166,7 @@ class Manifest:
     parity: Parity | None = None
     quantization: Quantization | None = None
     simulated: Simulated | None = None
+    fine_tuning: FineTuning | None = None
 
     def all_files(self) -> list[FileEntry]:
         """Return every file of the bundle but the manifest itself."""
@@ -189,6 +194,8 @@ class Manifest:
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
         content = {"schema_version": SCHEMA_VERSION, "format": "amused-edge bundle", **asdict(self)}
+        if self.fine_tuning is None:
+            del content["fine_tuning"]  # as manifests were before there was any
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     @staticmethod
@@ -232,6 +239,7 @@ def _manifest(fields: Fields) -> Manifest:
         parity=_optional(fields, "parity", read_parity),
         quantization=_optional(fields, "quantization", read_quantization),
         simulated=_optional(fields, "simulated", read_simulated),
+        fine_tuning=_optional(fields, "fine_tuning", read_fine_tuning) if "fine_tuning" in fields else None,
     )
 
 

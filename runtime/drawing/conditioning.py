@@ -11,6 +11,7 @@ from amused_edge.runtime.arrays import FloatArray
 from amused_edge.runtime.bundle.manifest import Geometry, MicroConditioning
 from amused_edge.runtime.drawing.remembered import Remembered
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
+from amused_edge.runtime.drawing.weighting import encode_text
 from amused_edge.runtime.engines import Graph, call
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
@@ -88,17 +89,19 @@ class PromptConditioner:
             for key, prompt in prompts.items()
             if isinstance(prompt, PromptEmbeddings)
         }
-        texts = {key: prompt for key, prompt in prompts.items() if isinstance(prompt, str)}
+        texts = {key: prompt for key, prompt in prompts.items() if not isinstance(prompt, PromptEmbeddings)}
         if texts:
             with self._use("text_encoder") as encoder:
                 for key, text in texts.items():
-                    encoded[key] = call(encoder, {"input_ids": self._tokenizer([text])}, cancellation)
+                    encoded[key] = encode_text(encoder, self._tokenizer, text, cancellation)
         return encoded
 
 
 def _name(prompt: Prompt) -> str:
-    """Return what tells prompts apart; no text is mistaken for embeddings."""
-    return f"text {prompt}" if isinstance(prompt, str) else f"embeddings {prompt.sha256}"
+    """Return what tells prompts apart; no text is mistaken for embeddings, nor for one with weights."""
+    if isinstance(prompt, PromptEmbeddings):
+        return f"embeddings {prompt.sha256}"
+    return f"text {prompt}" if isinstance(prompt, str) else f"weighted {prompt}"
 
 
 def stack(parts: Sequence[Conditioning]) -> Conditioning:

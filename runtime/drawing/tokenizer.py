@@ -5,12 +5,13 @@ from pathlib import Path
 from warnings import warn
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
-from amused_edge.runtime.arrays import IntArray
+from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.checks import check_text
 from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, quoted
 from amused_edge.runtime.system.library_paths import library_path
+from amused_edge.runtime.tasks.weights import PromptWeights
 
 
 class PromptTokenizer:
@@ -41,15 +42,30 @@ class PromptTokenizer:
 
     def __call__(self, prompts: Sequence[str]) -> IntArray:
         """Return the ids of each prompt, (B, length) int64: start token, text cut to fit, end token, padding."""
+        return np.array([encoding.ids for encoding in self._encode(prompts)], dtype=np.int64)
+
+    def weighted(self, prompt: PromptWeights) -> tuple[IntArray, FloatArray]:
+        """Return the ids of a prompt without its notation, (1, length) int64, and the weight of each, (length,)
+        float32: that of the letter that it begins with, and 1 of start, end and padding.
+        """
+        (encoding,) = self._encode([prompt.plain])
+        weights = [
+            1.0 if special else prompt.at(begin)
+            for (begin, _), special in zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+        ]
+        return np.array([encoding.ids], np.int64), np.array(weights, np.float32)
+
+    def _encode(self, prompts: Sequence[str]) -> list[Encoding]:
+        """Encode prompts; warns where one is cut."""
         for prompt in prompts:
             check_text(prompt)
-        encodings = self._tokenizer.encode_batch(list(prompts))
+        encodings: list[Encoding] = self._tokenizer.encode_batch(list(prompts))
         for prompt, encoding in zip(prompts, encodings, strict=True):
             if encoding.overflowing:
                 cut = prompt[max(end for _, end in encoding.offsets) :].strip()
                 warn(
                     f"the text encoder reads {len(encoding.ids)} tokens; cut off: {quoted(cut)}",
                     AmusedEdgeWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
-        return np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+        return encodings

@@ -6,6 +6,7 @@ from types import ModuleType
 
 EXTRAS = {
     "export": ("torch", "transformers", "safetensors", "huggingface_hub", "yaml", "onnx", "onnxscript", "onnx_ir"),
+    "lora": ("safetensors", "huggingface_hub"),
     "quantize": ("onnx", "onnx_ir", "matplotlib"),
     "coreml": ("coremltools",),
     "coreai": ("coreai", "coreai_torch"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from amused_edge.runtime.arrays import FloatArray
 from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.tasks.weights import PromptWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,4 +45,4 @@ class PromptEmbeddings:
         return hashlib.sha256(self.hidden_states.tobytes() + self.pooled.tobytes()).hexdigest()
 
 
-Prompt = str | PromptEmbeddings
+Prompt = str | PromptWeights | PromptEmbeddings

@@ -9,7 +9,7 @@ from PIL import Image
 from amused_edge.runtime.checks import check_text, real_number
 from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.pictures.sources import ImageSource
-from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
+from amused_edge.runtime.tasks.embeddings import Prompt
 
 T = TypeVar("T")
 
@@ -33,13 +33,13 @@ def hashes(images: Sequence[Image.Image]) -> tuple[str, ...]:
 
 def prompts(name: str, value: object) -> tuple[Prompt, ...]:
     """Return one prompt or several as a tuple."""
-    texts = (value,) if isinstance(value, str | PromptEmbeddings) else value
+    texts = (value,) if isinstance(value, Prompt) else value
     if not isinstance(texts, Sequence) or isinstance(texts, bytes):
         raise OptionsError(f"{name} is {quoted(value)}; it must be a string or a list of strings")
     if not texts:
         raise OptionsError(f"no {name} was given; give at least one")
     for prompt in texts:
-        if not isinstance(prompt, str | PromptEmbeddings):
+        if not isinstance(prompt, Prompt):
             raise OptionsError(f"{name} is {quoted(prompt)}; it must be a string")
         if isinstance(prompt, str):
             check_text(prompt)

@@ -11,6 +11,7 @@ from amused_edge.runtime.pictures.sources import ImageSource
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.tasks.kinds import KINDS, Task
 from amused_edge.runtime.tasks.record import ADVICE, EmbeddingsHash, TaskRecord
+from amused_edge.runtime.tasks.weights import PromptWeights
 
 VERSION = 1
 _FORMAT = "amused-edge picture"
@@ -145,7 +146,7 @@ def rebuild_task(
     return parameters.restore(built) if build.sources else built
 
 
-def _text(prompt: str | EmbeddingsHash) -> str:
+def _text(prompt: str | PromptWeights | EmbeddingsHash) -> str | PromptWeights:
     if isinstance(prompt, EmbeddingsHash):
         raise StateError("the picture was drawn from prompt embeddings; give them again")
     return prompt

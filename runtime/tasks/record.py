@@ -10,6 +10,7 @@ from amused_edge.runtime.checks import check_text
 from amused_edge.runtime.errors import OptionsError, StateError, quoted
 from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
 from amused_edge.runtime.tasks.kinds import KINDS, Task, TextToImage
+from amused_edge.runtime.tasks.weights import PromptWeights
 
 ADVICE = "it is damaged"
 
@@ -40,8 +41,8 @@ class TaskRecord:
     """
 
     kind: str
-    prompt: str | EmbeddingsHash
-    negative_prompt: str | EmbeddingsHash
+    prompt: str | PromptWeights | EmbeddingsHash
+    negative_prompt: str | PromptWeights | EmbeddingsHash
     picture: int
     micro_conditioning: MicroConditioning | None
     hashes: dict[str, str]
@@ -100,13 +101,15 @@ class TaskRecord:
         return TaskRecord(kind, prompt, negative, picture, micro, hashes, plain)
 
 
-def _prompt(prompt: Prompt) -> str | EmbeddingsHash:
+def _prompt(prompt: Prompt) -> str | PromptWeights | EmbeddingsHash:
     return EmbeddingsHash(prompt.sha256) if isinstance(prompt, PromptEmbeddings) else prompt
 
 
-def _prompt_of(values: Fields, name: str) -> str | EmbeddingsHash:
+def _prompt_of(values: Fields, name: str) -> str | PromptWeights | EmbeddingsHash:
     if isinstance(values.raw(name), str):
         return _text(values, name)
+    if "weighted_text" in values.child(name):
+        return PromptWeights(values.child(name).get("weighted_text", str))
     return EmbeddingsHash(_text(values.child(name), "embeddings_sha256"))
 
 

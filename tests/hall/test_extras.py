@@ -70,6 +70,7 @@ def test_the_table_is_that_of_the_package() -> None:
         ("export", "export C out"),
         ("export,coreml", "export C out --target coreml"),
         ("export,quantize", "validate C out"),
+        ("lora", "lora B L out"),
         ("quantize", "quantize B out --recipe w8"),
         ("quantize", "quantize B out --recipe w8 --sensitivity"),
         ("bench", "bench latency B --out out"),
@@ -84,7 +85,7 @@ def test_a_command_names_its_extras(
     demo_bundle: Path, demo_checkpoint: Path, tmp_path: Path, extras: str, command: str
 ) -> None:
     """Every one advised the extras export and quantize, unless the word bench was on its line."""
-    places = {"B": demo_bundle, "C": demo_checkpoint, "J": ROOT / "demo" / "judge"}
+    places = {"B": demo_bundle, "C": demo_checkpoint, "J": ROOT / "demo" / "judge", "L": ROOT / "demo" / "lora"}
     args = [places.get(word, word) for word in command.split()]
     one_line(run(COMMAND, ALL, *args, cwd=tmp_path), extras)
     assert not (tmp_path / "out").exists()

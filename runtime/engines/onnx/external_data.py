@@ -22,7 +22,7 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
 }
 
-_DATA_TYPE, _FLOATS, _NAME, _RAW, _DOUBLES, _ENTRY = 2, 4, 8, 9, 10, 13
+_DIMS, _DATA_TYPE, _FLOATS, _NAME, _RAW, _DOUBLES, _ENTRY = 1, 2, 4, 8, 9, 10, 13
 """Fields of a tensor."""
 
 
@@ -43,12 +43,16 @@ class Tensor:
     ----------
     data_type
         Of its values, as ONNX numbers them.
+    shape
+        Sides.
     values
-        Their bytes, or where these lie; None where it holds none of the kinds that are read here.
+        Their bytes, a view of the model's own, or where these lie; None where it holds none of the kinds that are read
+        here.
     """
 
     name: str
     data_type: int
+    shape: tuple[int, ...]
     values: memoryview | ExternalData | None
 
 
@@ -63,7 +67,7 @@ def external_data(model: bytes) -> list[ExternalData]:
     return [tensor.values for tensor in tensors(model) if isinstance(tensor.values, ExternalData)]
 
 
-def tensors(model: bytes) -> Iterator[Tensor]:
+def tensors(model: bytes | bytearray) -> Iterator[Tensor]:
     """Yield every tensor of a serialized ONNX model; raises `ValueError` as `external_data`."""
     return (_tensor(message) for message in _messages(memoryview(model), "model"))
 
@@ -81,11 +85,14 @@ def _messages(message: memoryview, kind: str, depth: int = 0) -> Iterator[memory
 
 
 def _tensor(message: memoryview) -> Tensor:
-    name, data_type, entries = "", 0, {}
+    name, data_type, entries, shape = "", 0, {}, list[int]()
     values: memoryview | ExternalData | None = None
     for number, value in _parts(message):
         if isinstance(value, int):
             data_type = value if number == _DATA_TYPE else data_type
+            shape += [value] if number == _DIMS else []
+        elif number == _DIMS:
+            shape += _varints(value)
         elif number == _NAME:
             name = bytes(value).decode("utf-8", "replace")
         elif number in (_FLOATS, _DOUBLES, _RAW):
@@ -96,7 +103,16 @@ def _tensor(message: memoryview) -> Tensor:
     if entries:
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", 0))
         values = ExternalData(entries.get("location", ""), offset, length)
-    return Tensor(name, data_type, values)
+    return Tensor(name, data_type, tuple(shape), values)
+
+
+def _varints(message: memoryview) -> list[int]:
+    """Return whole numbers that are packed into one field."""
+    numbers, position = [], 0
+    while position < len(message):
+        number, position = _varint(message, position)
+        numbers.append(number)
+    return numbers
 
 
 def fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
