@@ -11,6 +11,7 @@ import ai.amusededge.drawing.Drawing
 import ai.amusededge.drawing.PromptConditioner
 import ai.amusededge.drawing.PromptTokenizer
 import ai.amusededge.drawing.Steps
+import ai.amusededge.drawing.Tensors
 import ai.amusededge.engines.Engine
 import ai.amusededge.engines.GraphStore
 import ai.amusededge.engines.loadGraph
@@ -176,7 +177,7 @@ public class AmusedPipeline private constructor(
         val states = begin(task, options, cancellation)
         val alone = task.places.map(task::single)
         return drawing.steps(states, cancellation) {
-            val ofPrompt = HashMap<Int, Map<String, ai.amusededge.engines.Tensor>>()
+            val ofPrompt = HashMap<Int, Tensors>()
             task.places.mapIndexed { i, place ->
                 ofPrompt.getOrPut(place.prompt) {
                     drawing.conditioning(alone[i], states[i].parameters.settings, cancellation)
@@ -249,6 +250,15 @@ public class AmusedPipeline private constructor(
         val logits = drawing.firstLogits(golden.prompt, cancellation)
         return compareGolden(golden, idsOf(golden.prompt), logits, drawn.tokens, decode(golden.tokens, cancellation))
     }
+
+    /** Loads all that text to image needs, where graphs stay. */
+    internal fun loadGraphs() {
+        for (role in Role.values().filter { it != Role.IMAGE_ENCODER }) graphs.use(role) {}
+    }
+
+    /** Returns the parts of drawing by name, each to be called again and again, for benchmarks. */
+    internal fun stages(prompt: String, options: GenerationOptions): Map<String, () -> Unit> =
+        drawing.stages(prompt, settings(options), tokenizer)
 
     private fun checkTokens(golden: Golden) {
         val geometry = manifest.geometry

@@ -135,8 +135,7 @@ internal fun readManifest(text: String): Manifest {
             fields.child("tools")
             checkMeasurements(fields)
         },
-        recipe = fields.optional("quantization")?.child("recipe")?.let { it.takeIf { "name" in it.names }?.text("name") }
-            ?: "",
+        recipe = fields.optional("quantization")?.child("recipe")?.takeIf { "name" in it.names }?.text("name") ?: "",
     )
 }
 

@@ -127,6 +127,36 @@ internal class Drawing(
         return row
     }
 
+    /** Returns the parts of drawing a prompt, each ready to be called again and again; see benchmarks. */
+    fun stages(prompt: String, settings: SamplerSettings, tokenizer: PromptTokenizer): Map<String, () -> Unit> {
+        val task = Task(prompt)
+        val micro = microConditions(geometry, bundle.manifest.microConditioning)
+        val conditioning = conditioning(task, settings, null)
+        val masked = IntArray(geometry.positions) { geometry.maskTokenId }
+        val rows = conditioning.values.first().shape[0]
+        val denoiser = graphs.use(Role.DENOISER) { Denoiser(it, geometry, rows) }
+        val scale = if (settings.isGuided) settings.guidanceScale else 1.0
+        val logits = denoiser.logitsOf(masked, conditioning, scale)
+        val drawer = StepDrawer(rulesOf(0uL, settings), workers)
+        val state = LoopState(masked, FloatArray(masked.size) { 1f }, 0, 1f)
+        val encoded = conditioner.encodeText(prompt, null)
+        val ids = tokenizer.encode(prompt).ids
+        return mapOf(
+            Role.TEXT_ENCODER.id to {
+                graphs.use(Role.TEXT_ENCODER) { it.run(mapOf("input_ids" to it.input("input_ids", 1).put(ids))) }
+            },
+            Role.CONDITIONER.id to {
+                graphs.use(Role.CONDITIONER) {
+                    val conditions = it.input("micro_conditions", 1).put(micro.toFloatArray())
+                    it.run(encoded + ("micro_conditions" to conditions))
+                }
+            },
+            Role.DENOISER.id to { denoiser.logitsOf(masked, conditioning, scale) },
+            "sampler" to { drawer.draw(logits, state, 0) },
+            Role.IMAGE_DECODER.id to { decode(IntArray(masked.size), null) },
+        )
+    }
+
     /** Turns a picture of the bundle's size into tokens. */
     fun encode(image: RgbImage, cancellation: Cancellation?): IntArray {
         if (image.width != geometry.imageWidth || image.height != geometry.imageHeight) {
@@ -173,7 +203,8 @@ internal class Drawing(
             for ((name, shape) in given) {
                 if (shape != sizes[name]) {
                     throw OptionsException(
-                        "$name of prompt embeddings have shape ${quoted(shape)}; this bundle takes ${quoted(sizes[name])}",
+                        "$name of prompt embeddings have shape ${quoted(shape)}; this bundle takes " +
+                            quoted(sizes[name]),
                     )
                 }
             }

@@ -83,7 +83,8 @@ internal class CheckedGraph(private val role: Role, private val entry: GraphEntr
         val rows = inputs.values.first().shape[0]
         if (!entry.isStatic || rows == 1) return graph.run(inputs, outputs)
         for (row in 0 until rows) {
-            graph.run(inputs.mapValues { it.value.rows(row, row + 1) }, outputs.mapValues { it.value.rows(row, row + 1) })
+            val (given, taken) = listOf(inputs, outputs).map { all -> all.mapValues { it.value.rows(row, row + 1) } }
+            graph.run(given, taken)
         }
     }
 

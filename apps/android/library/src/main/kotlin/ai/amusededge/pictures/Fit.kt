@@ -35,8 +35,8 @@ internal fun checkProportions(imageWidth: Int, imageHeight: Int, width: Int, hei
     val off = abs(imageWidth.toLong() * height - imageHeight.toLong() * width)
     if (off >= maxOf(imageWidth, imageHeight)) {
         throw OptionsException(
-            "a picture of ${imageWidth}x$imageHeight has other proportions than the bundle's ${width}x$height; choose " +
-                "another size, other margins, or let it be cropped, padded or stretched",
+            "a picture of ${imageWidth}x$imageHeight has other proportions than the bundle's ${width}x$height; " +
+                "choose another size, other margins, or let it be cropped, padded or stretched",
         )
     }
 }

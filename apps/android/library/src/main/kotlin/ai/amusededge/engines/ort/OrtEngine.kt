@@ -64,11 +64,13 @@ public sealed interface Provider {
  *
  * @property threads within one operator, 1 to 256; null leaves it to ONNX Runtime, which takes all fast cores
  * @property arena keep freed memory for the next call: faster, and more memory between calls
+ * @property spinning let idle threads spin for a while, which is faster and drains the battery
  * @property configuration more entries of the session's configuration, see `onnxruntime_session_options_config_keys.h`
  */
 public class OrtOptions(
     public val threads: Int? = null,
     public val arena: Boolean = false,
+    public val spinning: Boolean = false,
     public val provider: Provider = Provider.Cpu,
     public val configuration: Map<String, String> = mapOf(),
 ) {
@@ -96,7 +98,8 @@ public class OrtEngine(private val options: OrtOptions = OrtOptions()) : Engine 
             }
         } catch (error: OrtException) {
             throw GraphException(
-                "onnxruntime cannot load ${model.name} of ${bundle.folder}: ${firstLine(error)}; verify the bundle", error,
+                "onnxruntime cannot load ${model.name} of ${bundle.folder}: ${firstLine(error)}; verify the bundle",
+                error,
             )
         }
     }
@@ -105,13 +108,13 @@ public class OrtEngine(private val options: OrtOptions = OrtOptions()) : Engine 
         settings.setSessionLogLevel(OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR)
         settings.setCPUArenaAllocator(options.arena)
         settings.setMemoryPatternOptimization(options.arena)
+        settings.addConfigEntry("session.intra_op.allow_spinning", if (options.spinning) "1" else "0")
         options.threads?.let(settings::setIntraOpNumThreads)
         options.configuration.forEach(settings::addConfigEntry)
         when (val provider = options.provider) {
             is Provider.Cpu -> Unit
             is Provider.Xnnpack -> {
-                settings.addConfigEntry("session.intra_op.allow_spinning", "0") // two pools would fight
-                settings.setIntraOpNumThreads(1)
+                settings.setIntraOpNumThreads(1) // two pools would fight
                 settings.addXnnpack(mapOf("intra_op_num_threads" to provider.threads.toString()))
             }
             is Provider.Nnapi -> settings.addNnapi(flags(provider))
