@@ -14,8 +14,10 @@ from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState 
 from amused_edge.runtime.tasks.kinds import TextToImage  # noqa: E402
 from tests.support.graph_server import ENGINE, Request, main, opened  # noqa: E402
 
+
 @cache
 def pipeline(bundle: str) -> AmusedPipeline:
+    """Return an open pipeline, the same at each call."""
     return AmusedPipeline(opened(bundle), ENGINE)
 
 
