@@ -20,17 +20,13 @@ public class Steps internal constructor(begin: () -> Run?) : Sequence<Step>, Aut
     override fun iterator(): Iterator<Step> {
         val first = checkNotNull(begin) { "steps can be gone through once" }
         begin = null
-        return iterator { run = first(); run }
-    }
-
-    private fun iterator(start: () -> Run?): Iterator<Step> {
-        val steps = generateSequence(
-            { attempt { start()?.next() } },
+        return generateSequence(
+            { attempt { first().also { run = it }?.next() } },
             { attempt { run?.next() } },
-        )
-        return steps.iterator()
+        ).iterator()
     }
 
+    /** Returns a step; where there is none, or it failed, the run has ended. */
     private inline fun attempt(step: () -> Step?): Step? {
         var next: Step? = null
         try {

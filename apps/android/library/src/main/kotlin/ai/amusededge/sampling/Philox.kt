@@ -9,7 +9,7 @@ internal object Purpose {
 }
 
 private const val M0 = -0x2d18b8f11eb3936dL // 0xD2E7470EE14C6C93
-private const val M1 = -0x357a7d9c6adeeea9L // 0xCA5A826395121157
+private const val M1 = -0x35a57d9c6aedeea9L // 0xCA5A826395121157
 private const val W0 = -0x61c8864680b583ebL // 0x9E3779B97F4A7C15
 private const val W1 = -0x4498517a7b3558c5L // 0xBB67AE8584CAA73B
 private const val LOW = 0xffffffffL

@@ -86,9 +86,10 @@ private fun loop(given: Values, most: Int, threads: Int): List<Map<String, Any?>
     val ratio = given.float("starting_mask_ratio")
     var state = LoopState(tokens, FloatArray(tokens.size) { 1f }, given.long("picture"), ratio)
     val logits = given.values("logits")
+    val first = given.int("first_step")
     return Workers(threads).use { workers ->
         val drawer = StepDrawer(rules, workers)
-        (given.int("first_step") until settings.steps).take(most).map { step ->
+        (first until settings.steps).filter { it - first < most }.map { step ->
             val scale = settings.guidanceAt(step)
             val drawn = drawer.draw({ position, row, scratch ->
                 tableRow(logits.values("conditional"), step, position, row)
