@@ -92,6 +92,7 @@ docs: install
 test: install
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 	@$(MAKE) --no-print-directory web
+	@$(MAKE) --no-print-directory android
 
 # The npm package, whose tests use the demo's bundles. Without npm it is left out of all checks, which say so.
 WEB := apps/web
@@ -159,6 +160,7 @@ compat: install $(COMPATIBLE:%=%/manifest.json)
 		(cd build && compat/bin/amused-edge inspect --verify $(CURDIR)/$$bundle) && \
 		{ [ ! -e $$bundle/sampler.onnx ] || build/compat/bin/python tests/sampler_listing.py $(CURDIR)/$$bundle; } || exit 1; done
 
+include apps/android/Makefile
 include benchmarks/Makefile
 
 clean:

@@ -19,7 +19,7 @@ def report_files(kind: str, results: Mapping[str, Any], document: Document) -> d
     Parameters
     ----------
     kind
-        "latency", "quality" or "compare".
+        "latency", "quality", "compare" or "devices".
     results
         JSON; numbers that are not finite become null.
     """

@@ -1,0 +1,51 @@
+package ai.amusededge.support
+
+import kotlin.system.exitProcess
+
+/** Runs tests one after the other and prints those that fail: all that is needed without a library of tests. */
+internal class Runner(private val wanted: List<String>) {
+    private var passed = 0
+    private var failed = 0
+    private var skipped = 0
+
+    /** Runs a test; null of [skip] runs it, anything else says why not. */
+    fun test(name: String, skip: String? = null, body: () -> Unit) {
+        if (wanted.isNotEmpty() && wanted.none { it in name }) return
+        if (skip != null) {
+            skipped++
+            println("SKIP $name: $skip")
+            return
+        }
+        try {
+            body()
+            passed++
+        } catch (error: Throwable) {
+            failed++
+            println("FAIL $name: $error")
+            error.stackTrace.filter { "amusededge" in it.className }.take(6).forEach { println("    at $it") }
+        }
+    }
+
+    fun end(): Nothing {
+        println("$passed passed, $failed failed, $skipped skipped")
+        exitProcess(if (failed > 0 || passed == 0) 1 else 0)
+    }
+}
+
+internal fun check(condition: Boolean, said: () -> String) {
+    if (!condition) throw AssertionError(said())
+}
+
+internal fun <T> equal(found: T, expected: T) = check(found == expected) { "$found is not $expected" }
+
+/** Runs what must throw an error of this kind that holds some words. */
+internal inline fun <reified E : Throwable> fails(vararg words: String, body: () -> Unit) {
+    try {
+        body()
+    } catch (error: Throwable) {
+        check(error is E) { "it threw $error, not ${E::class.java.simpleName}" }
+        for (word in words) check(word in (error.message ?: "")) { "$word is not in: ${error.message}" }
+        return
+    }
+    throw AssertionError("it threw nothing, not ${E::class.java.simpleName}")
+}
