@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RECIPES := fp16 w8 w8a8 w4
 
-.PHONY: demo recipes coreml coreai demo-bundle conformance test web web-lint web-types lint types docs check wheel-check serve-soak serve-fuzz compat install clean
+.PHONY: demo recipes coreml coreai demo-bundle conformance test pytest lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.made: pyproject.toml constraints.txt
@@ -89,47 +89,21 @@ docs: install
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going --conf-dir docs . build/docs
 
 # One worker per core, up to four: one and what it starts take about 1.5 GB. Idle ones take over tests of busy ones.
-test: install
+pytest: install
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist worksteal
-	@$(MAKE) --no-print-directory web
-	@$(MAKE) --no-print-directory android
 
-# The npm package, whose tests use the demo's bundles. Without npm it is left out of all checks, which say so.
-WEB := apps/web
-$(WEB)/node_modules/.made: $(WEB)/package-lock.json
-	cd $(WEB) && npm ci
-	touch $@
+test: pytest web android
 
-ifeq ($(shell command -v npm),)
-web web-lint web-types studio:
-	@echo "skipped: $@, because npm is not installed"
-else
-web: $(WEB)/node_modules/.made
-	cd $(WEB) && npm run --silent build && npm test --silent
-
-web-lint: $(WEB)/node_modules/.made
-	cd $(WEB) && npm run --silent lint
-
-web-types: $(WEB)/node_modules/.made
-	cd $(WEB) && npm run --silent build && npx tsc -p studio/tsconfig.json
-
-# The page of the studio and the phone benchmark, with onnxruntime-web's files: serve/page.
-.PHONY: studio
-studio: $(WEB)/node_modules/.made
-	cd $(WEB) && npm run --silent studio
-endif
-
-lint: install
+lint: install web-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@$(MAKE) --no-print-directory web-lint
 
 # From another folder: in the root the hall would hide the rooms.
-types: install
+types: install web-types
 	cd build && ../$(BIN)/mypy --config-file ../pyproject.toml
-	@$(MAKE) --no-print-directory web-types
 
 # Clients that come all at once, stay, leave and send nonsense, for two minutes; and requests that no client would send.
+.PHONY: serve-soak serve-fuzz
 serve-soak: install
 	$(BIN)/python tests/serve/soak.py
 
@@ -142,8 +116,7 @@ check: test lint types docs wheel-check
 
 # The wheel holds every tracked source file and the page, where npm could build it, and works where only the runtime's
 # packages are installed.
-STUDIO := $(if $(wildcard $(WEB)/studio),studio)
-wheel-check: install $(STUDIO)
+wheel-check: install studio
 	rm -rf build/wheel build/bare build/lib && $(BIN)/python -m build --quiet --wheel --outdir build/wheel .
 	$(BIN)/python tests/wheel_content.py build/wheel/*.whl
 	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
@@ -160,6 +133,7 @@ compat: install $(COMPATIBLE:%=%/manifest.json)
 		(cd build && compat/bin/amused-edge inspect --verify $(CURDIR)/$$bundle) && \
 		{ [ ! -e $$bundle/sampler.onnx ] || build/compat/bin/python tests/sampler_listing.py $(CURDIR)/$$bundle; } || exit 1; done
 
+include apps/web/Makefile
 include apps/android/Makefile
 include benchmarks/Makefile
 

@@ -13,6 +13,7 @@ import pytest
 
 from amused_edge.runtime.system import cache_folder
 from tests.support.checkpoints import TINY_COREML, write_checkpoint
+from tests.support.latency_run import LatencyRun, measure_latency
 from tests.support.made_once import made_once
 from tests.support.paths import DEMO_CHECKPOINT, ROOT
 from tests.support.validated import Validated, _validate
@@ -20,10 +21,13 @@ from tests.support.validated import Validated, _validate
 # Nothing may be fetched while tests run, and what is remembered about verified bundles stays out of the user's cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# Threads of several workers would wait for each other at every barrier. Set before NumPy or torch is imported; what
-# tests start inherits it.
-if "PYTEST_XDIST_WORKER" in os.environ:
+# Threads of several workers would wait for each other at every barrier, and spin meanwhile: each worker has a processor
+# of its own. Set before NumPy or torch is imported; what tests start inherits it.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {allowed[int(worker.removeprefix("gw")) % len(allowed)]})
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +160,9 @@ def demo_coreai(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Validated:
     """One run of `amused-edge validate`; the checkpoint has every kind of weight that export writes."""
     return made_once(tmp_path_factory, "validated", _validate)
+
+
+@pytest.fixture(scope="session")
+def latency_run(validated: Validated, tmp_path_factory: pytest.TempPathFactory) -> LatencyRun:
+    """One run of `amused-edge bench latency`, of that bundle beside itself."""
+    return made_once(tmp_path_factory, "latency", lambda root: measure_latency(root, validated.bundle))

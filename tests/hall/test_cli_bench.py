@@ -17,6 +17,7 @@ from PIL import Image
 from amused_edge.cli import main
 from tests.support.command import fails, run
 from tests.support.files import read_json
+from tests.support.latency_run import BUNDLE, LatencyRun
 from tests.support.paths import ROOT
 from tests.support.validated import Validated
 
@@ -60,17 +61,12 @@ def left(place: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_latency_of_a_bundle_beside_itself(validated: Validated, tmp_path: Path) -> None:
-    few = ("--rounds", "1", "--steps", "2", "--calls", "1", "--threads", "1", "--out", "out")
-    result = run("bench", "latency", validated.bundle, validated.bundle, *few, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""  # no progress bar where there is no terminal
-    assert result.stdout == f"{Path('out') / 'report.html'}\n"
-    out = tmp_path / "out"
+def test_latency_of_a_bundle_beside_itself(latency_run: LatencyRun) -> None:
     files = {"settings.json", "records.jsonl", "results.json", "report.md", "report.html", "pictures.svg"}
+    out = latency_run.out
     assert {path.name for path in out.iterdir()} - {"memory.svg"} == files  # not every system tells memory apart
     found = read_json(out / "results.json")
-    label = f"{validated.bundle.name} (2)"
+    label = f"{BUNDLE} (2)"
     assert found["failures"] == []
     (ratio,) = [t["ratio"] for t in found["timings"] if (t["label"], t["part"]) == (label, "picture")]
     assert ratio["low"] == ratio["estimate"] == ratio["high"] > 0

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,10 @@ import pytest
 from amused_edge import AmusedPipeline, GenerationOptions
 from amused_edge.runtime.pictures import read_parameters, write_png
 from amused_edge.runtime.system.library_paths import name_text
-from tests.support.validated import Validated
+from tests.support.latency_run import ASCII_LOCALE, BUNDLE, LatencyRun
 
 COMMAND = str(Path(sys.executable).parent / "amused-edge")
 PLAIN = {name: value for name, value in os.environ.items() if name not in ("PYTHONIOENCODING", "PYTHONUNBUFFERED")}
-ASCII_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 PROMPT = "a 猫 née \U0001f98a"
 NAME = "a-猫-née-0.png"
 SHORT = ("--steps", "1")
@@ -102,13 +100,13 @@ def test_a_bundle_is_found_by_its_bytes(demo_bundle: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_names_are_written_down_as_text(validated: Validated, tmp_path: Path) -> None:
-    """A benchmark ended in a traceback at the first record, which has the names of the bundles."""
-    shutil.copytree(validated.bundle, tmp_path / "bündel")
-    one_call = ("--rounds", "1", "--calls", "1", *SHORT)
-    result = run("bench", "latency", "bündel".encode(), *one_call, "--out", "é".encode(), cwd=tmp_path, **ASCII_LOCALE)
-    assert (result.returncode, result.stdout) == (0, "é/report.html\n".encode()), result.stderr
-    assert "bündel" in (tmp_path / "é" / "report.md").read_text(encoding="utf-8")
+def test_names_are_written_down_as_text(latency_run: LatencyRun) -> None:
+    """A benchmark ended in a traceback at the first record, which has the names of the bundles; and no progress is
+    drawn where there is no terminal.
+    """
+    result = latency_run.result
+    assert (result.returncode, result.stdout, result.stderr) == (0, "é/report.html\n".encode(), b"")
+    assert BUNDLE in (latency_run.out / "report.md").read_text(encoding="utf-8")
     assert name_text(Path(os.fsdecode(b"a/b\xff"))) == "b\ufffd"
 
 

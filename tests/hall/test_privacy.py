@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.validated import Validated
+from tests.support.latency_run import LatencyRun
 
 COMMAND = str(Path(sys.executable).with_name("amused-edge"))
 STRACE = shutil.which("strace")
@@ -20,8 +20,6 @@ import onnxruntime  # the user's own, after ours
 with amused_edge.AmusedPipeline.from_bundle(sys.argv[1]) as pipeline:
     pipeline.generate("a fox", amused_edge.GenerationOptions(steps=1))
 """
-
-BENCHMARK = ("--rounds", "1", "--calls", "1", "--steps", "1")
 
 
 def fresh(home: Path) -> dict[str, str]:
@@ -36,30 +34,36 @@ def commands(bundle: Path) -> list[list[str]]:
     return [
         [COMMAND, "generate", str(bundle), "a fox", "--steps", "1", "-o", "fox.png"],
         [COMMAND, "inspect", str(bundle), "--verify"],
-        [COMMAND, "bench", "latency", str(bundle), *BENCHMARK],  # measures in a process of its own
         [sys.executable, "-c", LIBRARY_USER, str(bundle)],
     ]
 
 
-NAMES = ("generate", "inspect", "latency", "library")
-SLOW = "latency"  # by far, and what it starts would leave the same files
+NAMES = ("generate", "inspect", "library")
 
 
 @pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
-def test_only_our_own_folder_appears_in_a_fresh_home(
-    number: int, demo_bundle: Path, validated: Validated, tmp_path: Path
-) -> None:
+def test_only_our_own_folder_appears_in_a_fresh_home(number: int, demo_bundle: Path, tmp_path: Path) -> None:
     """The engine used to leave a device's id and an event with the machine's particulars there."""
     home = tmp_path / "home"
-    bundle = validated.bundle if NAMES[number] == SLOW else demo_bundle
-    subprocess.run(commands(bundle)[number], cwd=tmp_path, env=fresh(home), check=True, capture_output=True)
-    left = {str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()}
-    allowed = (".cache/amused-edge/", *((".cache/matplotlib/",) if NAMES[number] == SLOW else ()))
-    assert [path for path in left if not path.startswith(allowed)] == []
+    subprocess.run(commands(demo_bundle)[number], cwd=tmp_path, env=fresh(home), check=True, capture_output=True)
+    assert strangers(home, ".cache/amused-edge/") == []
+
+
+@pytest.mark.slow
+def test_a_benchmark_leaves_no_more_and_a_librarys_cache(latency_run: LatencyRun) -> None:
+    """It measures in processes of its own."""
+    assert latency_run.result.returncode == 0
+    assert strangers(latency_run.home, ".cache/amused-edge/", ".cache/matplotlib/") == []
+
+
+def strangers(home: Path, *allowed: str) -> list[str]:
+    """Return the files in a home that are in none of these folders."""
+    left = (str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir())
+    return [path for path in left if not path.startswith(allowed)]
 
 
 @pytest.mark.skipif(STRACE is None, reason="strace, which sees the engine's own calls, is not installed")
-@pytest.mark.parametrize("name", [name for name in NAMES if name != SLOW])
+@pytest.mark.parametrize("name", NAMES)
 def test_no_name_is_looked_up_and_no_connection_made(name: str, demo_bundle: Path, tmp_path: Path) -> None:
     """The engine used to ask for its vendor's host as soon as it was imported."""
     assert internet(commands(demo_bundle)[NAMES.index(name)], tmp_path) == []

@@ -129,7 +129,7 @@ class Evaluated:
 
 
 @pytest.mark.slow
-def test_float32_packages_draw_the_tokens_of_onnx(
+def test_a_float32_denoiser_draws_the_tokens_of_onnx(
     demo_bundle: Path, demo_prompts: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The same seed; a token that is drawn otherwise was won by less than the logits differ."""
@@ -137,7 +137,7 @@ def test_float32_packages_draw_the_tokens_of_onnx(
     with AmusedPipeline(bundle, EngineOptions()) as onnx:
 
         def load(opened: Bundle, role: str, engine: EngineOptions) -> Graph:
-            return Evaluated(role, tmp_path, onnx) if role in HALVES else load_graph(opened, role, engine)
+            return Evaluated(role, tmp_path, onnx) if role == "denoiser" else load_graph(opened, role, engine)
 
         settings, prompt = onnx.settings(FEW_STEPS), demo_prompts[0]
         differing = 0
