@@ -66,8 +66,8 @@ public class Bundle private constructor(
             val file = file(entry)
             if (!reading(entry.path) { file.canonicalFile.toPath() }.startsWith(root)) {
                 throw BundleException(
-                    "$file is a link that leaves the bundle; do not use this bundle, or, if the link is your own, make " +
-                        "a copy without links",
+                    "$file is a link that leaves the bundle; do not use this bundle, or, if the link is your own, " +
+                        "make a copy without links",
                 )
             }
             if (!file.isFile) throw BundleException("bundle $folder lacks the file ${entry.path}; copy it again")
