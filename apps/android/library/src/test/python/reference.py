@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,4 +55,5 @@ def picture(request: Request) -> list[int]:
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # that prompts were cut
     main({"states": states, "ids": ids, "results": results, "picture": picture})

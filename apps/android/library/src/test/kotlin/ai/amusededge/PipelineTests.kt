@@ -16,6 +16,7 @@ import ai.amusededge.support.check
 import ai.amusededge.support.equal
 import ai.amusededge.support.fails
 import ai.amusededge.tasks.*
+import java.nio.file.Files
 import java.util.concurrent.Callable
 import java.util.concurrent.Executors
 import kotlin.concurrent.thread
@@ -225,6 +226,15 @@ private fun threadTests(runner: Runner, engine: PipeEngine, open: () -> AmusedPi
     runner.test("what is no bundle is refused") {
         fails<BundleException>("is not a bundle") { Bundle.open(DEMO.parentFile) }
         Bundle.open(DEMO).verify()
+        val linked = Files.createTempDirectory("amused-edge")
+        try {
+            for (file in DEMO.listFiles().orEmpty()) {
+                Files.createSymbolicLink(linked.resolve(file.name), file.toPath())
+            }
+            fails<BundleException>("link that leaves the bundle") { Bundle.open(linked.toFile()) }
+        } finally {
+            linked.toFile().deleteRecursively()
+        }
     }
 }
 

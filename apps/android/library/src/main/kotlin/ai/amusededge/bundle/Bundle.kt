@@ -61,8 +61,15 @@ public class Bundle private constructor(
         if (missing.isNotEmpty()) {
             throw BundleException("bundle $folder lacks ${missing.joinToString()}; copy it again, or export it again")
         }
+        val root = folder.canonicalFile.toPath()
         for (entry in manifest.allFiles) {
             val file = file(entry)
+            if (!reading(entry.path) { file.canonicalFile.toPath() }.startsWith(root)) {
+                throw BundleException(
+                    "$file is a link that leaves the bundle; do not use this bundle, or, if the link is your own, " +
+                        "make a copy without links",
+                )
+            }
             if (!file.isFile) throw BundleException("bundle $folder lacks the file ${entry.path}; copy it again")
             if (file.length() != entry.bytes) {
                 throw BundleException(

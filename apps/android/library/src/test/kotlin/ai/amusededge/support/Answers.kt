@@ -157,7 +157,8 @@ private fun stateHashes(given: Values): Map<String, Any?> {
 
 /** Opens a damaged bundle as far as a stage: its files are there, unchanged, and make sense. */
 private fun damagedBundles(given: Values, engine: Engine): Map<String, Any?> {
-    val folder = File(Files.createTempDirectory("amused-edge").toFile(), "bundle")
+    val parent = File(ROOT, "build/android").apply { mkdirs() } // links are within one file system
+    val folder = File(Files.createTempDirectory(parent.toPath(), "damaged").toFile(), "bundle")
     try {
         editedBundle(DEMO, folder, given.all("edits"))
         val bundle = Bundle.open(folder)

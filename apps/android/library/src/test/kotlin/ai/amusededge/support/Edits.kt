@@ -5,12 +5,18 @@ import ai.amusededge.bundle.hex
 import ai.amusededge.bundle.parseJson
 import java.io.File
 import java.math.BigInteger
+import java.nio.file.Files
 import java.security.MessageDigest
 import kotlin.experimental.xor
 
-/** Makes a damaged bundle of a whole one, as the kit's edits say; [folder] is new. */
+/** Makes a damaged bundle of a whole one, as the kit's edits say; [folder] is new. Files that stay are links. */
 internal fun editedBundle(whole: File, folder: File, edits: List<Values>) {
-    whole.copyRecursively(folder)
+    folder.mkdirs()
+    val changed = edits.map { it.text("file") } + edits.mapNotNull { it["to"] as String? } + "manifest.json"
+    for (file in whole.listFiles().orEmpty()) {
+        val target = File(folder, file.name)
+        if (file.name in changed) file.copyTo(target) else Files.createLink(target.toPath(), file.toPath())
+    }
     edits.forEach { edit(folder, it) }
 }
 

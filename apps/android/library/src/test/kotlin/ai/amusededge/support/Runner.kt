@@ -2,8 +2,13 @@ package ai.amusededge.support
 
 import kotlin.system.exitProcess
 
-/** Runs tests one after the other and prints those that fail: all that is needed without a library of tests. */
-internal class Runner(private val wanted: List<String>) {
+/**
+ * Runs tests one after the other and prints those that fail, and with `--times` how long each took: all that is needed
+ * without a library of tests. Other arguments are parts of names.
+ */
+internal class Runner(arguments: List<String>) {
+    private val wanted = arguments - "--times"
+    private val isTimed = "--times" in arguments
     private var passed = 0
     private var failed = 0
     private var skipped = 0
@@ -16,9 +21,11 @@ internal class Runner(private val wanted: List<String>) {
             println("SKIP $name: $skip")
             return
         }
+        val start = System.nanoTime()
         try {
             body()
             passed++
+            if (isTimed) println("%6.2f s %s".format((System.nanoTime() - start) / 1e9, name))
         } catch (error: Throwable) {
             failed++
             println("FAIL $name: $error")
