@@ -100,7 +100,7 @@ def test_bundles_whose_weights_cannot_be_changed(tiny_export: TinyExport, tmp_pa
         add_loras(quantized, tmp_path / "out", [LoraSource(str(DEMO_LORA))])
     other = Path(shutil.copytree(tiny_export.bundle.path, tmp_path / "coreml"))
     (other / "manifest.json").write_text(replace(tiny_export.bundle.manifest, target="coreml").to_json())
-    with pytest.raises(LoraError, match="is for Core ML.*export the checkpoint again, with --lora"):
+    with pytest.raises(LoraError, match=r"is for Core ML.*export the checkpoint again, with --lora"):
         add_loras(other, tmp_path / "out", [LoraSource(str(DEMO_LORA))])
     assert not (tmp_path / "out").exists()
 
@@ -116,10 +116,8 @@ def test_what_is_folded_in_a_bundle(tiny_export: TinyExport, tmp_path: Path) -> 
 
 def test_a_sum_beyond_the_range_of_halves(quantized_demo: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(LoraError, match="beyond the range of float16; give it less weight"):
-        add_loras(quantized_demo("fp16"), tmp_path / "out", [LoraSource(str(DEMO_LORA))] * 0 + _huge(tmp_path))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "huge.safetensors"] or not (
-        tmp_path / "out"
-    ).exists()
+        add_loras(quantized_demo("fp16"), tmp_path / "out", _huge(tmp_path))
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
 
 
 def _huge(folder: Path) -> list[LoraSource]:

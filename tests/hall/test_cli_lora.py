@@ -22,10 +22,10 @@ def nothing_left() -> bool:
 def test_a_lora_is_added_and_shown(cli: Cli, demo_bundle: Path) -> None:
     said = cli("lora", demo_bundle, f"{LORA}:0.5", "out")
     assert said.code == 0, said
-    assert "rank 8, scale 2, weight 0.5, 78 layers" in said.out
+    assert "rank 8, scale 2, weight 0.5, 114 layers" in said.out
     shown = cli("inspect", "out", "--verify")
     assert shown.code == 0, shown
-    assert "lora        lora (rank 8, scale 2, weight 0.5, 78 layers)" in shown.out
+    assert "lora        lora (rank 8, scale 2, weight 0.5, 114 layers)" in shown.out
     assert "parity" not in shown.out
 
 

@@ -51,7 +51,7 @@ def save_as_diffusers(folder: Path, model: Any = None, text: Any = None) -> Path
 
 
 def loaded(checkpoint: Path, folders: dict[str, tuple[Path, float]]) -> Any:
-    """Return diffusers' pipeline of a checkpoint with LoRAs, name -> (folder, weight), loaded as training loads them."""
+    """Return diffusers' pipeline with LoRAs, name -> (folder, weight), loaded as its training script does."""
     pipeline = AmusedPipeline.from_pretrained(checkpoint)
     transformer, text = pipeline.transformer.eval(), pipeline.text_encoder.eval()
     with_text = []
@@ -61,9 +61,7 @@ def loaded(checkpoint: Path, folders: dict[str, tuple[Path, float]]) -> Any:
         AmusedLoraLoaderMixin.load_lora_into_transformer(state, transformer=transformer, **shared)
         if any(key.startswith("text_encoder.") for key in state):
             with_text.append(name)
-            AmusedLoraLoaderMixin.load_lora_into_text_encoder(
-                state, text_encoder=text, prefix="text_encoder", **shared
-            )
+            AmusedLoraLoaderMixin.load_lora_into_text_encoder(state, text_encoder=text, prefix="text_encoder", **shared)
     weights = {name: weight for name, (_, weight) in folders.items()}
     set_weights_and_activate_adapters(transformer, list(weights), list(weights.values()))
     set_weights_and_activate_adapters(text, with_text, [weights[name] for name in with_text])

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -45,7 +46,7 @@ def read_tensors(file: Path) -> TensorFile:
     """
     try:
         content = file.read_bytes()
-        stored = safetensors.deserialize(content)
+        stored: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
         with safetensors.safe_open(file, framework="numpy") as opened:
             metadata = dict(opened.metadata() or {})
     except (safetensors.SafetensorError, OSError) as error:
