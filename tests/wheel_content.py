@@ -11,7 +11,10 @@ ROOMS = {"runtime", "export", "benchmarks", "quantization", "conformance", "serv
 def expected() -> set[str]:
     """Package paths of all tracked sources."""
     tracked = subprocess.run(
-        ["git", "ls-files", "*.py", "*.typed", "benchmarks/*.html"], capture_output=True, text=True, check=True
+        ["git", "ls-files", "*.py", "*.typed", "benchmarks/*.html", "benchmarks/*.json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = set()
     for name in tracked.stdout.splitlines():
