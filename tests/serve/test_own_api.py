@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -233,6 +234,22 @@ def test_bundles_are_described(client: TestClient) -> None:
     assert bundle["image_size"] == {"width": SIZE, "height": SIZE}
     assert bundle["bytes"] > 1e7
     assert (content["compute"], content["secure"], content["device"]) == ("page", False, None)
+
+
+def test_the_description_is_of_the_routes_and_a_page(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    routes = {
+        (route.path, method.lower())
+        for route in client.app._app.routes  # type: ignore[attr-defined]
+        for method in route.methods - {"HEAD"}
+        if route.path.startswith(("/api/", "/v1/"))
+    }
+    assert {(path, method) for path, each in described["paths"].items() for method in each} == routes
+    jsonschema.Draft202012Validator.check_schema({"$defs": described["components"]["schemas"]})
+    page = client.get("/api")
+    assert page.headers["content-type"].startswith("text/html")
+    assert all(f"{method.upper()} {path}" in page.text for path, method in routes)
+    assert "<script" not in page.text
 
 
 def test_previews_come_evenly_and_never_with_the_last_step() -> None:
