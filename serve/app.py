@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from amused_edge.runtime.errors import AmusedEdgeError
 from amused_edge.serve import images_api, own_api
 from amused_edge.serve.answers import ClientGoneError, ProblemError, json_answer, problem_answer, problem_of
+from amused_edge.serve.api_page import api_page
 from amused_edge.serve.files import file_answer
 from amused_edge.serve.guard import Guard
 from amused_edge.serve.openapi import description
@@ -42,6 +43,7 @@ def application(site: Site) -> ASGIApp:
         Route("/v1/images/generations", images_api.generations, methods=["POST"]),
         Route("/v1/images/edits", images_api.edits, methods=["POST"]),
         Route("/openapi.json", _openapi),
+        Route("/api", _api_page),
         Route("/bundles/{id}/{path:path}", _bundle_file),
         Route("/{path:path}", _page_file),
     ]
@@ -62,6 +64,10 @@ def application(site: Site) -> ASGIApp:
 
 async def _openapi(request: Request) -> Response:
     return json_answer(description(request.app.state.site))
+
+
+async def _api_page(request: Request) -> Response:
+    return HTMLResponse(api_page(request.app.state.site))
 
 
 async def _bundle_file(request: Request) -> Response:

@@ -44,7 +44,10 @@ def listen(host: str, port: int) -> socket.socket:
     """Take a port of this machine; raises `OptionsError` where that cannot be."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=limits.CONNECTIONS)
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        return socket.create_server(
+            address[:2], family=family, backlog=limits.CONNECTIONS, dualstack_ipv6=both and address[0] == "::"
+        )
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OptionsError(

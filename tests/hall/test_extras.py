@@ -79,6 +79,8 @@ def test_the_table_is_that_of_the_package() -> None:
         ("bench,coreml", "bench quality B --simulate half --out out"),
         ("bench", "bench compare B --steps 1,2 --out out"),
         ("bench", "bench compare B --judge J --steps 1,2 --out out"),
+        ("serve", "serve B --api-only"),
+        ("bench,serve", "bench device B --out out"),
     ],
 )
 def test_a_command_names_its_extras(
@@ -89,6 +91,11 @@ def test_a_command_names_its_extras(
     args = [places.get(word, word) for word in command.split()]
     one_line(run(COMMAND, ALL, *args, cwd=tmp_path), extras)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_certificate_names_its_extra(tmp_path: Path) -> None:
+    args = ["serve", ROOT / "demo" / "bundle", "--api-only", "--tls"]
+    one_line(run(COMMAND, list(EXTRAS["tls"]), *args, cwd=tmp_path), "serve,tls")
 
 
 def test_core_ml_names_its_extra(tiny_coreml: Path, tmp_path: Path) -> None:

@@ -1,19 +1,25 @@
 """`/api/...`: what is drawn is what the runtime draws, and what is refused is refused in one sentence."""
 
 import base64
+import contextlib
 import io
 import json
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
 from amused_edge import AmusedPipeline, GenerationOptions, Inpainting, TextToImage, Variation, outpainting
+from amused_edge.runtime import AmusedEdgeError
 from amused_edge.serve import limits
 from amused_edge.serve.drawing import has_preview
+from amused_edge.serve.requests import FIELDS, OWN, draw_request
 from amused_edge.serve.shelf import Shelf
 from tests.serve.conftest import SIZE, encoded, events, picture
 
@@ -97,7 +103,7 @@ def test_tasks_from_pictures(
 
 
 def test_all_settings_and_conditions_reach_the_runtime(client: TestClient) -> None:
-    settings = {
+    chosen = {
         "steps": 2,
         "guidance_scale": 3,
         "temperature": [1.5, 0.5],
@@ -107,10 +113,10 @@ def test_all_settings_and_conditions_reach_the_runtime(client: TestClient) -> No
         "guidance_interval": [0.25, 1.0],
     }
     task = {"negative_prompts": "blur", "first_picture": 4, "micro_conditioning": {"aesthetic_score": 5}}
-    told = drawn(client, prompts=["a fox"], seed=str(2**64 - 1), previews=False, **settings, **task)
+    told = drawn(client, prompts=["a fox"], seed=str(2**64 - 1), previews=False, **chosen, **task)
     parameters = told[-2][1]["parameters"]
     assert parameters["seed"] == 2**64 - 1
-    assert parameters["settings"] == settings
+    assert parameters["settings"] == chosen
     assert (parameters["task"]["negative_prompt"], parameters["task"]["picture"]) == ("blur", 4)
     assert parameters["task"]["micro_conditioning"] == {"crop_top": 0, "crop_left": 0, "aesthetic_score": 5}
 
@@ -154,6 +160,28 @@ def test_all_settings_and_conditions_reach_the_runtime(client: TestClient) -> No
 )
 def test_what_is_refused(client: TestClient, fields: dict[str, Any], words: tuple[str, ...]) -> None:
     refused(client, 400, *words, **fields)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+PICTURES = st.sampled_from([encoded(PHOTO), encoded(MASK), encoded(PHOTO)[:60]])
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    given=st.dictionaries(st.sampled_from([*FIELDS, "like"]), JSON_VALUES, max_size=6),
+    pictures=st.dictionaries(st.sampled_from(["image", "mask"]), PICTURES),
+    task=st.sampled_from([*OWN, None]),
+)
+def test_whatever_is_sent_is_a_request_or_one_sentence(
+    shelf: Shelf, given: dict[str, Any], pictures: dict[str, str], task: str | None
+) -> None:
+    content = json.loads(json.dumps({"prompts": "x", "task": task, **given, **pictures}))
+    with contextlib.suppress(AmusedEdgeError):
+        assert draw_request(content, shelf.entries["bundle"].bundle.manifest).task.pictures()
 
 
 def test_an_unknown_bundle(client: TestClient) -> None:
@@ -206,6 +234,22 @@ def test_bundles_are_described(client: TestClient) -> None:
     assert bundle["image_size"] == {"width": SIZE, "height": SIZE}
     assert bundle["bytes"] > 1e7
     assert (content["compute"], content["secure"], content["device"]) == ("page", False, None)
+
+
+def test_the_description_is_of_the_routes_and_a_page(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    routes = {
+        (route.path, method.lower())
+        for route in client.app._app.routes  # type: ignore[attr-defined]
+        for method in route.methods - {"HEAD"}
+        if route.path.startswith(("/api/", "/v1/"))
+    }
+    assert {(path, method) for path, each in described["paths"].items() for method in each} == routes
+    jsonschema.Draft202012Validator.check_schema({"$defs": described["components"]["schemas"]})
+    page = client.get("/api")
+    assert page.headers["content-type"].startswith("text/html")
+    assert all(f"{method.upper()} {path}" in page.text for path, method in routes)
+    assert "<script" not in page.text
 
 
 def test_previews_come_evenly_and_never_with_the_last_step() -> None:
