@@ -69,11 +69,15 @@ async function described(folder) {
 /** Return the licences of what is shipped along. */
 async function licenses() {
   const parts = [];
+  const [, terms] = (await readFile(resolve(HERE, "../node_modules/fast-png/LICENSE"), "utf8")).split(
+    /^Copyright .*\n\n/m,
+  );
+  const ofMicrosoft = `MIT License\n\nCopyright (c) Microsoft Corporation\n\n${terms}`; // whose packages lack the text
   for (const name of ["onnxruntime-web", "onnxruntime-common", "fast-png", "fflate", "iobuffer"]) {
     const at = resolve(HERE, "../node_modules", name);
     const { version, license } = JSON.parse(await readFile(join(at, "package.json"), "utf8"));
     const file = (await readdir(at)).find((one) => /^licen[sc]e/i.test(one));
-    const text = file ? await readFile(join(at, file), "utf8") : "";
+    const text = file ? await readFile(join(at, file), "utf8") : ofMicrosoft;
     parts.push(`${name} ${version} (${license})\n\n${text}`.trim());
   }
   return `${parts.join("\n\n---\n\n")}\n`;

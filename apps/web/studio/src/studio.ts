@@ -124,7 +124,10 @@ export class Studio {
       const failed = await this.#drawAll(jobs, abort.signal);
       if (failed === jobs.length) return; // said already
       const took = seconds((performance.now() - began) / 1000);
-      this.#progress.end(`${jobs.length === 1 ? "Drawn" : `${jobs.length - failed} pictures drawn`} in ${took}.`);
+      const count = jobs.length - failed;
+      this.#progress.end(
+        jobs.length === 1 ? `Drawn in ${took}.` : `${count} of ${jobs.length} pictures drawn in ${took}.`,
+      );
     } catch (error) {
       if (error instanceof CancelledError || abort.signal.aborted) {
         this.#progress.end("Stopped.");

@@ -138,15 +138,20 @@ describe("the benchmark's figures", () => {
     assert.equal(ratio(own, new Map()), null);
   });
 
-  test("turns go round, and those that are done or failed are left out", () => {
+  test("turns go round, and those that are done or of a kind that failed are left out", () => {
     const subjects = ["a", "b", "c"].map((label) => ({ id: label, label }));
-    const plan = { subjects, rounds: 2 } as unknown as Run["plan"];
-    const name = (all: ReturnType<typeof turnsOf>): string => all.map((one) => one.round + one.subject.label).join(" ");
+    const plan = { subjects, rounds: 2, threads: [null] } as unknown as Run["plan"];
+    const name = (all: ReturnType<typeof turnsOf>): string =>
+      all.map(({ round, subject, threads }) => `${round}${subject.label}${threads ?? ""}`).join(" ");
     assert.equal(name(turnsOf(plan)), "0a 0b 0c 1b 1c 1a");
     const turns = [
-      { round: 0, label: "a" },
-      { round: 0, label: "b", error: "no" },
+      { round: 0, label: "a", threads: null },
+      { round: 0, label: "b", threads: null, error: "no" },
     ];
     assert.equal(name(turnsLeft({ plan, turns } as unknown as Run)), "0c 1c 1a");
+    const threaded = { ...plan, subjects: subjects.slice(0, 1), threads: [1, 4] };
+    const failed = [{ round: 0, label: "a", threads: 4, error: "no" }];
+    assert.equal(name(turnsOf(threaded)), "0a1 0a4 1a1 1a4");
+    assert.equal(name(turnsLeft({ plan: threaded, turns: failed } as unknown as Run)), "0a1 1a1");
   });
 });
