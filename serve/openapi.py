@@ -101,6 +101,10 @@ def description(site: Site) -> Schema:
 
 
 def _paths() -> Schema:
+    return {**_own_paths(), **_images_paths()}
+
+
+def _own_paths() -> Schema:
     return {
         "/api/bundles": {"get": _operation("bundles", "What is served.", _json("Bundles"))},
         "/api/generate": {
@@ -125,6 +129,11 @@ def _paths() -> Schema:
                 errors=(400, 404, 413, 415),
             )
         },
+    }
+
+
+def _images_paths() -> Schema:
+    return {
         "/v1/models": {"get": _operation("models", "The bundles, as OpenAI's API lists models.", _json("Models"))},
         "/v1/models/{model}": {
             "get": _operation("model", "One of them.", _json("Model"), parameters=["model"], errors=(404,))
@@ -152,8 +161,9 @@ def _paths() -> Schema:
     }
 
 
-def _schemas(names: list[str]) -> Schema:
-    common: dict[str, Schema] = {
+def _images_fields(names: list[str]) -> dict[str, Schema]:
+    """Return the fields of both routes in the manner of OpenAI's API."""
+    return {
         "model": {"enum": names, "description": "A bundle; the first one where it is left out."},
         "prompt": _TEXT,
         "negative_prompt": _TEXT,
@@ -165,8 +175,12 @@ def _schemas(names: list[str]) -> Schema:
         "output_format": {"enum": ["png"]},
         "background": {"enum": ["auto", "opaque"]},
         **{name: {"description": "Ignored."} for name in IGNORED},
+        **{name: _SAMPLER[name] for name in SETTINGS},
     }
-    numbers = {name: _SAMPLER[name] for name in SETTINGS}
+
+
+def _schemas(names: list[str]) -> Schema:
+    common = _images_fields(names)
     file = {"type": "string", "contentMediaType": "application/octet-stream"}
     of_edits = {name: _DRAWN[name] for name in OF_EDITS}
     return {
@@ -174,8 +188,8 @@ def _schemas(names: list[str]) -> Schema:
         "like": _object(
             {name: _DRAWN[name] for name in ("bundle", *LIKE, *SETTINGS, "previews", "heatmap")}, ("like",)
         ),
-        "generations": _object({**common, **numbers}, ("prompt",)),
-        "edits": _object({**common, **numbers, **of_edits, "image": file, "mask": file}, ("prompt", "image")),
+        "generations": _object(common, ("prompt",)),
+        "edits": _object({**common, **of_edits, "image": file, "mask": file}, ("prompt", "image")),
         "Bundles": _answer("bundles", "compute", "secure", "version", "device"),
         "Models": _answer("object", "data"),
         "Model": _answer("id", "object", "created", "owned_by"),

@@ -106,7 +106,7 @@ def test_200_at_once_of_whom_every_third_leaves(server: str, expected: list[str]
 
     answers = asyncio.run(all_at_once())
     assert set(answers) <= {"left", "full", "right"}
-    assert answers.count("right") >= 10  # as many as there are places, nearly
+    assert answers.count("right") >= 4  # of 17 places and those that leavers leave
     told = events(httpx2.post(f"{server}api/generate", json=body(), timeout=60).text)
     assert told[0][1]["position"] == 0
     assert told[-1][0] == "done"
