@@ -11,13 +11,14 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from amused_edge.runtime.errors import AmusedEdgeError
-from amused_edge.serve import images_api, own_api
-from amused_edge.serve.answers import ClientGoneError, ProblemError, json_answer, problem_answer, problem_of
-from amused_edge.serve.api_page import api_page
-from amused_edge.serve.files import file_answer
-from amused_edge.serve.guard import Guard
-from amused_edge.serve.openapi import description
-from amused_edge.serve.page import INDEX
+from amused_edge.serve.api import images as images_api
+from amused_edge.serve.api import own as own_api
+from amused_edge.serve.api.openapi import description
+from amused_edge.serve.api.page import api_page
+from amused_edge.serve.http.answers import ClientGoneError, ProblemError, json_answer, problem_answer, problem_of
+from amused_edge.serve.http.files import file_answer
+from amused_edge.serve.http.guard import Guard
+from amused_edge.serve.http.page import INDEX
 from amused_edge.serve.site import Site
 
 _DEVICE_INDEX = "device.html"

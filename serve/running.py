@@ -13,9 +13,9 @@ import uvicorn
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError
 from amused_edge.serve import limits
 from amused_edge.serve.app import application
-from amused_edge.serve.guard import TOKEN
+from amused_edge.serve.http.guard import TOKEN
+from amused_edge.serve.http.tls import Encryption
 from amused_edge.serve.site import Site
-from amused_edge.serve.tls import Encryption
 
 _GRACE = 3
 """Seconds that connections have to end."""

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from amused_edge.runtime import AmusedPipeline, Bundle, EngineOptions
 from amused_edge.runtime.bundle.manifest import MANIFEST_NAME
-from amused_edge.serve.files import File
+from amused_edge.serve.http.files import File
 
 
 @dataclass(frozen=True)

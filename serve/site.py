@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from amused_edge.serve import limits
-from amused_edge.serve.answers import ProblemError
-from amused_edge.serve.files import File
-from amused_edge.serve.guard import Rules
-from amused_edge.serve.jobs import FullError, Job, Lines, Work
+from amused_edge.serve.drawing.jobs import FullError, Job, Lines, Work
+from amused_edge.serve.http.answers import ProblemError
+from amused_edge.serve.http.files import File
+from amused_edge.serve.http.guard import Rules
 from amused_edge.serve.shelf import Entry, Shelf
 
 Compute = Literal["page", "server"]

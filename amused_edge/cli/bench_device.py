@@ -74,7 +74,7 @@ def device(
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.benchmarks.subjects.settings import settings_grid
     from amused_edge.runtime import AmusedPipeline
-    from amused_edge.serve.page import page_files
+    from amused_edge.serve.http.page import page_files
     from amused_edge.serve.shelf import Shelf
 
     specs, shelf, files = bundle_specs(bundles), Shelf(bundles), page_files()

@@ -17,8 +17,8 @@ from amused_edge.cli.command import Command
 from amused_edge.cli.values import PATH
 
 if TYPE_CHECKING:
+    from amused_edge.serve.http.tls import Encryption
     from amused_edge.serve.running import Running
-    from amused_edge.serve.tls import Encryption
 
 LOCAL = "127.0.0.1"
 
@@ -116,7 +116,7 @@ def serve(
     For your own machine, or for your own network with --host 0.0.0.0; not a public server.
     """
     from amused_edge.runtime import CACHE_BYTES, EngineOptions
-    from amused_edge.serve.page import page_files
+    from amused_edge.serve.http.page import page_files
     from amused_edge.serve.shelf import Shelf
 
     build = EngineOptions.low_memory if low_memory else EngineOptions
@@ -164,14 +164,14 @@ _PLAIN = (
 def _rules(where: Place, port: int, others: bool, secure: bool) -> Any:
     import secrets
 
-    from amused_edge.serve.guard import Rules
+    from amused_edge.serve.http.guard import Rules
 
     token = secrets.token_urlsafe(16) if others else ""
     return Rules(where.allow_host, others, token, secure, f"amused-edge-{port}")
 
 
 def _encryption(where: Place, hosts: Sequence[str]) -> "Encryption | None":
-    from amused_edge.serve import tls
+    from amused_edge.serve.http import tls
 
     if where.certificate is not None:
         return tls.from_files(where.certificate, where.key)

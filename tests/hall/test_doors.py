@@ -56,6 +56,8 @@ UNKNOWN = {
     "quantization/onnx": ("quantization.coreml.", "quantization.coreai."),
     "quantization/coreml": ("quantization.onnx.", "quantization.coreai."),
     "quantization/coreai": ("quantization.onnx.", "quantization.coreml."),
+    "serve/drawing": ("serve.http.", "serve.api.", "serve.site", "serve.app"),
+    "serve/http": ("serve.drawing.", "serve.api.", "serve.site", "serve.app"),
 }
 
 # Library -> the only modules of the runtime that may import it.

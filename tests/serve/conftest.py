@@ -13,8 +13,8 @@ from starlette.testclient import TestClient
 
 from amused_edge.runtime import EngineOptions
 from amused_edge.serve.app import application
-from amused_edge.serve.guard import Rules
-from amused_edge.serve.page import page_files
+from amused_edge.serve.http.guard import Rules
+from amused_edge.serve.http.page import page_files
 from amused_edge.serve.shelf import Shelf
 from amused_edge.serve.site import Site
 from tests.support.paths import ROOT

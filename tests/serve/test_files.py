@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from amused_edge.runtime import OptionsError
-from amused_edge.serve.page import page_files
+from amused_edge.serve.http.page import page_files
 from amused_edge.serve.shelf import Shelf
 from tests.serve.conftest import BUNDLE
 

@@ -9,9 +9,10 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from amused_edge.serve import guard, limits
-from amused_edge.serve.answers import ProblemError
-from amused_edge.serve.guard import Body, Rules
+from amused_edge.serve import limits
+from amused_edge.serve.http import guard
+from amused_edge.serve.http.answers import ProblemError
+from amused_edge.serve.http.guard import Body, Rules
 from tests.serve.conftest import encoded
 from tests.support.paths import ROOT
 
@@ -197,7 +198,7 @@ def test_errors_tell_nothing_of_the_machine(client: TestClient, monkeypatch: pyt
     def fail(*args: object) -> None:
         raise KeyError("/home/someone/secret")
 
-    monkeypatch.setattr("amused_edge.serve.own_api.draw_request", fail)
+    monkeypatch.setattr("amused_edge.serve.api.own.draw_request", fail)
     answer = client.post("/api/generate", json={"prompts": "x"})
     assert answer.status_code == 500
     assert answer.headers["content-security-policy"] == guard.POLICY

@@ -171,7 +171,7 @@ def test_a_failure_while_drawing(api: openai.OpenAI) -> None:
 
 
 def test_the_key_is_the_token(open_site: Callable[..., TestClient]) -> None:
-    from amused_edge.serve.guard import Rules
+    from amused_edge.serve.http.guard import Rules
 
     client: httpx2.Client = open_site("192.168.1.20:8765", rules=Rules(lan=True, token="the-token"))
     where = {"base_url": "http://192.168.1.20:8765/v1", "http_client": client, "max_retries": 0}

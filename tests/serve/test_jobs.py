@@ -9,7 +9,7 @@ import pytest
 
 from amused_edge.runtime import Cancellation, GraphError
 from amused_edge.serve import limits
-from amused_edge.serve.jobs import Event, FullError, Job, Lines, Tell
+from amused_edge.serve.drawing.jobs import Event, FullError, Job, Lines, Tell
 
 
 class Slow:

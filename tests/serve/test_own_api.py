@@ -18,8 +18,8 @@ from starlette.testclient import TestClient
 from amused_edge import AmusedPipeline, GenerationOptions, Inpainting, TextToImage, Variation, outpainting
 from amused_edge.runtime import AmusedEdgeError
 from amused_edge.serve import limits
-from amused_edge.serve.drawing import has_preview
-from amused_edge.serve.requests import FIELDS, OWN, draw_request
+from amused_edge.serve.drawing.draw import has_preview
+from amused_edge.serve.drawing.requests import FIELDS, OWN, draw_request
 from amused_edge.serve.shelf import Shelf
 from tests.serve.conftest import SIZE, encoded, events, picture
 

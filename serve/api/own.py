@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from amused_edge.runtime import Cancellation
-from amused_edge.serve.answers import EventStream, ProblemError, event, json_answer
-from amused_edge.serve.drawing import draw
-from amused_edge.serve.jobs import Job, Tell
-from amused_edge.serve.requests import DrawRequest, draw_request, parse
+from amused_edge.serve.drawing.draw import draw
+from amused_edge.serve.drawing.jobs import Job, Tell
+from amused_edge.serve.drawing.requests import DrawRequest, draw_request, parse
+from amused_edge.serve.http.answers import EventStream, ProblemError, event, json_answer
 from amused_edge.serve.shelf import Shelf
 from amused_edge.serve.site import Site
 

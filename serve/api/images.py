@@ -18,11 +18,11 @@ from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
 from amused_edge.runtime.tasks.kinds import Task
 from amused_edge.serve import limits
-from amused_edge.serve.answers import EventStream, ProblemError, event, json_answer, problem_of, unless_gone
-from amused_edge.serve.jobs import Event, Job
-from amused_edge.serve.own_api import drawing, json_body
-from amused_edge.serve.pictures import from_file, opaque, transparent_part
-from amused_edge.serve.requests import SETTINGS, DrawRequest, check_amount, parse
+from amused_edge.serve.api.own import drawing, json_body
+from amused_edge.serve.drawing.jobs import Event, Job
+from amused_edge.serve.drawing.pictures import from_file, opaque, transparent_part
+from amused_edge.serve.drawing.requests import SETTINGS, DrawRequest, check_amount, parse
+from amused_edge.serve.http.answers import EventStream, ProblemError, event, json_answer, problem_of, unless_gone
 from amused_edge.serve.shelf import Entry
 from amused_edge.serve.site import Site
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from amused_edge.serve import limits
-from amused_edge.serve.answers import ProblemError, problem_answer
+from amused_edge.serve.http.answers import ProblemError, problem_answer
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "

@@ -4,7 +4,7 @@ import json
 from html import escape
 from typing import Any
 
-from amused_edge.serve.openapi import Schema, description
+from amused_edge.serve.api.openapi import Schema, description
 from amused_edge.serve.site import Site
 
 

@@ -14,7 +14,7 @@ from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.tasks.kinds import KINDS, Task
 from amused_edge.runtime.tasks.parameters import rebuild_task
 from amused_edge.serve import limits
-from amused_edge.serve.pictures import from_base64
+from amused_edge.serve.drawing.pictures import from_base64
 
 _MARGINS = ("left", "top", "right", "bottom")
 _COMMON = ("prompts", "negative_prompts", "pictures_per_prompt", "first_picture", "micro_conditioning")

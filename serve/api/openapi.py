@@ -8,8 +8,8 @@ from amused_edge.runtime.pictures.sources import FITS
 from amused_edge.runtime.sampling.options import ORDERS
 from amused_edge.runtime.sampling.schedule import GUIDANCE_RAMPS, SCHEDULES
 from amused_edge.serve import limits
-from amused_edge.serve.images_api import IGNORED, MOST_PARTIAL, OF_EDITS
-from amused_edge.serve.requests import LIKE, OWN, SETTINGS
+from amused_edge.serve.api.images import IGNORED, MOST_PARTIAL, OF_EDITS
+from amused_edge.serve.drawing.requests import LIKE, OWN, SETTINGS
 from amused_edge.serve.site import Site
 
 Schema = dict[str, Any]

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.serve.files import File
+from amused_edge.serve.http.files import File
 
-FOLDER = Path(__file__).with_name("page")
+FOLDER = Path(__file__).parents[1] / "page"
 INDEX = "index.html"
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from amused_edge.runtime import AmusedPipeline, Cancellation, Picture, Step
 from amused_edge.runtime.pictures.heat_map import heat_map
-from amused_edge.serve.jobs import Event, Tell
-from amused_edge.serve.pictures import to_base64
-from amused_edge.serve.requests import DrawRequest
+from amused_edge.serve.drawing.jobs import Event, Tell
+from amused_edge.serve.drawing.pictures import to_base64
+from amused_edge.serve.drawing.requests import DrawRequest
 
 
 def draw(pipeline: AmusedPipeline, request: DrawRequest, tell: Tell, cancellation: Cancellation) -> None:

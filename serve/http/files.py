@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from amused_edge.serve.answers import ProblemError
+from amused_edge.serve.http.answers import ProblemError
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",

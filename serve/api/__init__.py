@@ -1,0 +1,1 @@
+"""The routes that draw: our own, those in the manner of OpenAI's, and the description of both."""

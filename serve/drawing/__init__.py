@@ -1,0 +1,1 @@
+"""Bundles, requests and the jobs that draw them, one at a time; it knows no HTTP."""
