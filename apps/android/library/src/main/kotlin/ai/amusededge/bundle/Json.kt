@@ -187,7 +187,7 @@ internal fun pythonFloat(value: Double): String {
     return sign + whole.take(exponent + 1) + "." + whole.drop(exponent + 1).ifEmpty { "0" }
 }
 
-/** Returns the decimal of the fewest digits that is read as a value; old JVMs and Androids write more than are needed. */
+/** Returns the decimal of the fewest digits that is read as a value; old JVMs write more than are needed. */
 private fun shortestOf(value: Double): BigDecimal {
     val exact = BigDecimal(value)
     fun rounded(digits: Int) =
