@@ -16,6 +16,7 @@ from PIL import Image
 
 from amused_edge.cli import main
 from tests.support.command import fails, run
+from tests.support.device_results import device_results
 from tests.support.files import read_json
 from tests.support.latency_run import BUNDLE, LatencyRun
 from tests.support.paths import ROOT
@@ -236,3 +237,16 @@ def test_a_damaged_bundle_is_named_before_anything_is_measured(
     weights.write_bytes(content)
     fails(command("bench", "latency", "demo", bad), 1, "denoiser.onnx.data", "is damaged")
     assert left(place) == set()
+
+
+# --- Results of devices.
+
+
+def test_import_shows_devices_and_refuses_what_is_no_result(place: Path, command: Command) -> None:
+    (place / "phone.json").write_text(json.dumps(device_results()))
+    done = command("bench", "import", "phone.json", "phone.json", "both")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "both/report.html\n", "")
+    assert "Phone (2): w8" in (place / "both" / "report.md").read_text(encoding="utf-8")
+    fails(command("bench", "import", "phone.json", "both"), 2, "both exists")
+    fails(command("bench", "import", "prompts.txt", "other"), 2, "prompts.txt is not JSON")
+    assert left(place) == {"phone.json", "both"}

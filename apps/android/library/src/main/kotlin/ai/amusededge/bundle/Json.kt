@@ -174,10 +174,7 @@ internal fun pythonFloat(value: Double): String {
     if (value.isNaN()) return "NaN"
     if (value.isInfinite()) return if (value > 0) "Infinity" else "-Infinity"
     if (value == 0.0) return if (1 / value < 0) "-0.0" else "0.0"
-    val exact = BigDecimal(abs(value)) // Double.toString gives more digits than are needed, on old JVMs
-    val shortest = (1..17).firstNotNullOf { digits ->
-        exact.round(MathContext(digits, RoundingMode.HALF_EVEN)).takeIf { it.toDouble() == abs(value) }
-    }
+    val shortest = shortestOf(abs(value))
     val digits = shortest.unscaledValue().toString().trimEnd('0')
     val exponent = shortest.precision() - shortest.scale() - 1
     val sign = if (value < 0) "-" else ""
@@ -188,4 +185,14 @@ internal fun pythonFloat(value: Double): String {
     if (exponent < 0) return sign + "0." + "0".repeat(-exponent - 1) + digits
     val whole = digits.padEnd(exponent + 1, '0')
     return sign + whole.take(exponent + 1) + "." + whole.drop(exponent + 1).ifEmpty { "0" }
+}
+
+/** Returns the decimal of the fewest digits that is read as a value; old JVMs write more than are needed. */
+private fun shortestOf(value: Double): BigDecimal {
+    val exact = BigDecimal(value)
+    fun rounded(digits: Int) =
+        exact.round(MathContext(digits, RoundingMode.HALF_EVEN)).takeIf { it.toDouble() == value }
+    var shortest = BigDecimal(value.toString()).let { rounded(it.stripTrailingZeros().precision()) ?: it }
+    while (shortest.precision() > 1) shortest = rounded(shortest.precision() - 1) ?: break
+    return shortest
 }

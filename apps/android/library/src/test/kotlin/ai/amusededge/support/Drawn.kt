@@ -1,6 +1,7 @@
 package ai.amusededge.support
 
 import ai.amusededge.AmusedPipeline
+import ai.amusededge.PipelineOptions
 import ai.amusededge.engines.Engine
 import ai.amusededge.pictures.level
 import ai.amusededge.sampling.GenerationOptions
@@ -56,7 +57,7 @@ internal fun reportOf(name: String, engine: Engine): SetReport {
         val recipe = name.removePrefix("pictures-")
         val folder = bundleOf(recipe)
             ?: return SetReport(name, "SKIP", 0, set.cases.size, 0, "`make recipes` makes build/demo-$recipe")
-        AmusedPipeline.open(folder, engine).use { pipeline ->
+        AmusedPipeline.open(folder, engine, PipelineOptions(keepGraphs = true)).use { pipeline ->
             for (case in set.cases) {
                 val (lines, ties) = checkPicture(pipeline, set, case)
                 found.add(lines)
