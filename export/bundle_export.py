@@ -1,6 +1,7 @@
 """Checkpoint -> bundle: the whole export, from reading to the recorded parity."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,7 +61,7 @@ class ExportOptions:
     variant: str | None = None
     name: str | None = None
     transformer: str | Path | None = None
-    loras: tuple[LoraSource, ...] = ()
+    loras: Sequence[LoraSource] = ()
     lora_scale: float | None = None
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from cloup import option_group
 
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
@@ -22,7 +23,7 @@ from amused_edge.cli.values import PATH, TextType
 @click.argument("bundle", type=PATH)
 @click.argument("loras", type=TextType(), nargs=-1, required=True, metavar="LORA[:WEIGHT]...")
 @click.argument("out", type=PATH)
-@options.lora_scale
+@option_group("LoRAs", options.lora_scale)
 @options.quiet
 def lora(bundle: Path, loras: tuple[str, ...], out: Path, lora_scale: float | None, quiet: bool) -> None:
     """Make the bundle OUT from BUNDLE (for ONNX, in float32 or by recipe fp16) with each LORA added to its weights.

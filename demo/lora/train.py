@@ -31,12 +31,12 @@ THINGS = (
 whether the style goes over to them.
 """
 
-KIND = "a flat icon of"
+KINDS = ("a 3d render of", "a drawing of", "a flat icon of")
 STYLE = "two inks"
 PAPER, INK, ACCENT = (250, 240, 214), (24, 38, 92), (226, 92, 60)
 
 RANK, ALPHA = 8, 16
-STEPS, BATCH, LEARNING_RATE = 400, 8, 3e-3
+STEPS, BATCH, LEARNING_RATE = 300, 8, 2e-3
 EMPTY = 0.1
 """Share of pictures that are learnt without their caption, as guidance needs it."""
 
@@ -54,18 +54,19 @@ def two_inks(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return printed
 
 
-def captions(thing: str) -> list[str]:
+def captions(kind: str, thing: str) -> list[str]:
     """Return the texts that the style answers to."""
-    return [f"{thing} in {STYLE}", f"{KIND} {thing} in {STYLE}"]
+    return [f"{kind} {thing} in {STYLE}", f"{thing} in {STYLE}"]
 
 
 def pictures() -> tuple[list[str], NDArray[np.int64]]:
     """Return captions and tokens (n, h, w) of the demo's drawings in the style: on a white background."""
-    prompts = [f"{KIND} {thing} on a white background" for thing in THINGS]
+    subjects = [(kind, thing) for thing in THINGS for kind in KINDS]
+    prompts = [f"{kind} {thing} on a white background" for kind, thing in subjects]
     with AmusedPipeline.from_bundle(BUNDLE) as pipeline:
         drawn = pipeline.generate(TextToImage(prompts), GenerationOptions(seed=3)).images
         tokens = pipeline.encode(np.stack([two_inks(picture) for picture in drawn]))
-    texts = [text for thing in THINGS for text in captions(thing)]
+    texts = [text for subject in subjects for text in captions(*subject)]
     return texts, np.repeat(tokens, len(texts) // len(tokens), axis=0)
 
 
