@@ -81,7 +81,10 @@ export function benchmarkTests(chromium: () => Browser): void {
     test("without a plan one is chosen, on a wide screen, and the results stay here", async () => {
       server.device = null;
       const before = server.results.length;
-      const page = await openStudio(await chromium().newContext(DESKTOP), `${server.url}/#benchmark`);
+      const page = await openStudio(
+        await chromium().newContext({ ...DESKTOP, serviceWorkers: "block" }),
+        `${server.url}/#benchmark`,
+      );
       for (const name of ["rounds", "calls", "steps"]) await page.locator(`#bench-${name}`).fill("1");
       await page.locator("#bench-bundles input").last().uncheck({ force: true });
       await page.getByRole("button", { name: "Measure" }).click();

@@ -15,6 +15,7 @@ export const SCREENSHOTS = join(BUILD, "screenshots");
 const STILL = { reducedMotion: "reduce" } as const;
 export const PHONE = {
   ...STILL,
+  serviceWorkers: "block", // which keeps megabytes
   viewport: { width: 390, height: 844 },
   deviceScaleFactor: 2,
   isMobile: true,
