@@ -14,8 +14,14 @@ _TAIL = 1e-4
 _SHARES = np.linspace(0.3, 1.0, 36)
 """Shares of the whole range that "mse" tries on each side."""
 
-_SAMPLE = 65536
-"""Values kept of each tensor that is seen."""
+_SAMPLE = 2**16
+"""Values kept of each tensor that is seen, at first."""
+
+_MOST = 2**21
+"""Values kept of all of them; where there are more, each gives fewer."""
+
+_TRIED = 2**18
+"""Values whose error "mse" computes."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +48,31 @@ class Range:
 
 
 class RangeObserver:
-    """Sees tensors, remembers their extremes and an even sample of their values."""
+    """Sees tensors, remembers their extremes and a random sample of their values.
+
+    Random, and not every n-th: in a matrix of 256 columns, every 96th value is one of 8 columns.
+    """
 
     def __init__(self) -> None:
         self._low, self._high = np.inf, -np.inf
         self._samples: list[NDArray[np.float32]] = []
+        self._each = _SAMPLE
+        self._random = np.random.Generator(np.random.Philox(0))
 
     def add(self, values: NDArray[np.float32]) -> None:
         """See one tensor."""
         self._low = float(np.minimum(self._low, values.min()))  # keeps a NaN
         self._high = float(np.maximum(self._high, values.max()))
-        flat = values.reshape(-1)
-        self._samples.append(flat[:: max(1, flat.size // _SAMPLE)].copy())
+        self._samples.append(self._some(values.reshape(-1), self._each))
+        if sum(map(len, self._samples)) > _MOST:
+            self._each //= 2
+            self._samples = [self._some(sample, len(sample) // 2) for sample in self._samples]
+
+    def _some(self, values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        """Return so many of the values, or all if there are no more."""
+        if values.size <= count:
+            return values.copy()
+        return values[self._random.integers(0, values.size, count)]
 
     def range(self, kind: Ranges) -> Range:
         """Return the range of what was seen; raises `ValueError` if that is nothing, or was not finite."""
@@ -72,7 +91,7 @@ class RangeObserver:
     def _least_squares(self, values: NDArray[np.float32]) -> Range:
         """Shrink the upper, then the lower end, each to the share with the least squared error."""
         low, high = min(self._low, 0.0), max(self._high, 0.0)
-        values = values[:: max(1, values.size // (4 * _SAMPLE))]
+        values = self._some(values, _TRIED)
 
         def error(a: float, b: float) -> float:
             return float(np.mean((Range.of(a, b).round_trip(values) - values) ** 2))
