@@ -29,15 +29,17 @@ class Running:
     ----------
     port
         Also where any was asked for.
+    ended
+        Set when the server's thread is done. A `join` that a signal interrupts takes the thread for dead (bpo-45274).
     """
 
     port: int
-    thread: threading.Thread
+    ended: threading.Event
 
     def wait(self) -> None:
         """Wait until the server ends by itself, which it does where it fails; signals are heeded meanwhile."""
-        while self.thread.is_alive():
-            self.thread.join(0.5)
+        while not self.ended.wait(0.5):
+            pass
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,19 +88,25 @@ def running(site: Site, place: socket.socket, encryption: Encryption | None = No
         timeout_graceful_shutdown=_GRACE,
         ssl_context_factory=None if encryption is None else lambda config, default: encryption.context,
     )
-    server = _Server(config, site)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
+    server, ended = _Server(config, site), threading.Event()
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[place])
+        finally:
+            ended.set()
+
     with place:
-        thread.start()
-        while not server.started and thread.is_alive():
+        threading.Thread(target=serve, daemon=True).start()
+        while not server.started and not ended.is_set():
             time.sleep(0.01)
         if not server.started:
             raise AmusedEdgeError("the server did not start; see above")
         try:
-            yield Running(place.getsockname()[1], thread)
+            yield Running(place.getsockname()[1], ended)
         finally:
             server.should_exit = True
-            thread.join()
+            ended.wait()
 
 
 def reaches_others(host: str) -> bool:

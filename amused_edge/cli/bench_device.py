@@ -92,7 +92,7 @@ def device(
         collection = Collection(plan, lambda: Scales(weighing, prompt, grid[0], seed), out, news)
         with serving(shelf, files, take_place(given), bench=collection) as (server, addresses):
             console.say("\n".join([*addresses, qr_code(addresses[0])]))
-            while server.thread.is_alive() and not collection.wait(phones or 10**9, 0.5):
+            while not server.ended.is_set() and not collection.wait(phones or 10**9, 0.5):
                 pass
         collection.finish()
     if not quiet:

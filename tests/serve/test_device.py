@@ -177,7 +177,7 @@ def test_too_many_devices(collect: Callable[[], Collection], monkeypatch: pytest
 def test_the_command(tmp_path: Path, page: Path) -> None:
     """Until Ctrl-C. The page is not built in a checkout; the test puts one in its place."""
     start = (
-        "import sys, pathlib\nfrom amused_edge.serve import page\n"
+        "import sys, pathlib\nfrom amused_edge.serve.http import page\n"
         f"page.FOLDER = pathlib.Path({str(page)!r})\npage.page_files.__defaults__ = (page.FOLDER,)\n"
         "from amused_edge.cli import main\nmain()"
     )
