@@ -42,12 +42,15 @@ private const val MOST_SAMPLER_THREADS = 4
  * dropping it just after (the default): then one graph is in memory at a time
  * @property rememberedPrompts conditionings that are kept for prompts that come again, such as the empty negative one
  * @property samplerThreads threads that draw the tokens of a step; the engine's are its own option
+ * @property verify check every file's hash when a bundle is opened, which reads all of them; false where the app
+ * verified the bundle after its download (see [Bundle.verify]) and keeps it where nothing else writes
  * @property onWarning told what was done otherwise than a caller may think, as that a prompt was cut
  */
 public class PipelineOptions(
     public val keepGraphs: Boolean = false,
     public val rememberedPrompts: Int = 4,
     public val samplerThreads: Int = minOf(MOST_SAMPLER_THREADS, Runtime.getRuntime().availableProcessors()),
+    public val verify: Boolean = true,
     public val onWarning: (String) -> Unit = {},
 ) {
     init {
@@ -272,14 +275,14 @@ public class AmusedPipeline private constructor(
 
     public companion object {
         /**
-         * Opens a bundle for drawing: reads and checks its manifest, its files' presence and sizes, and its tokenizer.
-         * Hashes are for [Bundle.verify], once after a download.
+         * Opens a bundle for drawing: reads and checks its manifest, its files with their hashes, and its tokenizer.
          *
          * @param folder real files, as the engine opens them by their paths
          * @throws BundleException it is incomplete or damaged
          */
         public fun open(folder: File, engine: Engine, options: PipelineOptions = PipelineOptions()): AmusedPipeline {
             val bundle = Bundle.open(folder)
+            if (options.verify) bundle.verify()
             val tokenizer = PromptTokenizer(bundle.text(TOKENIZER_NAME), bundle.manifest.geometry.textLength)
             return AmusedPipeline(bundle, tokenizer, engine, options)
         }

@@ -2,6 +2,7 @@ package ai.amusededge
 
 import ai.amusededge.bundle.Bundle
 import ai.amusededge.bundle.Role
+import ai.amusededge.engines.Engine
 import ai.amusededge.examples.drawOn
 import ai.amusededge.examples.tasks
 import ai.amusededge.pictures.GreyImage
@@ -16,6 +17,8 @@ import ai.amusededge.support.check
 import ai.amusededge.support.equal
 import ai.amusededge.support.fails
 import ai.amusededge.tasks.*
+import java.io.File
+import java.io.RandomAccessFile
 import java.nio.file.Files
 import java.util.concurrent.Callable
 import java.util.concurrent.Executors
@@ -221,6 +224,25 @@ private fun threadTests(runner: Runner, engine: PipeEngine, open: () -> AmusedPi
             val text = state.toJson().replace("\"next_step\": 0", "\"next_step\": 1")
             fails<StateException>("hash") { PictureState.fromJson(text) }
             fails<StateException>("not the one of the picture") { pipeline.resume(state, Task("a cat")) }
+        }
+    }
+    runner.test("a changed byte is seen when a bundle is opened, unless the app knows better") {
+        val copy = Files.createTempDirectory("amused-edge").toFile()
+        val engine = object : Engine {
+            override fun load(bundle: Bundle, role: Role) = error("no graph is needed to open a bundle")
+        }
+        try {
+            DEMO.copyRecursively(copy, overwrite = true)
+            RandomAccessFile(File(copy, "image_encoder.onnx.data"), "rw").use { file ->
+                file.seek(5000)
+                val byte = file.read()
+                file.seek(5000)
+                file.write(byte xor 1)
+            }
+            fails<BundleException>("image_encoder.onnx.data") { AmusedPipeline.open(copy, engine) }
+            AmusedPipeline.open(copy, engine, PipelineOptions(verify = false)).close()
+        } finally {
+            copy.deleteRecursively()
         }
     }
     runner.test("what is no bundle is refused") {
