@@ -1,0 +1,186 @@
+"""What a moving picture is asked to do: how many frames, how they move, how much of each is drawn anew."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Literal, get_args
+
+from amused_edge.runtime.bundle.json_fields import Fields
+from amused_edge.runtime.checks import choice, real_number, whole_number
+from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.sampling.schedule import SCHEDULES, Schedule
+
+Vector = tuple[float, float]
+
+Pan = Literal["left", "right", "up", "down"]
+PANS: tuple[str, ...] = get_args(Pan)
+Zoom = Literal["in", "out"]
+ZOOMS: tuple[str, ...] = get_args(Zoom)
+
+MOTION: Vector = (1 / 32, 1 / 32)
+"""What the reference's 12 pixels of 512 come to on its grid: one of 32 tokens a frame."""
+REFRESH = 0.13
+"""The reference's."""
+
+NOISE_STEPS = 2**32
+"""Steps between the random numbers of two frames, see docs/random-numbers.md."""
+
+_PAN_SHARE = 1 / 16
+_ZOOM_FACTOR = 1.06
+_MOST_FRAMES = 10_000
+_MOST_ZOOM = 2.0
+_DIRECTIONS: dict[str, Vector] = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A moving picture, beside the task that draws its first frame.
+
+    Attributes
+    ----------
+    frames
+        2 to 10,000.
+    motion
+        (x, y), shares of the picture's width and height per frame, each -1 to 1: the same for all frames, or one for
+        each frame after the first (of a loop, one more, which leads from the last to the first). Positive values
+        look further right and down: new content comes in from there.
+    zoom
+        Factor per frame, 0.5 to 2, above 1 into the picture.
+    refresh
+        Share, 0 to 1, of the tokens that a frame has from the one before that is drawn anew all the same: one for all
+        frames, or one for each after the first.
+    loop
+        Whether the last frame leads to the first.
+
+    Raises
+    ------
+    OptionsError
+        A value is out of range, or there are too few or too many.
+    """
+
+    frames: int = 8
+    motion: tuple[Vector, ...] = (MOTION,)
+    zoom: float = 1.0
+    refresh: tuple[float, ...] = (REFRESH,)
+    loop: bool = False
+
+    def __post_init__(self) -> None:
+        frames = whole_number("frames", self.frames, minimum=2, maximum=_MOST_FRAMES)
+        object.__setattr__(self, "frames", frames)
+        object.__setattr__(self, "motion", _motion(self.motion))
+        object.__setattr__(self, "refresh", _refresh(self.refresh))
+        object.__setattr__(self, "zoom", real_number("zoom", self.zoom))
+        object.__setattr__(self, "loop", bool(self.loop))
+        if not 1 / _MOST_ZOOM <= self.zoom <= _MOST_ZOOM:
+            raise OptionsError(f"zoom is {self.zoom:g}; it is a factor per frame, between 0.5 and 2")
+        if self.loop and self.zoom != 1.0:
+            raise OptionsError(f"zoom is {self.zoom:g} and the clip a loop; what is zoomed does not lead back")
+        _check_count("motions", self.motion, frames - 1 + self.loop, frames)
+        _check_count("refresh shares", self.refresh, frames - 1, frames)
+
+    def motion_to(self, frame: int) -> Vector:
+        """Return the motion that leads to a frame from the one before; `frames` is the first one again, of a loop."""
+        return self.motion[0] if len(self.motion) == 1 else self.motion[frame - 1]
+
+    def refresh_of(self, frame: int) -> float:
+        """Return the share of a frame, from 1, that is drawn anew."""
+        return self.refresh[0] if len(self.refresh) == 1 else self.refresh[frame - 1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "frames": self.frames,
+            "motion": [list(vector) for vector in self.motion],
+            "zoom": self.zoom,
+            "refresh": list(self.refresh),
+            "loop": self.loop,
+        }
+
+    @staticmethod
+    def read(values: Fields) -> "Clip":
+        """Read what `to_dict` returned; raises `OptionsError`, or what the fields raise."""
+        return Clip(
+            values.get("frames", int),
+            values.get("motion", list),  # type: ignore[arg-type]  # checked there
+            values.get("zoom", float),
+            values.get("refresh", list),  # type: ignore[arg-type]
+            values.get("loop", bool),
+        )
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """What makes a picture one frame of a clip.
+
+    Attributes
+    ----------
+    frame
+        From 0.
+    first_schedule
+        Of the first frame; that of all others is linear.
+    """
+
+    clip: Clip
+    frame: int
+    first_schedule: Schedule
+
+    def __post_init__(self) -> None:
+        whole_number("frame", self.frame, minimum=0, maximum=self.clip.frames - 1)
+        choice("first_schedule", self.first_schedule, SCHEDULES)
+
+    @property
+    def noise_step(self) -> int:
+        """What is added to a step's number where its random numbers are looked up."""
+        return self.frame * NOISE_STEPS
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**self.clip.to_dict(), "frame": self.frame, "first_schedule": self.first_schedule}
+
+    @staticmethod
+    def read(values: Fields) -> "ClipFrame":
+        """Read what `to_dict` returned; raises `OptionsError`, or what the fields raise."""
+        schedule: Any = values.get("first_schedule", str)
+        return ClipFrame(Clip.read(values), values.get("frame", int), schedule)
+
+
+def pan(direction: Pan, share: float = _PAN_SHARE) -> Vector:
+    """Return the motion of a camera that turns to a side, by a share of the picture per frame."""
+    x, y = _DIRECTIONS[choice("pan", direction, PANS)]
+    return (x * share, y * share)
+
+
+def zoom_factor(direction: Zoom) -> float:
+    """Return the zoom per frame of a camera that goes in or out."""
+    return _ZOOM_FACTOR if choice("zoom", direction, ZOOMS) == "in" else 1 / _ZOOM_FACTOR
+
+
+def _motion(value: object) -> tuple[Vector, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not len(value):
+        raise OptionsError(f"motion is {quoted(value)}; give a pair (x, y), or a list of pairs")
+    pairs = (value,) if isinstance(value[0], Real) else value
+    return tuple(_vector(pair) for pair in pairs)
+
+
+def _vector(value: object) -> Vector:
+    if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        raise OptionsError(f"a motion is {quoted(value)}; give a pair (x, y) of shares of the picture")
+    for number in value:
+        if isinstance(number, bool) or not isinstance(number, Real) or not -1.0 <= number <= 1.0:
+            raise OptionsError(f"a motion is {quoted(value)}; its shares of the picture per frame are between -1 and 1")
+    return (float(value[0]), float(value[1]))
+
+
+def _refresh(value: object) -> tuple[float, ...]:
+    values = (value,) if isinstance(value, Real) else value
+    if not isinstance(values, Sequence) or isinstance(values, str) or not len(values):
+        raise OptionsError(f"refresh is {quoted(value)}; give a share, or a list of shares")
+    shares = tuple(real_number("refresh", share) for share in values)
+    if max(shares) > 1.0:
+        raise OptionsError(f"refresh is {max(shares):g}; it must be between 0 and 1")
+    return shares
+
+
+def _check_count(name: str, values: tuple[Any, ...], needed: int, frames: int) -> None:
+    if len(values) not in (1, needed):
+        raise OptionsError(f"{len(values)} {name} for a clip of {frames} frames; give one for all, or {needed}")
