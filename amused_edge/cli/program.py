@@ -16,6 +16,7 @@ from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.validate import validate
+from amused_edge.cli.video import video
 from amused_edge.runtime.errors import (
     AmusedEdgeError,
     AmusedEdgeWarning,
@@ -96,7 +97,7 @@ def commands() -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-commands.section("Draw", generate, inspect, cache)
+commands.section("Draw", generate, video, inspect, cache)
 commands.section("Make", export, quantize, validate)
 commands.section("Measure", bench)
 

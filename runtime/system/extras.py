@@ -9,6 +9,7 @@ EXTRAS = {
     "quantize": ("onnx", "onnx_ir", "matplotlib"),
     "coreml": ("coremltools",),
     "coreai": ("coreai", "coreai_torch"),
+    "video": ("av",),
     "bench": ("onnx", "onnx_ir", "matplotlib", "jinja2", "psutil"),
 }
 """Extra -> modules that its packages hold."""

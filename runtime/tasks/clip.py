@@ -59,7 +59,7 @@ class Clip:
     """
 
     frames: int = 8
-    motion: tuple[Vector, ...] = (MOTION,)
+    motion: tuple[Vector, ...] | None = None
     zoom: float = 1.0
     refresh: tuple[float, ...] = (REFRESH,)
     loop: bool = False
@@ -67,7 +67,9 @@ class Clip:
     def __post_init__(self) -> None:
         frames = whole_number("frames", self.frames, minimum=2, maximum=_MOST_FRAMES)
         object.__setattr__(self, "frames", frames)
-        object.__setattr__(self, "motion", _motion(self.motion))
+        still = self.motion is None and self.zoom != 1.0
+        motion = MOTION if self.motion is None else self.motion
+        object.__setattr__(self, "motion", vectors((0.0, 0.0) if still else motion))
         object.__setattr__(self, "refresh", _refresh(self.refresh))
         object.__setattr__(self, "zoom", real_number("zoom", self.zoom))
         object.__setattr__(self, "loop", bool(self.loop))
@@ -155,7 +157,8 @@ def zoom_factor(direction: Zoom) -> float:
     return _ZOOM_FACTOR if choice("zoom", direction, ZOOMS) == "in" else 1 / _ZOOM_FACTOR
 
 
-def _motion(value: object) -> tuple[Vector, ...]:
+def vectors(value: object) -> tuple[Vector, ...]:
+    """Return a pair (x, y), or a list of pairs, as pairs; raises `OptionsError` as `Clip` does."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not len(value):
         raise OptionsError(f"motion is {quoted(value)}; give a pair (x, y), or a list of pairs")
     pairs = (value,) if isinstance(value[0], Real) else value

@@ -13,6 +13,7 @@ from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.system.whole_file import whole_file
 from amused_edge.runtime.tasks.clip import ClipFrame
+from amused_edge.runtime.tasks.parameters import PictureParameters
 from amused_edge.runtime.tasks.result import Picture
 from amused_edge.runtime.tasks.state import PictureState, damaged, hash_of, packed, unpacked
 
@@ -44,6 +45,12 @@ class ClipState:
     def frame_is_finished(self) -> bool:
         """Whether the frame has no step to go."""
         return self.picture.next_step == self.picture.parameters.settings.steps
+
+    def parameters_of(self, frame: int) -> PictureParameters:
+        """Return what a frame of the clip, from 0, is drawn from."""
+        parameters, place = self.picture.parameters, self.place
+        settings = replace(parameters.settings, schedule="linear" if frame else place.first_schedule)
+        return replace(parameters, settings=settings, clip=replace(place, frame=frame))
 
     def after(self, step: Step) -> "ClipState":
         """Return the state after a step of its frame."""

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 
 from amused_edge.runtime.bundle.manifest import Geometry
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.drawing.conditioning import Conditioning
 from amused_edge.runtime.drawing.draw import Drawing
 from amused_edge.runtime.engines.cancellation import Cancellation
@@ -91,21 +92,12 @@ class ClipDrawing:
 
     def _next(self, state: ClipState) -> ClipState:
         """Return where the frame after a finished one starts."""
-        place = replace(state.place, frame=state.place.frame + 1)
         finished = np.concatenate([state.finished, state.picture.tokens[None]])
-        before = state.picture.parameters
-        settings = replace(before.settings, schedule="linear")
-        start = frame_start(
-            finished[-1],
-            finished[0],
-            place,
-            self._geometry.mask_token_id,
-            seed=before.seed,
-            picture=before.task.picture,
-        )
-        known = start.tokens != self._geometry.mask_token_id
-        first_step = start.first_step if not known.all() else settings.steps
-        parameters = replace(before, settings=settings, clip=place)
+        parameters = state.parameters_of(len(finished))
+        place, mask = present(parameters.clip, "the clip of a clip's state"), self._geometry.mask_token_id
+        seed, picture = parameters.seed, parameters.task.picture
+        start = frame_start(finished[-1], finished[0], place, mask, seed=seed, picture=picture)
+        first_step = start.first_step if (start.tokens == mask).any() else parameters.settings.steps
         ones = np.ones(start.tokens.shape, np.float32)
         return ClipState(finished, PictureState(parameters, first_step, start.tokens, ones, start.starting_mask_ratio))
 
