@@ -52,12 +52,14 @@ from amused_edge.runtime.tasks.clip import PANS, ZOOMS
         help="Shares of the picture per frame, to the right and down.  [default: 1/32 each]",
     ),
     option("--motion-field", type=PATH, metavar="FILE", help="X,Y of each frame after the first: JSON, or lines."),
-    option("--pan", type=Choice(PANS), help="Look to a side, by 1/16 of the picture per frame."),
+    option(
+        "--pan", type=Choice(PANS), help="Look to a side, by 1/16 of the picture per frame; a loop goes once around."
+    ),
     option("--zoom", type=Choice(ZOOMS), help="Into or out of the picture, by 6 % per frame."),
     option(
         "--refresh",
         type=ListOf(float, repeated=True),
-        help="Share of the kept tokens that is drawn anew, for all frames or each after the first.  [default: 0.13]",
+        help="Share of kept tokens that is drawn anew, of all frames or each.  [default: 0.13; 0 with --pan, --zoom]",
     ),
     option("--loop", is_flag=True, default=None, help="Let the last frame lead to the first."),
 )
@@ -123,7 +125,7 @@ def _request(prompt: str | None, given: dict[str, Any]) -> TaskRequest:
     """Return what the first frame is asked to be; a picture to start from stays as it is."""
     if prompt is None and given["like"] is None:
         raise click.UsageError("give a PROMPT or --like")
-    wanted = {field.name: given.get(field.name) for field in fields(TaskRequest)}
+    wanted: dict[str, Any] = {field.name: given.get(field.name) for field in fields(TaskRequest)}
     wanted["prompts"] = () if prompt is None else (prompt,)
     if given["image"] is not None and given["strength"] is None and given["like"] is None:
         wanted["strength"] = 0.0

@@ -1,9 +1,10 @@
 """What a moving picture is asked to do: how many frames, how they move, how much of each is drawn anew."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.checks import choice, real_number, whole_number
@@ -29,10 +30,11 @@ _PAN_SHARE = 1 / 16
 _ZOOM_FACTOR = 1.06
 _MOST_FRAMES = 10_000
 _MOST_ZOOM = 2.0
+_TINY = 1e-9
 _DIRECTIONS: dict[str, Vector] = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Clip:
     """A moving picture, beside the task that draws its first frame.
 
@@ -43,7 +45,8 @@ class Clip:
     motion
         (x, y), shares of the picture's width and height per frame, each -1 to 1: the same for all frames, or one for
         each frame after the first (of a loop, one more, which leads from the last to the first). Positive values
-        look further right and down: new content comes in from there.
+        look further right and down: new content comes in from there. None is 1/32 each, or none at all where the
+        clip zooms or is a loop. The motions of a loop come to 0 in all, or to a picture or more around.
     zoom
         Factor per frame, 0.5 to 2, above 1 into the picture.
     refresh
@@ -58,27 +61,37 @@ class Clip:
         A value is out of range, or there are too few or too many.
     """
 
-    frames: int = 8
-    motion: tuple[Vector, ...] | None = None
-    zoom: float = 1.0
-    refresh: tuple[float, ...] = (REFRESH,)
-    loop: bool = False
+    frames: int
+    motion: tuple[Vector, ...]
+    zoom: float
+    refresh: tuple[float, ...]
+    loop: bool
 
-    def __post_init__(self) -> None:
-        frames = whole_number("frames", self.frames, minimum=2, maximum=_MOST_FRAMES)
-        object.__setattr__(self, "frames", frames)
-        still = self.motion is None and self.zoom != 1.0
-        motion = MOTION if self.motion is None else self.motion
-        object.__setattr__(self, "motion", vectors((0.0, 0.0) if still else motion))
-        object.__setattr__(self, "refresh", _refresh(self.refresh))
-        object.__setattr__(self, "zoom", real_number("zoom", self.zoom))
-        object.__setattr__(self, "loop", bool(self.loop))
+    def __init__(
+        self,
+        frames: int = 8,
+        motion: Vector | Sequence[Vector] | None = None,
+        zoom: float = 1.0,
+        refresh: float | Sequence[float] = REFRESH,
+        loop: bool = False,
+    ) -> None:
+        if motion is None:
+            motion = MOTION if zoom == 1.0 and not loop else (0.0, 0.0)
+        values = {
+            "frames": whole_number("frames", frames, minimum=2, maximum=_MOST_FRAMES),
+            "motion": vectors(motion),
+            "zoom": real_number("zoom", zoom),
+            "refresh": _refresh(refresh),
+            "loop": bool(loop),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
         if not 1 / _MOST_ZOOM <= self.zoom <= _MOST_ZOOM:
             raise OptionsError(f"zoom is {self.zoom:g}; it is a factor per frame, between 0.5 and 2")
-        if self.loop and self.zoom != 1.0:
-            raise OptionsError(f"zoom is {self.zoom:g} and the clip a loop; what is zoomed does not lead back")
-        _check_count("motions", self.motion, frames - 1 + self.loop, frames)
-        _check_count("refresh shares", self.refresh, frames - 1, frames)
+        _check_count("motions", self.motion, self.frames - 1 + self.loop, self.frames)
+        _check_count("refresh shares", self.refresh, self.frames - 1, self.frames)
+        if self.loop:
+            _check_loop(self)
 
     def motion_to(self, frame: int) -> Vector:
         """Return the motion that leads to a frame from the one before; `frames` is the first one again, of a loop."""
@@ -103,9 +116,9 @@ class Clip:
         """Read what `to_dict` returned; raises `OptionsError`, or what the fields raise."""
         return Clip(
             values.get("frames", int),
-            values.get("motion", list),  # type: ignore[arg-type]  # checked there
+            values.get("motion", list),
             values.get("zoom", float),
-            values.get("refresh", list),  # type: ignore[arg-type]
+            values.get("refresh", list),
             values.get("loop", bool),
         )
 
@@ -146,15 +159,27 @@ class ClipFrame:
         return ClipFrame(Clip.read(values), values.get("frame", int), schedule)
 
 
-def pan(direction: Pan, share: float = _PAN_SHARE) -> Vector:
-    """Return the motion of a camera that turns to a side, by a share of the picture per frame."""
+class Preset(TypedDict, total=False):
+    """Fields of a `Clip`."""
+
+    motion: Vector
+    zoom: float
+    refresh: float
+
+
+def pan(direction: Pan, frames: int = 8, *, loop: bool = False) -> Preset:
+    """Return what makes a clip whose camera turns to a side: by 1/16 of the picture per frame, or once around where it
+    is a loop. Nothing but what enters is drawn.
+    """
     x, y = _DIRECTIONS[choice("pan", direction, PANS)]
-    return (x * share, y * share)
+    share = 1 / frames if loop else _PAN_SHARE
+    return {"motion": (x * share, y * share), "refresh": 0.0}
 
 
-def zoom_factor(direction: Zoom) -> float:
-    """Return the zoom per frame of a camera that goes in or out."""
-    return _ZOOM_FACTOR if choice("zoom", direction, ZOOMS) == "in" else 1 / _ZOOM_FACTOR
+def zoom(direction: Zoom) -> Preset:
+    """Return what makes a clip whose camera goes in or out, by 6 % per frame. Nothing but what enters is drawn."""
+    factor = _ZOOM_FACTOR if choice("zoom", direction, ZOOMS) == "in" else 1 / _ZOOM_FACTOR
+    return {"zoom": factor, "refresh": 0.0}
 
 
 def vectors(value: object) -> tuple[Vector, ...]:
@@ -187,3 +212,16 @@ def _refresh(value: object) -> tuple[float, ...]:
 def _check_count(name: str, values: tuple[Any, ...], needed: int, frames: int) -> None:
     if len(values) not in (1, needed):
         raise OptionsError(f"{len(values)} {name} for a clip of {frames} frames; give one for all, or {needed}")
+
+
+def _check_loop(clip: Clip) -> None:
+    """Raise where the last frame cannot lead to the first: it shows another part of what is seen."""
+    if clip.zoom != 1.0:
+        raise OptionsError(f"zoom is {clip.zoom:g} and the clip a loop; what is zoomed does not lead back")
+    for axis, name in enumerate("xy"):
+        way = math.fsum(clip.motion_to(frame)[axis] for frame in range(1, clip.frames + 1))
+        if _TINY < abs(way) < 1.0 - _TINY:
+            raise OptionsError(
+                f"the motions of the loop come to {way:g} of the picture in {name}; let them come back to 0, or go a "
+                "whole picture or more around"
+            )

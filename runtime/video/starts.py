@@ -45,6 +45,12 @@ def move(tokens: IntArray, clip: Clip, frame: int, mask_token_id: int) -> IntArr
     return _taken(tokens, sources(clip, frame, 1, height), sources(clip, frame, 0, width), mask_token_id)
 
 
+def entering(clip: Clip, frame: int, shape: tuple[int, ...]) -> BoolArray:
+    """Return where something enters that was not in the frame before, (h, w)."""
+    rows, columns = sources(clip, frame, 1, shape[0]), sources(clip, frame, 0, shape[1])
+    return np.asarray((rows == ENTERING)[:, None] | (columns == ENTERING)[None])
+
+
 def lowest(noise: FloatArray, share: float) -> BoolArray:
     """Choose a share, rounded, of the places (h, w) whose noise is finite: those with the least."""
     count = int(np.floor(share * np.isfinite(noise).sum() + 0.5))
@@ -54,8 +60,8 @@ def lowest(noise: FloatArray, share: float) -> BoolArray:
 
 
 def _taken(tokens: IntArray, rows: IntArray, columns: IntArray, mask_token_id: int) -> IntArray:
-    entering = (rows == ENTERING)[:, None] | (columns == ENTERING)[None]
-    return np.where(entering, np.int64(mask_token_id), tokens[rows[:, None], columns[None]])
+    outside = (rows == ENTERING)[:, None] | (columns == ENTERING)[None]
+    return np.where(outside, np.int64(mask_token_id), tokens[rows[:, None], columns[None]])
 
 
 def _noise(shape: tuple[int, ...], seed: int, picture: int, frame: int) -> FloatArray:
@@ -66,16 +72,19 @@ def _noise(shape: tuple[int, ...], seed: int, picture: int, frame: int) -> Float
 def _led_back(
     tokens: IntArray, first: IntArray, place: ClipFrame, noise: FloatArray, order: FloatArray, mask_token_id: int
 ) -> IntArray:
-    """Bring a loop's frame nearer to the first: in the second half of the clip, a share that grows from frame to frame
-    has the first one's tokens, moved to where the way back leads from; as large a share of the rest is masked.
+    """Bring a loop's frame nearer to the first one, as it lies where the way back leads from.
+
+    What enters from there has its tokens at once. Of what else has come to differ, a share that grows from frame to
+    frame in the second half of the clip has them too, and as large a share of the rest is masked.
     """
     clip, (height, width) = place.clip, tokens.shape
     share = np.float32(max(0.0, 1.0 - (clip.frames - place.frame) / (clip.frames // 2 + 1)))
     rows, columns = (_on_the_way_back(clip, place.frame, axis, side) for axis, side in ((1, height), (0, width)))
     target = _taken(first, rows, columns, mask_token_id)
-    led = (target != mask_token_id) & (order[rows[:, None], columns[None]] < share)
-    masked = np.where(noise < share, np.int64(mask_token_id), tokens)
-    return np.where(led, target, masked)
+    there = target != mask_token_id
+    led = there & (entering(clip, place.frame, tokens.shape) | (order[rows[:, None], columns[None]] < share))
+    masked = there & (tokens != target) & (noise < share)
+    return np.where(led, target, np.where(masked, np.int64(mask_token_id), tokens))
 
 
 def _on_the_way_back(clip: Clip, frame: int, axis: int, side: int) -> IntArray:

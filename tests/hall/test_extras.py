@@ -70,6 +70,7 @@ def test_the_table_is_that_of_the_package() -> None:
         ("export", "export C out"),
         ("export,coreml", "export C out --target coreml"),
         ("export,quantize", "validate C out"),
+        ("video", "video B x -o out.mp4"),
         ("quantize", "quantize B out --recipe w8"),
         ("quantize", "quantize B out --recipe w8 --sensitivity"),
         ("bench", "bench latency B --out out"),
@@ -87,7 +88,7 @@ def test_a_command_names_its_extras(
     places = {"B": demo_bundle, "C": demo_checkpoint, "J": ROOT / "demo" / "judge"}
     args = [places.get(word, word) for word in command.split()]
     one_line(run(COMMAND, ALL, *args, cwd=tmp_path), extras)
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_core_ml_names_its_extra(tiny_coreml: Path, tmp_path: Path) -> None:

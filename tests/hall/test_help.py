@@ -15,7 +15,7 @@ from amused_edge.cli.program import commands
 from tests.support.command import COMMAND, run
 
 NAMES = [
-    *["generate", "inspect", "cache", "export", "quantize", "validate"],
+    *["generate", "video", "inspect", "cache", "export", "quantize", "validate"],
     *["bench latency", "bench quality", "bench compare"],
 ]
 
