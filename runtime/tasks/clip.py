@@ -194,7 +194,7 @@ def _vector(value: object) -> Vector:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise OptionsError(f"a motion is {quoted(value)}; give a pair (x, y) of shares of the picture")
     for number in value:
-        if isinstance(number, bool) or not isinstance(number, Real) or not -1.0 <= number <= 1.0:
+        if isinstance(number, bool) or not isinstance(number, Real) or not abs(float(number)) <= 1.0:
             raise OptionsError(f"a motion is {quoted(value)}; its shares of the picture per frame are between -1 and 1")
     return (float(value[0]), float(value[1]))
 
