@@ -1,6 +1,6 @@
-"""The moving pictures of docs/drawing/video.md, drawn by the demo bundle, and all their frames on one sheet to be looked at.
+"""The moving pictures of docs/drawing/video.md, drawn by the demo bundle, and all their frames on one sheet.
 
-`python -m amused_edge.benchmarks.scripts.guide_clips BUNDLE FOLDER SHEET` writes FOLDER/video.webp and the sheet, a PNG.
+`python -m amused_edge.benchmarks.scripts.guide_clips BUNDLE FOLDER SHEET` writes FOLDER/video.webp and SHEET, a PNG.
 """
 
 import argparse

@@ -14,6 +14,9 @@ from amused_edge.runtime.tasks.kinds import KINDS, Task
 from amused_edge.runtime.tasks.record import ADVICE, EmbeddingsHash, TaskRecord
 
 VERSION = 1
+CLIP_VERSION = 2
+"""Of a clip's frames, so that a runtime that knows no clips refuses them."""
+
 _FORMAT = "amused-edge picture"
 
 
@@ -54,7 +57,7 @@ class PictureParameters:
         """Return them as plain values."""
         return {
             "format": _FORMAT,
-            "version": VERSION,
+            "version": VERSION if self.clip is None else CLIP_VERSION,
             "bundle": {"name": self.bundle_name, "sha256": self.bundle_sha256},
             "task": self.task.to_dict(),
             "seed": self.seed,
@@ -76,7 +79,8 @@ class PictureParameters:
         """Read what `to_dict` returned; raises `StateError` if it is anything else."""
         try:
             values = Fields(content, "parameters", ADVICE, _unreadable)
-            if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
+            version = CLIP_VERSION if "clip" in values else VERSION
+            if values.get("format", str) != _FORMAT or values.get("version", int) != version:
                 raise StateError("these are parameters of another format or version; use the amused-edge that wrote it")
             bundle, settings = values.child("bundle"), values.child("settings")
             name, sha256, task = bundle.get("name", str), bundle.get("sha256", str), values.get("task", dict)
