@@ -18,7 +18,7 @@ CLIPS = {
     "in place, a loop": ("a flat icon of a sailboat on a black background", Clip(FRAMES, loop=True, refresh=0.3)),
     "pan right, a loop": (FOX, Clip(FRAMES, loop=True, **pan("right", FRAMES, loop=True))),
     "pan up": ("a flat icon of a bus on a white background", Clip(FRAMES, **pan("up"))),
-    "zoom out": ("a drawing of an owl on a yellow background", Clip(FRAMES, **zoom("out"))),
+    "zoom out": ("a drawing of a sunflower on a yellow background", Clip(FRAMES, **zoom("out"))),
     "as the reference moves": (FOX, Clip(FRAMES)),
 }
 

@@ -10,6 +10,9 @@ from amused_edge.runtime.tasks.clip import Clip
 ENTERING = -1
 """In place of a source: nothing of the frame before is there."""
 
+_GOLDEN = 0.618
+"""Ratio, to the digits that places on a grid need."""
+
 _TINY = 1e-9
 """Tokens by which sums of shares may be off."""
 
@@ -45,21 +48,26 @@ def zoom_steps(clip: Clip, frame: int, side: int) -> int:
 def sources(clip: Clip, frame: int, axis: int, side: int) -> IntArray:
     """Return where each place of an axis, (side,) int64, finds its token in the frame before, or `ENTERING`."""
     places = np.arange(side)
-    steps = zoom_steps(clip, frame, side) - zoom_steps(clip, frame - 1, side)
-    for _ in range(abs(steps)):
-        places = _follow(places, _zoomed(side, inwards=steps > 0))
+    begin, end = zoom_steps(clip, frame - 1, side), zoom_steps(clip, frame, side)
+    for number in range(abs(begin), abs(end)):
+        places = _follow(places, _zoomed(side, number, inwards=end > 0))
     moved = np.arange(side) + offset(clip, frame, axis, side) - offset(clip, frame - 1, axis, side)
     return _follow(places, np.where((moved >= 0) & (moved < side), moved, ENTERING))
 
 
-def _zoomed(side: int, *, inwards: bool) -> IntArray:
-    """Return the sources of one step: at each end a token goes, and halfway to the middle one is repeated; or one comes
-    in at each end, and halfway one is left out. What is repeated is not drawn: on the demo, that tore edges apart.
+def _zoomed(side: int, number: int, *, inwards: bool) -> IntArray:
+    """Return the sources of one step of several, from 0: at each end a token goes, and within its half one is repeated;
+    or one comes in at each end, and within its half one is left out.
+
+    What is repeated is not drawn: on the demo, that tore edges apart. Multiples of the golden ratio spread the places
+    over the half, as evenly after few steps as after many.
     """
-    quarter, half = side // 4, side // 2
-    ends, skipped = (1, [quarter]) if inwards else (0, [ENTERING])
-    begin = np.arange(ends, quarter + ends)
-    kept = np.concatenate([*([begin, skipped] if inwards else [skipped, begin]), np.arange(quarter + 1, half)])
+    half = side // 2
+    line = 1 + int((half - 1) * ((number + 1) * _GOLDEN % 1.0))
+    if inwards:
+        kept = np.concatenate([np.arange(1, line + 1), np.arange(line, half)])
+    else:
+        kept = np.concatenate([[ENTERING], np.arange(line), np.arange(line + 1, half)])
     mirrored = np.where(kept == ENTERING, ENTERING, side - 1 - kept)[::-1]
     return np.concatenate([kept, np.arange(half, side - half), mirrored])
 

@@ -40,7 +40,12 @@ UNKNOWN = {
     ),
     "runtime/bundle": ("runtime.engines.", "runtime.drawing.", "runtime.pictures.", "runtime.tasks."),
     "runtime/tasks": ("runtime.engines.", "runtime.drawing.", "runtime.video."),
-    "runtime/drawing": ("runtime.engines.onnx.", "runtime.engines.coreml.", "runtime.engines.coreai.", "runtime.video."),
+    "runtime/drawing": (
+        "runtime.engines.onnx.",
+        "runtime.engines.coreml.",
+        "runtime.engines.coreai.",
+        "runtime.video.",
+    ),
     "runtime/video": (
         "runtime.engines.onnx.",
         "runtime.engines.coreml.",

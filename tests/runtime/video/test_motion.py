@@ -87,6 +87,16 @@ def test_left_mirrors_right_and_up_is_left_turned() -> None:
         assert np.array_equal(move(grid(16, 16).T, up, frame, MASK), moved.T)
 
 
+def test_a_zoom_goes_on_in_the_middle() -> None:
+    """It left out the same row again and again, and the middle of the picture stayed as large as it was."""
+    clip, tokens = Clip(5, zoom=14 / 16), grid(16, 16)
+    for frame in range(1, 5):
+        tokens = move(tokens, clip, frame, MASK)
+    kept = tokens[8][tokens[8] != MASK] % 16
+    assert len(kept) == 8
+    assert np.diff(kept).max() <= 3
+
+
 @pytest.mark.parametrize("side", [5, 16])
 def test_a_zoom_step_keeps_the_order_and_the_middle(side: int) -> None:
     """Into the picture nothing is masked; out of it, one ring of tokens."""
