@@ -241,10 +241,9 @@ class AmusedPipeline:
         OptionsError, GenerationCancelledError, GraphError, GenerationError
             As of `generate`.
         """
-        task = self._checked_first(task)
-        clip, options = clip or Clip(), options or GenerationOptions()
+        task, options = self._checked_first(task), options or GenerationOptions()
         settings = self.settings(options, task)
-        return self._video(task, clip, options.seed, settings, on_step, cancellation)
+        return self._clips.video(task, clip or Clip(), options.seed, settings, on_step, cancellation)
 
     def begin_video(
         self, task: PromptsOrTask, clip: Clip | None = None, options: GenerationOptions | None = None
@@ -353,25 +352,11 @@ class AmusedPipeline:
             conditioning = self._drawing.conditioning(task, settings, cancellation)
             yield from self._drawing.steps([state], [conditioning], cancellation)
 
-    def _video(
-        self,
-        task: Task,
-        clip: Clip,
-        seed: int,
-        settings: SamplerSettings,
-        on_step: OnFrameStep | None,
-        cancellation: Cancellation | None,
-    ) -> Iterator[Frame]:
-        alone = task.single(*task.pictures()[0])
-        yield from self._clips.frames(
-            self._clips.begin(alone, clip, seed, settings, cancellation), alone, on_step, cancellation
-        )
-
     def _checked_first(self, task: PromptsOrTask) -> Task:
-        """Check that a task can draw the first frame of a clip."""
+        """Check that a task can draw the first frame of a clip, and return that of one picture."""
         task = self._checked(task)
         check_first(task)
-        return task
+        return task.single(*task.pictures()[0])
 
     def _checked(self, task: PromptsOrTask) -> Task:
         """Wrap prompts that were given bare, and check that the bundle can draw them."""

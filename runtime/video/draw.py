@@ -46,6 +46,18 @@ class ClipDrawing:
         none = np.empty((0, *picture.tokens.shape), np.int64)
         return ClipState(none, replace(picture, parameters=replace(picture.parameters, clip=place)))
 
+    def video(
+        self,
+        task: Task,
+        clip: Clip,
+        seed: int,
+        settings: SamplerSettings,
+        on_step: OnFrameStep | None,
+        cancellation: Cancellation | None,
+    ) -> Iterator[Frame]:
+        """Draw a whole clip, as `frames`; nothing is done before the first is asked for."""
+        yield from self.frames(self.begin(task, clip, seed, settings, cancellation), task, on_step, cancellation)
+
     def frames(
         self, state: ClipState, task: Task, on_step: OnFrameStep | None, cancellation: Cancellation | None
     ) -> Iterator[Frame]:
