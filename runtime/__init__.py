@@ -22,6 +22,8 @@ from amused_edge.runtime.errors import (
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.tasks.clip import Clip
+from amused_edge.runtime.tasks.clip_state import ClipState, Frame
 from amused_edge.runtime.tasks.embeddings import PromptEmbeddings
 from amused_edge.runtime.tasks.kinds import Inpainting, TextToImage, Variation, outpainting
 from amused_edge.runtime.tasks.parameters import PictureParameters
@@ -37,7 +39,10 @@ __all__ = [
     "Bundle",
     "BundleError",
     "Cancellation",
+    "Clip",
+    "ClipState",
     "EngineOptions",
+    "Frame",
     "GenerationCancelledError",
     "GenerationError",
     "GenerationOptions",

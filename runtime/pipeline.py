@@ -22,11 +22,14 @@ from amused_edge.runtime.engines.graph_store import GraphStore, Load
 from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.tasks.clip import Clip
+from amused_edge.runtime.tasks.clip_state import ClipState, Frame
 from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
 from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage
 from amused_edge.runtime.tasks.result import GenerationResult, Picture
 from amused_edge.runtime.tasks.state import PictureState
 from amused_edge.runtime.tasks.weights import PromptWeights
+from amused_edge.runtime.video.draw import ClipDrawing, OnFrameStep, check_first
 
 _LOW_MEMORY_BATCH = 16
 """Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time."""
@@ -50,6 +53,7 @@ class AmusedPipeline:
         self._graphs = GraphStore(bundle, engine, load)
         self._condition = PromptConditioner(self.tokenizer, self._graphs.use, engine.remembered_prompts)
         self._drawing = Drawing(bundle, self._graphs, self._condition)
+        self._clips = ClipDrawing(self._drawing, self._graphs, self.geometry)
 
     @staticmethod
     def from_bundle(path: str | Path, engine: EngineOptions | None = None, *, verify: bool = True) -> "AmusedPipeline":
@@ -210,6 +214,60 @@ class AmusedPipeline:
         """Return what the pictures of a step would be if they were left as they are, (B, H, W, 3) uint8."""
         return self.decode(step.predicted)
 
+    # --- Moving pictures.
+
+    def video(
+        self,
+        task: PromptsOrTask,
+        clip: Clip | None = None,
+        options: GenerationOptions | None = None,
+        *,
+        on_step: OnFrameStep | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[Frame]:
+        """Draw a clip and yield each frame when it is finished, so that memory does not grow with their number.
+
+        Parameters
+        ----------
+        task
+            Draws the first frame: a prompt, or a `TextToImage` or `Variation` of one picture.
+        clip
+            Frames, motion and the like.
+        options
+            As of `generate`; a schedule is that of the first frame, all others have the linear one.
+        on_step
+            Called after each step of each frame with the `ClipState` behind it and the step; see `preview`.
+
+        Raises
+        ------
+        OptionsError, GenerationCancelledError, GraphError, GenerationError
+            As of `generate`.
+        """
+        task, options = self._checked_first(task), options or GenerationOptions()
+        settings = self.settings(options, task)
+        return self._clips.video(task, clip or Clip(), options.seed, settings, on_step, cancellation)
+
+    def begin_video(
+        self, task: PromptsOrTask, clip: Clip | None = None, options: GenerationOptions | None = None
+    ) -> ClipState:
+        """Return the state from which a clip starts. With `ClipState.after` it follows the steps."""
+        task, options = self._checked_first(task), options or GenerationOptions()
+        return self._clips.begin(task, clip or Clip(), options.seed, self.settings(options, task))
+
+    def resume_video(
+        self,
+        state: ClipState,
+        task: PromptsOrTask | None = None,
+        *,
+        on_step: OnFrameStep | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Iterator[Frame]:
+        """Yield the frames of a clip that are not finished, from the one that was being drawn: the same ones as without
+        interruption. `task` and errors are as of `resume`; `state.finished` has the tokens of the frames before.
+        """
+        self._clips.check_state(state)
+        return self._clips.frames(state, state.picture.parameters.restore(_given(task)), on_step, cancellation)
+
     # --- Parts.
 
     def settings(self, options: GenerationOptions, task: Task | None = None) -> SamplerSettings:
@@ -295,6 +353,12 @@ class AmusedPipeline:
         if state.next_step < settings.steps:
             conditioning = self._drawing.conditioning(task, settings, cancellation)
             yield from self._drawing.steps([state], [conditioning], cancellation)
+
+    def _checked_first(self, task: PromptsOrTask) -> Task:
+        """Check that a task can draw the first frame of a clip, and return that of one picture."""
+        task = self._checked(task)
+        check_first(task)
+        return task.single(*task.pictures()[0])
 
     def _checked(self, task: PromptsOrTask) -> Task:
         """Wrap prompts that were given bare, and check that the bundle can draw them."""

@@ -17,13 +17,9 @@ from amused_edge.cli.task_request import TaskRequest, task_and_options
 from amused_edge.cli.values import PATH, Numbers, TextType
 from amused_edge.runtime.pictures.masks import COVERAGES
 from amused_edge.runtime.pictures.sources import FITS
-from amused_edge.runtime.sampling.options import ORDERS
-from amused_edge.runtime.sampling.schedule import GUIDANCE_RAMPS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-    from amused_edge.runtime import EngineOptions
 
 R = TypeVar("R", bound="DataclassInstance")
 
@@ -80,11 +76,7 @@ R = TypeVar("R", bound="DataclassInstance")
 @option_group(
     "Sampler",
     *options.SAMPLER,
-    option("--guidance-ramp", type=Choice(GUIDANCE_RAMPS), help="How guidance grows."),
-    option(
-        "--guidance-interval", type=Numbers(float, "BEGIN,END"), help="Shares of the run between which guidance is on."
-    ),
-    option("--order", type=Choice(ORDERS), help="Which tokens stay at each step."),
+    *options.STEERING,
 )
 @option_group(
     "Conditioning",
@@ -94,9 +86,7 @@ R = TypeVar("R", bound="DataclassInstance")
         is_flag=True,
         help="Read (fox), (fox:1.3) and [fox] in prompts as more or less of a fox; \\( is a bracket.",
     ),
-    option("--aesthetic-score", type=float, metavar="X", help="As the model is told, about 1 to 10."),
-    option("--crop-top", type=float, metavar="X", help="Pixels cut off at the top, as the model is told."),
-    option("--crop-left", type=float, metavar="X", help="Pixels cut off at the left, as the model is told."),
+    *options.MICRO,
 )
 @option_group(
     "Going on",
@@ -108,15 +98,7 @@ R = TypeVar("R", bound="DataclassInstance")
         help="Keep the state of the picture being drawn here; repeat the command to go on after an interruption.",
     ),
 )
-@option_group(
-    "Engine",
-    option("--threads", type=int, metavar="N", help="[default: one per usable core]"),
-    option("--low-memory", is_flag=True, help="Load each graph just before use, drop it just after."),
-    option(
-        "--cache", is_flag=True, help="Keep graphs as prepared for this CPU: later starts take less time and memory."
-    ),
-    options.simulate,
-)
+@option_group("Engine", *options.ENGINE)
 @options.quiet
 def generate(
     bundle: Path, threads: int | None, low_memory: bool, cache: bool, simulate: Any, quiet: bool, **given: Any
@@ -128,24 +110,17 @@ def generate(
     """
     from amused_edge.runtime import AmusedPipeline, Bundle
 
-    request, output = _record(TaskRequest, given), _record(OutputRequest, given)
+    request, output = record(TaskRequest, given), record(OutputRequest, given)
     output.check_usage()
     task, chosen = task_and_options(request, Bundle.open(bundle))
     files = output.files(task, chosen.seed)
-    engine = _engine(threads, low_memory, cache, simulate)
+    engine = options.engine(threads, low_memory, cache, simulate)
     with progress(quiet) as report, AmusedPipeline.from_bundle(bundle, engine) as pipeline:
         written = draw(pipeline, task, chosen, output, files, report)
     if not quiet and written:
         console.say("\n".join(map(str, written)))
 
 
-def _record(kind: type[R], given: dict[str, Any]) -> R:
+def record(kind: type[R], given: dict[str, Any]) -> R:
     """Return a record of the options that have the names of its fields."""
     return kind(**{field.name: given[field.name] for field in fields(kind)})
-
-
-def _engine(threads: int | None, low_memory: bool, cache: bool, simulate: Any) -> "EngineOptions":
-    from amused_edge.runtime import CACHE_BYTES, EngineOptions
-
-    build = EngineOptions.low_memory if low_memory else EngineOptions
-    return build(threads=threads, simulate=simulate, cache_bytes=CACHE_BYTES if cache else 0)

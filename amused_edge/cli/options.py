@@ -6,11 +6,13 @@ from click import Choice
 from cloup import option
 from cloup.typing import Decorator
 
-from amused_edge.cli.values import PATH, TemperatureType
+from amused_edge.cli.values import PATH, Numbers, TemperatureType
 from amused_edge.runtime.engines.options import SIMULATIONS
-from amused_edge.runtime.sampling.schedule import SCHEDULES
+from amused_edge.runtime.sampling.options import ORDERS
+from amused_edge.runtime.sampling.schedule import GUIDANCE_RAMPS, SCHEDULES
 
 if TYPE_CHECKING:
+    from amused_edge.runtime import EngineOptions
     from amused_edge.runtime.sampling.options import GenerationOptions
 
 SAMPLER: tuple[Decorator, ...] = (
@@ -18,6 +20,19 @@ SAMPLER: tuple[Decorator, ...] = (
     option("--guidance", type=float, metavar="X", help="Scale; above 1 it steers, at the cost of time."),
     option("--temperature", type=TemperatureType(), help="Of the confidences: T, or FIRST,LAST."),
     option("--schedule", type=Choice(SCHEDULES), help="How the share of masked tokens falls."),
+)
+
+STEERING: tuple[Decorator, ...] = (
+    option("--guidance-ramp", type=Choice(GUIDANCE_RAMPS), help="How guidance grows."),
+    option(
+        "--guidance-interval", type=Numbers(float, "BEGIN,END"), help="Shares of the run between which guidance is on."
+    ),
+    option("--order", type=Choice(ORDERS), help="Which tokens stay at each step."),
+)
+MICRO: tuple[Decorator, ...] = (
+    option("--aesthetic-score", type=float, metavar="X", help="As the model is told, about 1 to 10."),
+    option("--crop-top", type=float, metavar="X", help="Pixels cut off at the top, as the model is told."),
+    option("--crop-left", type=float, metavar="X", help="Pixels cut off at the left, as the model is told."),
 )
 
 prompts = option("--prompts", type=PATH, metavar="FILE", help="One prompt per line.  [default: 64 built-in ones]")
@@ -36,6 +51,14 @@ lora_scale = option(
     metavar="X",
     help="Alpha divided by rank, of LoRA files that do not say it.  [default: 1]",
 )
+ENGINE: tuple[Decorator, ...] = (
+    option("--threads", type=int, metavar="N", help="[default: one per usable core]"),
+    option("--low-memory", is_flag=True, help="Load each graph just before use, drop it just after."),
+    option(
+        "--cache", is_flag=True, help="Keep graphs as prepared for this CPU: later starts take less time and memory."
+    ),
+    simulate,
+)
 quiet = option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 
@@ -49,3 +72,11 @@ def generation_options(*, guidance: float | None, **others: Any) -> "GenerationO
     from amused_edge.runtime.sampling.options import GenerationOptions
 
     return GenerationOptions(guidance_scale=guidance, **others)
+
+
+def engine(threads: int | None, low_memory: bool, cache: bool, simulate: Any) -> "EngineOptions":
+    """Return what the options of the engine ask for."""
+    from amused_edge.runtime import CACHE_BYTES, EngineOptions
+
+    build = EngineOptions.low_memory if low_memory else EngineOptions
+    return build(threads=threads, simulate=simulate, cache_bytes=CACHE_BYTES if cache else 0)

@@ -103,7 +103,7 @@ class OutputFiles:
         if self.previews is not None:
             check_folder(self.previews)
         if self.state is not None:
-            _check_state(self.state)
+            check_state_path(self.state)
         for index, path in enumerate(self.paths):
             for each in (path, *self.companions(path)):
                 try:
@@ -149,11 +149,16 @@ def picture_paths(task: "Task", seed: int, output: Path | None) -> tuple[Path, .
     count = len(task.pictures())
     if output is not None:
         check_png_name(output)
-    base = output or Path(f"{_slug(str(task.prompts[0]))}-{seed}.png")
+    base = output or default_path(task, seed, ".png")
     return (base,) if count == 1 else tuple(_beside(base, str(index)) for index in range(count))
 
 
-def _check_state(path: Path) -> None:
+def default_path(task: "Task", seed: int, suffix: str) -> Path:
+    """Return a file that is named after a task's first prompt."""
+    return Path(f"{_slug(str(task.prompts[0]))}-{seed}{suffix}")
+
+
+def check_state_path(path: Path) -> None:
     """Raise if a state can neither be read from a place nor written to it."""
     from amused_edge.runtime import OptionsError
     from amused_edge.runtime.bundle.places import check_folder, check_new_file

@@ -19,6 +19,7 @@ from amused_edge.cli.lora import lora
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.serve import serve
 from amused_edge.cli.validate import validate
+from amused_edge.cli.video import video
 from amused_edge.runtime.errors import (
     AmusedEdgeError,
     AmusedEdgeWarning,
@@ -99,7 +100,7 @@ def commands() -> None:
     """Convert aMUSEd checkpoints for phones, and draw pictures with them."""
 
 
-commands.section("Draw", generate, serve, inspect, cache)
+commands.section("Draw", generate, video, serve, inspect, cache)
 commands.section("Make", export, lora, quantize, validate)
 bench.add_command(device)
 commands.section("Measure", bench)

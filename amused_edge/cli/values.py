@@ -43,10 +43,11 @@ class TemperatureType(click.ParamType[Any]):
 
 
 class ListOf(click.ParamType[Any]):
-    """Numbers with commas between, each once."""
+    """Numbers with commas between, each once unless repeated ones count."""
 
-    def __init__(self, kind: type[int] | type[float]) -> None:
+    def __init__(self, kind: type[int] | type[float], *, repeated: bool = False) -> None:
         self._kind = kind
+        self._repeated = repeated
         self.name = "N[,N...]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -54,7 +55,8 @@ class ListOf(click.ParamType[Any]):
         if not isinstance(value, str):
             return value
         try:
-            return tuple(dict.fromkeys(self._kind(part) for part in value.split(",")))
+            parts = [self._kind(part) for part in value.split(",")]
+            return tuple(parts if self._repeated else dict.fromkeys(parts))
         except ValueError:
             kind = "whole number" if self._kind is int else "number"
             self.fail(f"{quoted(value)} is not a {kind}, or several with commas between", param, ctx)

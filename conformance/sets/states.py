@@ -15,7 +15,7 @@ from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.tasks.embeddings import PromptEmbeddings
 from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage, Variation
 from amused_edge.runtime.tasks.parameters import PictureParameters
-from amused_edge.runtime.tasks.state import PictureState, _hash
+from amused_edge.runtime.tasks.state import PictureState, hash_of
 
 _GRID, _CODES = (2, 3), 8192
 _PICTURE = picture({"size": [4, 6], "seed": "12", "channels": 3})
@@ -66,7 +66,7 @@ def _whole() -> list[str]:
     settings = other["parameters"]["settings"]
     settings.update(guidance_scale=10, temperature=[2, 0], guidance_interval=[0, 1])
     other["starting_mask_ratio"] = 1
-    sealed = {"sha256": _hash(other), **dict(reversed(other.items()))}
+    sealed = {"sha256": hash_of(other), **dict(reversed(other.items()))}
     return [*texts, json.dumps(sealed, indent=1), json.dumps(sealed, separators=(",", ":"), ensure_ascii=False)]
 
 
@@ -96,9 +96,9 @@ def _hashed(given: Values) -> Values:
     content = json.loads(given["text"])
     content.pop("sha256")
     text = json.dumps(content, sort_keys=True)
-    if hashlib.sha256(text.encode()).hexdigest() != _hash(content):
+    if hashlib.sha256(text.encode()).hexdigest() != hash_of(content):
         raise ArithmeticError("the hashed text of a state is not the runtime's")
-    return {"hashed": text, "sha256": _hash(content)}
+    return {"hashed": text, "sha256": hash_of(content)}
 
 
 # --- Damaged.
@@ -160,7 +160,7 @@ def _changed(text: str, path: list[str], value: Any) -> str:
         del place[name]
     else:
         place[name] = value
-    return json.dumps({**content, "sha256": _hash(content)})
+    return json.dumps({**content, "sha256": hash_of(content)})
 
 
 def _repacked(probability: float) -> str:

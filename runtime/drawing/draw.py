@@ -107,6 +107,7 @@ class Drawing:
                 starting_mask_ratio=[state.starting_mask_ratio for state in states],
                 first_step=first_step,
                 probability=np.stack([state.probability for state in states]),
+                noise_step=parameters.noise_step,
             )
 
     def finish(self, state: PictureState, task: Task, cancellation: Cancellation | None) -> Picture:

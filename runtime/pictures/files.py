@@ -31,29 +31,31 @@ def write_png(image: ImageArray, path: Path, parameters: str = "") -> None:
     OutputExistsError
         The file exists.
     """
-    _write(path, [image], {"pnginfo": _extras(parameters)})
+    _write(path, [image], {"pnginfo": extras(parameters)})
 
 
 def encode_png(image: ImageArray, parameters: str = "") -> bytes:
     """Return the content of the file that `write_png` writes."""
     content = io.BytesIO()
-    _save(content, [image], {"pnginfo": _extras(parameters)})
+    _save(content, [image], {"pnginfo": extras(parameters)})
     return content.getvalue()
 
 
 def write_animation(frames: Sequence[ImageArray], path: Path, seconds: float) -> None:
     """Write an animated PNG that shows each frame for a time and stays longer on the last; errors as of `write_png`."""
     milliseconds = [round(1000 * seconds)] * (len(frames) - 1) + [round(4000 * seconds)]
-    _write(path, frames, {"save_all": True, "duration": milliseconds, "loop": 0, "pnginfo": _extras()})
+    _write(path, frames, {"save_all": True, "duration": milliseconds, "loop": 0, "pnginfo": extras()})
 
 
-def _extras(parameters: str = "") -> PngImagePlugin.PngInfo:
-    """Return what stands in a file beside pixels: that they are sRGB, to be shown as photographs are; parameters."""
-    extras = PngImagePlugin.PngInfo()
-    extras.add(b"sRGB", b"\0")
+def extras(parameters: str = "") -> PngImagePlugin.PngInfo:
+    """Return what stands in every PNG beside pixels: that they are sRGB, to be shown as photographs are; and how it was
+    drawn, where that is known.
+    """
+    beside = PngImagePlugin.PngInfo()
+    beside.add(b"sRGB", b"\0")
     if parameters:
-        extras.add_itxt(_KEYWORD, parameters)
-    return extras
+        beside.add_itxt(_KEYWORD, parameters)
+    return beside
 
 
 def _write(path: Path, frames: Sequence[ImageArray], options: dict[str, Any]) -> None:

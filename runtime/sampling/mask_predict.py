@@ -63,6 +63,7 @@ def mask_predict(
     starting_mask_ratio: Sequence[float] | None = None,
     first_step: int = 0,
     probability: FloatArray | None = None,
+    noise_step: int = 0,
 ) -> Iterator[Step]:
     """Run the loop from `tokens` (B, h, w) int64, yielding a `Step` after each; the caller may stop at any time.
 
@@ -81,6 +82,9 @@ def mask_predict(
         0 or more; steps before it are left out.
     probability
         (B, h, w) float32 of the tokens that are known; 1 where None.
+    noise_step
+        What is added to a step's number where its random numbers are looked up, so that frames of a clip have their
+        own.
     """
     ratios = [1.0] * len(tokens) if starting_mask_ratio is None else starting_mask_ratio
     probability = np.ones(tokens.shape, np.float32) if probability is None else probability
@@ -91,7 +95,7 @@ def mask_predict(
                 partial(denoise, b, index),
                 tokens[b],
                 probability[b],
-                _Noise(seed, picture, index),
+                _Noise(seed, picture, noise_step + index),
                 ratio,
                 rules,
             )

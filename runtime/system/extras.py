@@ -10,6 +10,7 @@ EXTRAS = {
     "quantize": ("onnx", "onnx_ir", "matplotlib"),
     "coreml": ("coremltools",),
     "coreai": ("coreai", "coreai_torch"),
+    "video": ("av",),
     "bench": ("onnx", "onnx_ir", "matplotlib", "jinja2", "psutil"),
     "serve": ("starlette", "uvicorn", "python_multipart", "segno"),
     "tls": ("cryptography",),

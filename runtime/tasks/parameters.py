@@ -1,7 +1,7 @@
 """Everything that one picture was drawn from, as JSON: what a PNG carries, and what a saved state belongs to."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from amused_edge.runtime.bundle.json_fields import Fields
@@ -9,11 +9,15 @@ from amused_edge.runtime.checks import check_text
 from amused_edge.runtime.errors import OptionsError, StateError, quoted
 from amused_edge.runtime.pictures.sources import ImageSource
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.tasks.clip import ClipFrame
 from amused_edge.runtime.tasks.kinds import KINDS, Task
 from amused_edge.runtime.tasks.record import ADVICE, EmbeddingsHash, TaskRecord
 from amused_edge.runtime.tasks.weights import PromptWeights
 
 VERSION = 1
+CLIP_VERSION = 2
+"""Of a clip's frames, so that a runtime that knows no clips refuses them."""
+
 _FORMAT = "amused-edge picture"
 
 
@@ -30,6 +34,8 @@ class PictureParameters:
         stand there as hashes.
     seed, settings
         Of the loop.
+    clip
+        The frame of a clip that the picture is, or None.
     """
 
     bundle_name: str
@@ -37,6 +43,7 @@ class PictureParameters:
     task: TaskRecord
     seed: int
     settings: SamplerSettings
+    clip: ClipFrame | None = None
 
     @staticmethod
     def of(name: str, sha256: str, task: Task, seed: int, settings: SamplerSettings) -> "PictureParameters":
@@ -51,11 +58,12 @@ class PictureParameters:
         """Return them as plain values."""
         return {
             "format": _FORMAT,
-            "version": VERSION,
+            "version": VERSION if self.clip is None else CLIP_VERSION,
             "bundle": {"name": self.bundle_name, "sha256": self.bundle_sha256},
             "task": self.task.to_dict(),
             "seed": self.seed,
             "settings": asdict(self.settings),
+            **({} if self.clip is None else {"clip": self.clip.to_dict()}),
         }
 
     @staticmethod
@@ -72,7 +80,8 @@ class PictureParameters:
         """Read what `to_dict` returned; raises `StateError` if it is anything else."""
         try:
             values = Fields(content, "parameters", ADVICE, _unreadable)
-            if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
+            version = CLIP_VERSION if "clip" in values else VERSION
+            if values.get("format", str) != _FORMAT or values.get("version", int) != version:
                 raise StateError("these are parameters of another format or version; use the amused-edge that wrote it")
             bundle, settings = values.child("bundle"), values.child("settings")
             name, sha256, task = bundle.get("name", str), bundle.get("sha256", str), values.get("task", dict)
@@ -80,13 +89,20 @@ class PictureParameters:
             chosen = SamplerSettings(**{field.name: settings.raw(field.name) for field in fields(SamplerSettings)})
             check_text(name)
             check_text(sha256)
-            return PictureParameters(name, sha256, TaskRecord.read(task, _unreadable), seed, chosen)
+            clip = ClipFrame.read(values.child("clip")) if "clip" in values else None
+            return PictureParameters(name, sha256, TaskRecord.read(task, _unreadable), seed, chosen, clip)
         except OptionsError as error:
             raise _unreadable(str(error)) from error
 
     def options(self) -> GenerationOptions:
-        """Return the options that draw the picture again."""
-        return GenerationOptions(self.seed, **asdict(self.settings))
+        """Return the options that draw the picture again, or the clip that it is a frame of."""
+        settings = self.settings if self.clip is None else replace(self.settings, schedule=self.clip.first_schedule)
+        return GenerationOptions(self.seed, **asdict(settings))
+
+    @property
+    def noise_step(self) -> int:
+        """What is added to a step's number where its random numbers are looked up."""
+        return 0 if self.clip is None else self.clip.noise_step
 
     def restore(self, given: Task | None = None) -> Task:
         """Return the task of the picture.

@@ -60,10 +60,10 @@ class PictureState:
             "next_step": self.next_step,
             "starting_mask_ratio": self.starting_mask_ratio,
             "grid": list(self.tokens.shape),
-            "tokens": _packed(self.tokens.astype("<i4")),
-            "probability": _packed(self.probability.astype("<f4")),
+            "tokens": packed(self.tokens.astype("<i4")),
+            "probability": packed(self.probability.astype("<f4")),
         }
-        return json.dumps({**content, "sha256": _hash(content)}, ensure_ascii=False)
+        return json.dumps({**content, "sha256": hash_of(content)}, ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> "PictureState":
@@ -77,11 +77,11 @@ class PictureState:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise _damaged(str(error)) from error
-        values = Fields(content, "state", "it is damaged", _damaged)
+            raise damaged(str(error)) from error
+        values = Fields(content, "state", "it is damaged", damaged)
         if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
             raise StateError("this is no state, or one of another version; use the amused-edge that wrote it")
-        if content.pop("sha256", None) != _hash(content):
+        if content.pop("sha256", None) != hash_of(content):
             raise StateError("the state is damaged: its hash does not fit; begin the picture again")
         return _state(values)
 
@@ -106,38 +106,41 @@ def _state(values: Fields) -> PictureState:
     if len(shape) != 2 or not all(1 <= side <= _LARGEST_SIDE for side in shape):
         raise StateError(f"the state's grid is {list(shape)}; begin the picture again")
     next_step, ratio = values.get("next_step", int), values.get("starting_mask_ratio", float)
-    probability = _unpacked(values.get("probability", str), shape, "<f4").astype(np.float32)
+    probability = unpacked(values.get("probability", str), shape, "<f4").astype(np.float32)
     if not 0 <= next_step <= parameters.settings.steps or not 0.0 < ratio <= 1.0:
         raise StateError(f"the state stands before step {next_step} of {parameters.settings.steps}, ratio {ratio}")
     if not ((probability >= 0) & (probability <= 1)).all():
         raise StateError("the state's probabilities are not within 0 to 1; begin the picture again")
-    tokens = _unpacked(values.get("tokens", str), shape, "<i4").astype(np.int64)
+    tokens = unpacked(values.get("tokens", str), shape, "<i4").astype(np.int64)
     return PictureState(parameters, next_step, tokens, probability, ratio)
 
 
-def _damaged(why: str) -> StateError:
+def damaged(why: str) -> StateError:
+    """Return the error of a state that cannot be read."""
     return StateError(f"the state is damaged ({why}); begin the picture again")
 
 
-def _hash(content: dict[str, Any]) -> str:
+def hash_of(content: dict[str, Any]) -> str:
+    """Return the hash of a state's other fields."""
     try:
         text = json.dumps(content, sort_keys=True)
     except RecursionError as error:  # lists within each other may be read and yet not be written
-        raise _damaged(str(error)) from error
+        raise damaged(str(error)) from error
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _packed(array: NDArray[Any]) -> str:
+def packed(array: NDArray[Any]) -> str:
+    """Return an array's bytes as text."""
     return base64.b64encode(zlib.compress(array.tobytes())).decode()
 
 
-def _unpacked(text: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    """Unpack no more bytes than the shape has."""
+def unpacked(text: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    """Return the array of `packed`; no more bytes are unpacked than the shape has."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     try:
         content = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), size + 1)
     except (ValueError, zlib.error) as error:
-        raise _damaged(str(error)) from error
+        raise damaged(str(error)) from error
     if len(content) != size:
-        raise _damaged(f"{len(content)} bytes for a grid of {size}")
+        raise damaged(f"{len(content)} bytes for a grid of {size}")
     return np.frombuffer(content, dtype).reshape(shape)

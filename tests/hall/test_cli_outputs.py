@@ -188,6 +188,7 @@ def test_modules_that_are_run_by_themselves_check_first_and_say_it_in_one_line(t
         ("export.checkpoint.standin", ["amused-256", "taken"], "exists"),
         ("benchmarks.scripts.side_by_side", ["taken/a.png", "no-bundle", "--prompt", "x"], "does not exist"),
         ("benchmarks.scripts.guide_pictures", ["no-bundle", "."], "reveal.png exists"),
+        ("benchmarks.scripts.guide_clips", ["no-bundle", ".", "taken"], "does not end in .png"),
         ("benchmarks.scripts.mac_report", ["no-bundle", "missing/report.md"], "folder missing does not exist"),
         ("benchmarks.quality.instruments.lpips_model", ["no-archive", "taken"], "exists"),
     ):

@@ -15,7 +15,7 @@ from amused_edge.cli.program import commands
 from tests.support.command import COMMAND, run
 
 NAMES = [
-    *["generate", "serve", "inspect", "cache", "export", "lora", "quantize", "validate"],
+    *["generate", "video", "serve", "inspect", "cache", "export", "lora", "quantize", "validate"],
     *["bench latency", "bench quality", "bench compare", "bench device", "bench import"],
 ]
 

@@ -30,10 +30,10 @@ STATE = PictureState(
 
 def rehashed(content: dict[str, Any]) -> str:
     """A hostile writer makes the hash fit."""
-    from amused_edge.runtime.tasks.state import _hash
+    from amused_edge.runtime.tasks.state import hash_of
 
     content = {name: value for name, value in content.items() if name != "sha256"}
-    return json.dumps({**content, "sha256": _hash(content)})
+    return json.dumps({**content, "sha256": hash_of(content)})
 
 
 def test_a_state_survives_the_round_trip(tmp_path: Path) -> None:
