@@ -64,18 +64,20 @@ def test_every_step_of_each_recipe_has_pythons_tokens(
     programs: Path, demo_bundle: Path, quantized_demo: Callable[[str], Path], recipe: str, equal: float, engine: str
 ) -> None:
     """From Python's state before each step, so that a near-tie changes one step and not all that follow. Kernels in 8
-    bits round otherwise on WebAssembly; the vectors say of each decision how near it was.
+    bits round otherwise on WebAssembly, which is slow and draws every third step; the vectors say of each decision how
+    near it was.
     """
     bundle = quantized_demo(recipe) if recipe else demo_bundle
     with AmusedPipeline.from_bundle(bundle) as pipeline:
         (begun,) = pipeline.begin(PROMPT, GenerationOptions(seed=5))
         expected, states = steps_of(pipeline, begun)
         picture = pipeline.finish(states[-1]).image
-    steps = [[state.to_json(), place + 1] for place, state in enumerate(states)]
-    drawn = draw(programs, bundle, {"resume": steps}, engine)
     assert len(expected) == 12
+    places = range(0, 12, 3 if engine == "wasm" else 1)
+    steps = [[states[place].to_json(), place + 1] for place in (*places, 12)]
+    drawn = draw(programs, bundle, {"resume": steps}, engine)
     ours = np.array([one["history"][0] for one in drawn[:-1]])
-    assert (ours == np.array(expected)).mean() >= equal
+    assert (ours == np.array([expected[place] for place in places])).mean() >= equal
     difference = np.abs(np.array(drawn[-1]["image"]) - picture.reshape(-1).astype(np.int64))
     assert difference.max() <= (8 if recipe == "w8a8" else 1)
 

@@ -157,9 +157,3 @@ def quantized(bundle: Bundle) -> Bundle:
 def test_a_quantized_bundle_is_refused(tiny_bundle: Bundle) -> None:
     with pytest.raises(QuantizationError, match=r"is quantized already \(recipe 'w8'\).*quantize the bundle that"):
         make_plan(quantized(tiny_bundle), RECIPES["w4"])
-
-
-def test_a_bundle_for_another_engine_is_refused(tiny_bundle: Bundle) -> None:
-    other = replace(tiny_bundle, manifest=replace(tiny_bundle.manifest, target="coreml"))
-    with pytest.raises(QuantizationError, match="is for 'coreml'; this is done with ONNX bundles only"):
-        make_plan(other, RECIPES["w8"])
