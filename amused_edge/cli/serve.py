@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -167,7 +168,15 @@ def _rules(where: Place, port: int, others: bool, secure: bool) -> Any:
     from amused_edge.serve.http.guard import Rules
 
     token = secrets.token_urlsafe(16) if others else ""
-    return Rules(where.allow_host, others, token, secure, f"amused-edge-{port}")
+    names = (*where.allow_host, *(() if _is_number(where.host) else (where.host,)))
+    return Rules(names, others, token, secure, f"amused-edge-{port}")
+
+
+def _is_number(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        ip_address(host)
+        return True
+    return False
 
 
 def _encryption(where: Place, hosts: Sequence[str]) -> "Encryption | None":

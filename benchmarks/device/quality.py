@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from amused_edge.benchmarks.device.fields import finite, only, text, whole
-from amused_edge.benchmarks.subjects.teacher_forcing import LogitMeter, State, logit_source
+from amused_edge.benchmarks.subjects.teacher_forcing import LogitMeter, State
 from amused_edge.runtime import AmusedPipeline, GenerationOptions
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.json_fields import Fields
@@ -64,7 +64,8 @@ class Scales:
 
     def __init__(self, reference: AmusedPipeline, prompt: str, settings: SamplerSettings, seed: int) -> None:
         self._geometry, self._seed = reference.geometry, seed
-        self._source = logit_source(reference, prompt, settings)
+        self._reference, self._settings = reference, settings
+        self._conditioning = reference.condition(["", prompt] if settings.guided else [prompt])
         self._tokens = reference.generate(prompt, GenerationOptions(seed, **vars(settings))).tokens[0]
 
     def weigh(self, sent: object) -> Quality:
@@ -90,7 +91,9 @@ class Scales:
         meter = LogitMeter()
         for each in states:
             state, logits = self._state(each)
-            meter.add(self._source(state.tokens, state.rows), logits, state)
+            scale = self._settings.guidance_at(state.step)
+            exact = self._reference.guided_logits(state.tokens, state.rows, self._conditioning, scale)
+            meter.add(exact, logits, state)
         found = meter.result()
         equal = float(np.mean(finished == self._tokens))
         return Quality(text(fields, "label"), found.rows, found.mean_kl, found.top1, found.equal_draws, equal)

@@ -21,7 +21,7 @@ from amused_edge.serve import limits
 from amused_edge.serve.api.own import drawing, json_body
 from amused_edge.serve.drawing.jobs import Event, Job
 from amused_edge.serve.drawing.pictures import from_file, opaque, transparent_part
-from amused_edge.serve.drawing.requests import SETTINGS, DrawRequest, check_amount, parse
+from amused_edge.serve.drawing.requests import SETTINGS, DrawRequest, check_amount, digits, parse
 from amused_edge.serve.http.answers import EventStream, ProblemError, event, json_answer, problem_of, unless_gone
 from amused_edge.serve.shelf import Entry
 from amused_edge.serve.site import Site
@@ -106,6 +106,8 @@ def _common(content: Mapping[str, Any], geometry: Geometry) -> _Asked:
     if not isinstance(content.get("stream", False), bool):
         raise _bad("stream", f"stream is {quoted(content['stream'])}; it must be true or false")
     settings = {name: content[name] for name in SETTINGS if name in content}
+    if isinstance(settings.get("seed"), str):
+        settings["seed"] = digits(settings["seed"])
     return _Asked(
         content["prompt"],
         content.get("negative_prompt", ""),
@@ -127,24 +129,37 @@ def _bad(name: str, message: str) -> ProblemError:
 
 
 _WHOLE = ("n", "partial_images", "seed", "steps", "feather")
-_REAL = ("guidance_scale", "temperature", "strength")
+_REAL = ("guidance_scale", "temperature", "guidance_interval", "strength")
+_PAIRS = ("temperature", "guidance_interval")
+"""May be a list of two: a form has such a field twice, with or without `[]` behind its name."""
 
 
 def _fields(form: FormData) -> dict[str, Any]:
     """Return a form's fields as JSON would have them; raises `ProblemError`."""
-    content: dict[str, Any] = {}
+    given: dict[str, list[Any]] = {}
     for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            if name not in ("image", "image[]", "mask"):
-                raise _bad(name, f"{quoted(name)} is no picture of this request; it has: image, mask")
-            continue
-        try:
-            content[name] = int(value) if name in _WHOLE else float(value) if name in _REAL else value
-        except ValueError as error:
-            raise _bad(name, f"{name} is {quoted(value)}; it must be a number") from error
-        if name == "stream" and value in ("true", "false"):
-            content[name] = value == "true"
+        given.setdefault(name.removesuffix("[]"), []).append(value)
+    content: dict[str, Any] = {}
+    for name, values in given.items():
+        pictures = [value for value in values if isinstance(value, UploadFile)]
+        if pictures and name not in ("image", "mask"):
+            raise _bad(name, f"{quoted(name)} is no picture of this request; it has: image, mask")
+        if len(values) > (2 if name in _PAIRS else 1):
+            raise _bad(name, f"{name} is there {len(values)} times; this server takes one")
+        if not pictures:
+            numbers = [_field(name, value) for value in values]
+            content[name] = numbers if len(numbers) > 1 else numbers[0]
     return content
+
+
+def _field(name: str, value: Any) -> Any:
+    """Return one value of a form as JSON would have it."""
+    if name == "stream" and value in ("true", "false"):
+        return value == "true"
+    try:
+        return int(value) if name in _WHOLE else float(value) if name in _REAL else value
+    except ValueError as error:
+        raise _bad(name, f"{name} is {quoted(value)}; it must be a number") from error
 
 
 def _edit(files: Mapping[str, bytes], content: Mapping[str, Any], asked: _Asked) -> Task:

@@ -16,6 +16,7 @@ from typing import Any
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.errors import AmusedEdgeError
 from amused_edge.serve import limits
+from amused_edge.serve.errors import told_of
 
 logger = logging.getLogger(__name__)
 
@@ -152,8 +153,9 @@ async def _do(job: Job, thread: Executor) -> None:
         await loop.run_in_executor(thread, job.work, tell, job.cancellation)
         job.tell(Event("done", {}))
     except Exception as error:  # a fault of ours must not hold up the line
-        said = str(error)
-        if not isinstance(error, AmusedEdgeError):
+        if isinstance(error, AmusedEdgeError):
+            said = told_of(error)
+        else:
             logger.exception("a picture could not be drawn")
             said = "internal error; the server's terminal says more"
         job.tell(Event("error", {"type": type(error).__name__, "message": said}, error))

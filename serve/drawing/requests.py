@@ -76,7 +76,7 @@ def draw_request(content: Mapping[str, Any], manifest: Manifest) -> DrawRequest:
     task = _like(given) if "like" in given else _task(given, manifest)
     settings = {name: given[name] for name in SETTINGS if name in given}
     if isinstance(settings.get("seed"), str):
-        settings["seed"] = _digits(settings["seed"])
+        settings["seed"] = digits(settings["seed"])
     base = GenerationOptions()
     if "like" in given:
         base = PictureParameters.from_dict(given["like"]).options()
@@ -169,7 +169,7 @@ def _micro(values: object, manifest: Manifest) -> MicroConditioning:
     return replace(manifest.micro_conditioning, **values)
 
 
-def _digits(text: str) -> int:
+def digits(text: str) -> int:
     """Return a whole number that JavaScript's own could not hold."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
         raise OptionsError(f"seed is {quoted(text)}; it must be a whole number")

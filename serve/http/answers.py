@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from amused_edge.runtime.errors import AmusedEdgeError, one_line
+from amused_edge.serve.errors import told_of
 
 T = TypeVar("T")
 
@@ -57,11 +58,13 @@ class ClientGoneError(Exception):
 
 
 def problem_of(error: AmusedEdgeError | ProblemError) -> ProblemError:
-    """Return what a client is told of an error: bad values are its own, the rest is ours."""
+    """Return what a client is told of an error: bad values are its own, the rest is ours, and may name our files."""
     if isinstance(error, ProblemError):
         return error
-    status = 400 if isinstance(error, ValueError) else 500  # OptionsError and StateError are such
-    return ProblemError(status, str(error), code=type(error).__name__)
+    code = type(error).__name__
+    if isinstance(error, ValueError):  # OptionsError and StateError are such
+        return ProblemError(400, str(error), code=code)
+    return ProblemError(500, told_of(error), code=code)
 
 
 def as_json(content: Any) -> bytes:

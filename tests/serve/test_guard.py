@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message
 
+from amused_edge.runtime.errors import BundleError
 from amused_edge.serve import limits
 from amused_edge.serve.http import guard
 from amused_edge.serve.http.answers import ProblemError
@@ -198,13 +199,27 @@ def test_errors_tell_nothing_of_the_machine(client: TestClient, monkeypatch: pyt
     def fail(*args: object) -> None:
         raise KeyError("/home/someone/secret")
 
-    monkeypatch.setattr("amused_edge.serve.api.own.draw_request", fail)
-    answer = client.post("/api/generate", json={"prompts": "x"})
-    assert answer.status_code == 500
-    assert answer.headers["content-security-policy"] == guard.POLICY
-    assert "someone" not in answer.text
+    def damaged(*args: object) -> None:
+        raise BundleError("/home/someone/secret is damaged; copy it again")
+
+    for fault in (fail, damaged):
+        monkeypatch.setattr("amused_edge.serve.api.own.draw_request", fault)
+        answer = client.post("/api/generate", json={"prompts": "x"})
+        assert answer.status_code == 500
+        assert answer.headers["content-security-policy"] == guard.POLICY
+        assert "someone" not in answer.text
     described = client.get("/api/bundles").text + client.get("/v1/models").text
     assert str(ROOT) not in described
+
+
+def test_the_name_that_it_listens_at_is_its_own() -> None:
+    """`--host mybox.local` printed an address that was then refused."""
+    from amused_edge.cli.serve import Place, _rules
+
+    place = Place("mybox.local", 8765, False, None, None, ())
+    assert _rules(place, 8765, True, False).is_host("mybox.local:8765")
+    everywhere = Place("0.0.0.0", 8765, False, None, None, ())
+    assert tuple(_rules(everywhere, 8765, True, False).names) == ()
 
 
 def test_every_line_of_the_threat_list_has_its_test() -> None:

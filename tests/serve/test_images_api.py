@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,6 +14,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from amused_edge import AmusedPipeline, GenerationOptions, Inpainting, TextToImage, Variation
+from amused_edge.runtime.pictures import read_parameters
+from amused_edge.runtime.tasks.parameters import PictureParameters
 from amused_edge.serve.shelf import Shelf
 from tests.serve.conftest import SIZE, picture
 
@@ -152,6 +155,23 @@ def test_what_edits_refuse(client: TestClient, fields: dict[str, str], files: di
     answer = client.post("/v1/images/edits", data={"prompt": "a fox", **fields}, files=form if files else None)
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
+
+
+def test_a_second_picture_is_refused_and_not_dropped(api: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="image is there 2 times"):
+        api.images.edit(image=[file("a.png", PHOTO), file("b.png", PHOTO)], prompt="x")
+
+
+def test_edits_take_pairs_and_seeds_that_javascript_cannot_hold(api: openai.OpenAI, tmp_path: Path) -> None:
+    body = {"steps": 1, "seed": str(2**64 - 1), "temperature": [3.0, 0.5], "guidance_interval": [0.25, 1.0]}
+    results = [
+        api.images.edit(image=file("photo.png", PHOTO), prompt="a fox", extra_body=body),
+        api.images.generate(prompt="a fox", extra_body=body),
+    ]
+    for result in results:
+        (tmp_path / "drawn.png").write_bytes(base64.b64decode((result.data or [])[0].b64_json or ""))
+        options = PictureParameters.from_json(read_parameters(tmp_path / "drawn.png")).options()
+        assert (options.seed, options.temperature, options.guidance_interval) == (2**64 - 1, (3.0, 0.5), (0.25, 1.0))
 
 
 def test_a_form_that_is_none(client: TestClient) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amused_edge.runtime import Cancellation, GraphError
+from amused_edge.runtime import Cancellation, GenerationError, GraphError
 from amused_edge.serve import limits
 from amused_edge.serve.drawing.jobs import Event, FullError, Job, Lines, Tell
 
@@ -102,7 +102,11 @@ def test_a_job_that_is_drawn_stops_and_the_next_begins() -> None:
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(GraphError("no memory"), "no memory"), (KeyError("x"), "internal error; the server's terminal")],
+    [
+        (GenerationError("logits are not finite"), "logits are not finite"),
+        (GraphError("cannot load /home/someone/denoiser.onnx"), "GraphError; the server's terminal says more"),
+        (KeyError("x"), "internal error; the server's terminal says more"),
+    ],
 )
 def test_a_failure_is_told_and_holds_nobody_up(error: Exception, said: str) -> None:
     def fail(tell: Tell, cancellation: Cancellation) -> None:
