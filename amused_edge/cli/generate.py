@@ -81,11 +81,7 @@ R = TypeVar("R", bound="DataclassInstance")
 @option_group(
     "Conditioning",
     option("--negative", type=TextType(), multiple=True, help="To steer away from: once, or once per prompt."),
-    option(
-        "--weights",
-        is_flag=True,
-        help="Read (fox), (fox:1.3) and [fox] in prompts as more or less of a fox; \\( is a bracket.",
-    ),
+    options.weights,
     *options.MICRO,
 )
 @option_group(

@@ -35,6 +35,11 @@ MICRO: tuple[Decorator, ...] = (
     option("--crop-left", type=float, metavar="X", help="Pixels cut off at the left, as the model is told."),
 )
 
+weights = option(
+    "--weights",
+    is_flag=True,
+    help="Read (fox), (fox:1.3) and [fox] in prompts as more or less of a fox; \\( is a bracket.",
+)
 prompts = option("--prompts", type=PATH, metavar="FILE", help="One prompt per line.  [default: 64 built-in ones]")
 calibration_prompts = option(
     "--calibration-prompts", type=int, metavar="N", help="Drawn to calibrate.  [default: the recipe's]"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from warnings import warn
 
 import click
@@ -62,6 +62,8 @@ class TaskRequest:
         What every task takes.
     seed, steps, guidance, temperature, schedule, guidance_ramp, guidance_interval, order
         Of the loop.
+    clip
+        Whether what is drawn is the first frame of a clip.
     """
 
     prompts: tuple[str, ...]
@@ -90,6 +92,7 @@ class TaskRequest:
     guidance_ramp: str | None
     guidance_interval: tuple[float, float] | None
     order: str | None
+    clip: ClassVar[bool] = False
 
     @property
     def kind(self) -> str:
@@ -182,6 +185,8 @@ def _like(path: Path, request: TaskRequest, bundle: "Bundle") -> "PictureParamet
     for name in (*request.given(*_COMMON, *_REPAINTING), *weights):
         raise click.UsageError(f"{_flag(name)} does not go with --like, which draws the same task again")
     parameters = PictureParameters.from_json(read_parameters(path))
+    if parameters.clip is not None and not request.clip:
+        raise click.UsageError(f"{path} is a frame of a clip; `amused-edge video --like` draws it again")
     if parameters.bundle_sha256 != bundle.sha256:
         warn(
             f"{path} was drawn by another bundle ({quoted(parameters.bundle_name)}); this one may draw another picture",

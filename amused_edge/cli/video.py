@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 from click import Choice
@@ -73,6 +73,7 @@ from amused_edge.runtime.tasks.clip import PANS, ZOOMS
 @option_group(
     "Conditioning",
     option("--negative", type=TextType(), multiple=True, help="To steer away from."),
+    options.weights,
     *options.MICRO,
 )
 @option_group(
@@ -121,6 +122,10 @@ def video(
         console.say(str(path))
 
 
+class _FirstFrame(TaskRequest):
+    clip: ClassVar[bool] = True
+
+
 def _request(prompt: str | None, given: dict[str, Any]) -> TaskRequest:
     """Return what the first frame is asked to be; a picture to start from stays as it is."""
     if prompt is None and given["like"] is None:
@@ -129,4 +134,4 @@ def _request(prompt: str | None, given: dict[str, Any]) -> TaskRequest:
     wanted["prompts"] = () if prompt is None else (prompt,)
     if given["image"] is not None and given["strength"] is None and given["like"] is None:
         wanted["strength"] = 0.0
-    return TaskRequest(**wanted)
+    return _FirstFrame(**wanted)

@@ -56,17 +56,18 @@ class RangeObserver:
     def __init__(self) -> None:
         self._low, self._high = np.inf, -np.inf
         self._samples: list[NDArray[np.float32]] = []
-        self._each = _SAMPLE
+        self._share = 1.0
         self._random = np.random.Generator(np.random.Philox(0))
 
     def add(self, values: NDArray[np.float32]) -> None:
         """See one tensor."""
         self._low = float(np.minimum(self._low, values.min()))  # keeps a NaN
         self._high = float(np.maximum(self._high, values.max()))
-        self._samples.append(self._some(values.reshape(-1), self._each))
+        kept = int(min(values.size, _SAMPLE) * self._share)
+        self._samples.append(self._some(values.reshape(-1), max(1, kept)))
         if sum(map(len, self._samples)) > _MOST:
-            self._each //= 2
-            self._samples = [self._some(sample, len(sample) // 2) for sample in self._samples]
+            self._share /= 2
+            self._samples = [self._some(sample, max(1, len(sample) // 2)) for sample in self._samples]
 
     def _some(self, values: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         """Return so many of the values, or all if there are no more."""

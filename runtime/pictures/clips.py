@@ -77,9 +77,9 @@ def _write_pictures(frames: Iterable[ImageArray], file: BinaryIO, suffix: str, s
     first, *others = [Image.fromarray(frame) for frame in frames]
     if kind == "PNG":
         options = {**options, "pnginfo": extras(parameters)}
-    first.save(
-        file, format=kind, save_all=True, append_images=others, duration=round(1000 * seconds), loop=0, **options
-    )
+    # Pillow cuts GIF's times to hundredths; browsers show what is shorter than two of them as ten.
+    milliseconds = 10 * max(2, round(100 * seconds)) if kind == "GIF" else round(1000 * seconds)
+    first.save(file, format=kind, save_all=True, append_images=others, duration=milliseconds, loop=0, **options)
 
 
 def _write_mp4(frames: Iterable[ImageArray], file: BinaryIO, fps: float) -> None:

@@ -193,10 +193,20 @@ def vectors(value: object) -> tuple[Vector, ...]:
 def _vector(value: object) -> Vector:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
         raise OptionsError(f"a motion is {quoted(value)}; give a pair (x, y) of shares of the picture")
-    for number in value:
-        if isinstance(number, bool) or not isinstance(number, Real) or not abs(float(number)) <= 1.0:
-            raise OptionsError(f"a motion is {quoted(value)}; its shares of the picture per frame are between -1 and 1")
-    return (float(value[0]), float(value[1]))
+    shares = [_share(number) for number in value]
+    if not all(abs(share) <= 1.0 for share in shares):
+        raise OptionsError(f"a motion is {quoted(value)}; its shares of the picture per frame are between -1 and 1")
+    return (shares[0], shares[1])
+
+
+def _share(value: object) -> float:
+    """Return a number as a float; NaN where it is none, or too large for one, as numbers in JSON may be."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 def _refresh(value: object) -> tuple[float, ...]:

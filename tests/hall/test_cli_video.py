@@ -1,5 +1,6 @@
 """`video`: its files, going on, drawing again; what it refuses, before any work is done."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from amused_edge.cli import main
 from amused_edge.runtime import AmusedPipeline, ClipState, OptionsError
 from amused_edge.runtime.pictures import read_parameters
 from amused_edge.runtime.pictures.clips import write_clip
-from tests.support.paths import ROOT
+from tests.support.paths import COMMAND, ROOT
 
 BUNDLE = str(ROOT / "demo" / "bundle")
 QUICK = ("--steps", "2", "--frames", "3", "--threads", "1")
@@ -59,6 +60,11 @@ def test_an_interrupted_clip_goes_on_and_is_drawn_again(tmp_path: Path, monkeypa
     for like in ("whole.png", "whole-2.png"):
         assert call(monkeypatch, BUNDLE, "--like", like, "-o", f"again-{like}") == 0
         assert Path(f"again-{like}").read_bytes() == Path("whole.png").read_bytes()
+    command = [str(COMMAND), "generate", BUNDLE, "--like", "whole-2.png", "-o", "still.png"]
+    still = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert still.returncode == 2
+    assert "whole-2.png is a frame of a clip; `amused-edge video --like` draws it again" in still.stderr
+    assert not Path("still.png").exists()
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".gif", ".png", ".mp4"])

@@ -210,7 +210,10 @@ def _of_config(config: Mapping[str, Any], layer: str) -> float | None:
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise LoraError(f"its {name} is {quoted(value)}; it must be a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise LoraError(f"its {name} is {quoted(value)}; float32 holds no such number") from error
 
 
 def _configs(found: FoundLora, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:

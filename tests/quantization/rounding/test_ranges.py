@@ -169,3 +169,15 @@ def test_a_column_of_large_values_counts_however_much_is_seen(kind: Ranges) -> N
         cut = 0 if kind == "minmax" else 1e-4
         low, high = np.quantile(everything, [cut, 1 - cut])
         assert found.scale == pytest.approx((high - low) / 255, rel=0.05)
+
+
+def test_what_was_seen_first_counts_as_much_as_what_was_seen_last() -> None:
+    """Tensors of 16,384 values: whole at first, and shares of them once there are many."""
+    generator = np.random.default_rng(5)
+    early = [generator.uniform(-1, 1, 2**14) for _ in range(150)]
+    late = [generator.uniform(-3, 3, 2**14) for _ in range(150)]
+    observer = observe(*early, *late)
+    kept = np.concatenate(observer._samples)
+    assert len(kept) > 2**19
+    wide = (np.abs(kept) > 1).mean()
+    assert wide == pytest.approx(1 / 3, abs=0.01)  # two thirds of half of them

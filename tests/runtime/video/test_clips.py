@@ -140,6 +140,7 @@ def test_states_of_something_else_are_refused(drawn: Drawn, pipeline: AmusedPipe
         ({"motion": (0.1, 0.1, 0.1)}, "motion is"),
         ({"motion": [(0.1, 0.1)] * 3}, "3 motions for a clip of 8 frames; give one for all, or 7"),
         ({"motion": []}, r"motion is \[\]"),
+        ({"motion": (10**400, 0.0)}, "between -1 and 1"),
         ({"refresh": 1.5}, "refresh is 1.5"),
         ({"refresh": (0.1, 0.2)}, "2 refresh shares for a clip of 8 frames"),
         ({"refresh": "much"}, "refresh is 'much'"),

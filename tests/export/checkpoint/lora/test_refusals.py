@@ -77,6 +77,7 @@ def test_what_a_file_holds(tmp_path: Path, tensors: dict[str, Any], words: tuple
         ({"peft_type": "LOHA"}, ("LOHA",)),
         ({"init_lora_weights": "pissa_niter_4"}, ("pissa_niter_4", "path_initial_model")),
         ({"lora_alpha": "4"}, ("lora_alpha", "'4'")),
+        ({"lora_alpha": 10**400}, ("lora_alpha", "no such number")),
         ({"lora_alpha": 4, "alpha_pattern": {"(": 2}}, ("regular expression",)),
         ([], ("JSON object",)),
     ],
