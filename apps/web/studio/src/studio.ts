@@ -206,12 +206,12 @@ export class Studio {
     return this.#drawer.draw(bundle, task, generationOptions(this.#form), engine, watch, signal);
   }
 
-  async #keep({ bundle, task }: Job, drawn: Drawn): Promise<void> {
+  async #keep({ bundle, task, tile }: Job, drawn: Drawn): Promise<void> {
     const given = {
       ...("images" in task && { image: encodePng(task.images[0].picture) }),
       ...("masks" in task && { mask: encodePng(task.masks[0].picture) }),
     };
-    await this.#history.add({
+    const kept = this.#history.add({
       at: Date.now(),
       bundle: this.#names.get(bundle.id) ?? bundle.id,
       prompt: String(task.prompts[0]),
@@ -219,6 +219,10 @@ export class Studio {
       png: drawn.png,
       seconds: drawn.seconds,
       ...given,
+    });
+    await kept.catch((error) => {
+      tile.say(`${seconds(drawn.seconds)} · not kept in the history`); // it is drawn all the same
+      this.#progress.warn(`The picture is not kept in the history: ${sentenceOf(error)}`);
     });
   }
 
@@ -250,8 +254,7 @@ export class Studio {
   #startFrom(image: ImageData, task: TaskName): void {
     this.#setTask(task);
     this.#start.set(image);
-    const section = byId("start", HTMLElement);
-    section.scrollIntoView({ block: "nearest" });
+    byId("start", HTMLElement).scrollIntoView({ block: "nearest" });
     byId("prompt", HTMLTextAreaElement).focus({ preventScroll: true });
   }
 
@@ -279,17 +282,14 @@ export class Studio {
       if (entry.image) {
         const mask = entry.mask && (await decode(entry.mask));
         const levels = mask && Uint8Array.from({ length: mask.data.length / 4 }, (_, i) => mask.data[4 * i]);
-        this.#start.set(await decode(entry.image), mask && levels && { ...sizeOf(mask), data: levels });
+        const image = await decode(entry.image);
+        this.#start.set(image, mask && levels && { width: mask.width, height: mask.height, data: levels });
       }
       this.#draw.focus();
     } catch (error) {
       this.#progress.fail(error);
     }
   }
-}
-
-function sizeOf({ width, height }: ImageData): { width: number; height: number } {
-  return { width, height };
 }
 
 /** A field that does not fit may stand in a group that is closed. */

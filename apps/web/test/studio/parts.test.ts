@@ -2,10 +2,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { deflateSync } from "node:zlib";
+import { OptionsError } from "../../src/errors.js";
 import { readPng } from "../../src/node/png.js";
+import { textToImage } from "../../src/tasks/kinds.js";
 import { type Run, turnsLeft, turnsOf } from "../../studio/src/benchmark/plan.js";
+import { courseOf } from "../../studio/src/benchmark/results.js";
 import { ratio, summary } from "../../studio/src/benchmark/summary.js";
+import type { BundleInfo } from "../../studio/src/compute/bundles.js";
+import type { Drawn } from "../../studio/src/compute/draw.js";
 import { events } from "../../studio/src/compute/events.js";
+import { previewsOf, ServerDrawer } from "../../studio/src/compute/server-drawer.js";
 import { type Size, shifted, smallestMargins, withMargin } from "../../studio/src/editor/margins.js";
 import type { Margins } from "../../studio/src/options/task.js";
 import { encodePng, parametersIn } from "../../studio/src/pictures/png.js";
@@ -111,6 +117,70 @@ test("server-sent events are read whatever the pieces are that they come in", as
   }
 });
 
+describe("drawing on a server", () => {
+  const bundle = { id: "one" } as BundleInfo;
+  const engine = { provider: "wasm", threads: undefined, lowMemory: undefined, previewEvery: 3 } as const;
+  const watch = { onStatus: () => {}, onPreview: () => {}, onWarning: () => {} };
+  let asked = "";
+
+  /** Draw with a server that answers so, and what little of a browser that takes. */
+  async function drawn(answer: Response, seed = 0n): Promise<Drawn> {
+    const canvas = {
+      setAttribute() {},
+      append() {},
+      getContext: () => ({ fillRect() {}, drawImage() {}, getImageData() {} }),
+    };
+    const browser = {
+      document: { baseURI: "http://localhost/", createElement: () => canvas },
+      createImageBitmap: async () => ({ width: 1, height: 1, close() {} }),
+      fetch: async (_: URL, { body }: { body: string }) => {
+        asked = body;
+        return answer;
+      },
+    };
+    const before = { document: undefined, createImageBitmap: undefined, fetch };
+    try {
+      Object.assign(globalThis, browser);
+      const task = textToImage("a fox");
+      return await new ServerDrawer().draw(
+        bundle,
+        task,
+        { seed, steps: 12 },
+        engine,
+        watch,
+        new AbortController().signal,
+      );
+    } finally {
+      Object.assign(globalThis, before);
+    }
+  }
+
+  test("the parameters are the file's, with all digits of the seed", async () => {
+    const seed = 2n ** 64n - 1n;
+    const text = `{"seed": ${seed}}`;
+    const png = Buffer.from(encodePng({ width: 1, height: 1, data: new Uint8Array(3) }, text)).toString("base64");
+    const stream = `event: picture\ndata: {"png": "${png}", "parameters": ${text}}\n\n`;
+    const { parameters } = await drawn(new Response(stream), seed);
+    assert.equal(parameters, text);
+    assert.match(asked, new RegExp(`"seed": ?${seed}\\b`));
+    assert.match(asked, /"previews": ?3\b/);
+  });
+
+  test("previews are as many as the page makes by itself", () => {
+    const found = [previewsOf(12, 1), previewsOf(12, 3), previewsOf(13, 3), previewsOf(2, 3), previewsOf(12, 0)];
+    assert.deepEqual(found, [11, 3, 4, 0, 0]);
+  });
+
+  test("a request that is refused tells the server's reason, as an error of its kind", async () => {
+    const message = "steps is 0; it must be 1 or more";
+    const error = { message, type: "invalid_request_error", param: null, code: "OptionsError" };
+    await assert.rejects(drawn(Response.json({ error }, { status: 400 })), (found: Error) => {
+      return found instanceof OptionsError && found.message === message;
+    });
+    await assert.rejects(drawn(new Response("", { status: 502 })), /the server answered 502/);
+  });
+});
+
 describe("the benchmark's figures", () => {
   test("percentiles are NumPy's", () => {
     const found = summary([3, 1, 4, 1, 5, 9, 2, 6]);
@@ -153,5 +223,36 @@ describe("the benchmark's figures", () => {
     const failed = [{ round: 0, label: "a", threads: 4, error: "no" }];
     assert.equal(name(turnsOf(threaded)), "0a1 0a4 1a1 1a4");
     assert.equal(name(turnsLeft({ plan: threaded, turns: failed } as unknown as Run)), "0a1 1a1");
+  });
+
+  test("a bundle whose check fails is measured with no number of threads", async () => {
+    const plan = { subjects: [{ id: "gone", label: "gone" }], rounds: 2, threads: [1, 4] };
+    const run = { plan, facts: [], quality: [], turns: [], notes: [] } as unknown as Run;
+    if (!("navigator" in globalThis)) Object.assign(globalThis, { navigator: {} }); // Node 20 has none
+    const { measure } = await import("../../studio/src/benchmark/measure.js");
+    let attempts = 0;
+    const kept = (): void => void attempts++;
+    await measure({ run, bundles: [], tell: () => {}, kept, signal: new AbortController().signal });
+    assert.equal(attempts, 1); // the check
+    const error = "the server does not offer gone any more";
+    assert.deepEqual(
+      run.turns,
+      [1, 4].map((threads) => ({ round: 0, label: "gone", threads, error })),
+    );
+  });
+
+  test("the course has the pictures of the first settings and threads, in order", () => {
+    const turn = (threads: number, begin: number): Run["turns"][number] => ({
+      round: 0,
+      label: "a",
+      threads,
+      pictures: [0, 1].map((setting) => ({ at: begin + setting, seconds: 9 - threads, thermal: "", setting })),
+    });
+    const run = { plan: { threads: [2, 1] }, turns: [turn(2, 8), turn(1, 4), turn(2, 0)] } as unknown as Run;
+    const found = courseOf(run).map(({ at, seconds }) => [at, seconds]);
+    assert.deepEqual(found, [
+      [0, 7],
+      [8, 7],
+    ]);
   });
 });

@@ -39,6 +39,7 @@ export interface Course {
   readonly signal: AbortSignal;
 }
 
+type Place = Pick<TurnRecord, "round" | "label" | "threads">;
 type Figures = Omit<TurnRecord, "round" | "label" | "threads">;
 
 interface Opened {
@@ -52,8 +53,8 @@ export async function measure(course: Course): Promise<void> {
   const { run } = course;
   for (const subject of run.plan.subjects) {
     if (!isChecked(run, subject)) {
-      const place = { round: 0, label: subject.label, threads: run.plan.threads[0] };
-      await attempt(course, `check ${subject.label}`, place, () => check(course, subject));
+      const places = run.plan.threads.map((threads) => ({ round: 0, label: subject.label, threads }));
+      await attempt(course, `check ${subject.label}`, places, () => check(course, subject));
     }
   }
   const all = turnsOf(run.plan).length;
@@ -63,7 +64,7 @@ export async function measure(course: Course): Promise<void> {
     const share = (all - left.length) / all;
     const tell: Tell = (said, part = 0) =>
       course.tell(`Round ${round + 1} of ${run.plan.rounds}, ${subject.label}: ${said}`, share + part / all);
-    await attempt(course, `${round} ${subject.label} ${threads}`, place, async () => {
+    await attempt(course, `${round} ${subject.label} ${threads}`, [place], async () => {
       run.turns.push({ ...place, ...(await takeTurn({ ...course, tell }, left[0])) });
     });
   }
@@ -77,15 +78,17 @@ function isChecked({ plan, facts, quality, qualitySent }: Run, { label }: Subjec
   return isKnown && (plan.quality === undefined || qualitySent || quality.some((one) => one.label === label));
 }
 
-/** Do some work, and record its error; work that ended the page twice is an error too. */
+/** Do some work, and record its error in all places that it is of; work that ended the page twice is an error too. */
 async function attempt(
   { run, kept, signal }: Course,
   key: string,
-  place: Pick<TurnRecord, "round" | "label" | "threads">,
+  places: readonly Place[],
   work: () => Promise<void>,
 ): Promise<void> {
   const attempts = run.doing?.key === key ? run.doing.attempts + 1 : 1;
-  if (run.turns.some((turn) => turn.label === place.label && turn.threads === place.threads && turn.error)) return;
+  const isOpen = ({ label, threads }: Place): boolean =>
+    !run.turns.some((turn) => turn.label === label && turn.threads === threads && turn.error);
+  if (!isOpen(places[0])) return;
   run.doing = { key, attempts };
   keepRun(run);
   try {
@@ -99,7 +102,8 @@ async function attempt(
       keepRun(run);
       throw error;
     }
-    run.turns.push({ ...place, error: error instanceof Error ? error.message : String(error) });
+    const said = error instanceof Error ? error.message : String(error);
+    run.turns.push(...places.filter(isOpen).map((place) => ({ ...place, error: said })));
   }
   run.doing = undefined;
   keepRun(run);

@@ -97,6 +97,8 @@ export interface Run {
   /** The turn, or check, that is being done: one that ended the page twice is not tried a third time. */
   doing?: { readonly key: string; readonly attempts: number } | undefined;
   finished: boolean;
+  /** Whether the server has it, finished. */
+  sent: boolean;
 }
 
 export interface Turn {

@@ -40,7 +40,8 @@ export function reportOf(run: Run): HTMLElement[] {
   }
   const failures = run.turns.filter((turn) => turn.error);
   if (failures.length) {
-    const list = make("ul", {}, ...failures.map(({ label, error }) => make("li", {}, `${label}: ${error}`)));
+    const said = new Set(failures.map(({ label, error }) => `${label}: ${error}`)); // once for all numbers of threads
+    const list = make("ul", {}, ...[...said].map((one) => make("li", {}, one)));
     cards.push(make("div", { class: "card" }, make("h2", {}, "What could not be measured"), list));
   }
   return cards;

@@ -177,8 +177,8 @@ function footprintsOf({ plan, turns }: Run): Record<string, unknown>[] {
   );
 }
 
-/** Return every picture that was timed, in order. */
-export function courseOf({ turns }: Run): {
+/** Return the pictures timed with the first settings and threads, in order: the first and the last are alike. */
+export function courseOf({ plan, turns }: Run): {
   label: string;
   round: number;
   at: number;
@@ -187,8 +187,11 @@ export function courseOf({ turns }: Run): {
   celsius: null;
 }[] {
   return turns
+    .filter(({ threads }) => threads === plan.threads[0])
     .flatMap(({ label, round, pictures = [] }) =>
-      pictures.map(({ at, seconds, thermal }) => ({ label, round, at, seconds, thermal, celsius: null })),
+      pictures
+        .filter(({ setting }) => setting === 0)
+        .map(({ at, seconds, thermal }) => ({ label, round, at, seconds, thermal, celsius: null })),
     )
     .sort((a, b) => a.at - b.at);
 }

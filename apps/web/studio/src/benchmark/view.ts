@@ -13,7 +13,7 @@ import { type Battery, battery, type DeviceFacts, deviceFacts, keepAwake, watchP
 import { measure } from "./measure.js";
 import { keepRun, keptRun, type Plan, type Run, turnsLeft, turnsOf } from "./plan.js";
 import { reportOf } from "./report.js";
-import { resultsOf } from "./results.js";
+import { type Circumstances, resultsOf } from "./results.js";
 import { send } from "./send.js";
 
 declare const ORT_VERSION: string;
@@ -36,6 +36,11 @@ class BenchmarkView {
   readonly #facts: Promise<DeviceFacts> = deviceFacts();
   #before: Battery | undefined;
   #abort: AbortController | undefined;
+  /** The one that is shown, and kept. */
+  #run: Run | undefined;
+  #goOn: HTMLElement | undefined;
+  /** Ends when all that was handed over so far has arrived, or failed to. */
+  #sending = Promise.resolve();
   #unsent: string | undefined;
 
   constructor(offer: Offer) {
@@ -70,9 +75,11 @@ class BenchmarkView {
     const run = keptRun();
     const isAsked = !this.#offer.device || JSON.stringify(run?.plan) === JSON.stringify(this.#plan());
     if (run && isAsked) {
+      this.#run = run;
       this.#show(run);
       if (run.finished) {
         this.#progress.end("This was measured before.");
+        if (!run.sent) void this.#handAgain(run);
       } else if (run.doing && location.hash === "#benchmark") {
         await this.#measure(run); // the page was loaded again, or the browser ended it
       } else {
@@ -95,6 +102,7 @@ class BenchmarkView {
         turns: [],
         notes: [],
         finished: false,
+        sent: false,
       };
       await this.#measure(run);
     } catch (error) {
@@ -128,7 +136,11 @@ class BenchmarkView {
   }
 
   async #measure(run: Run): Promise<void> {
-    this.#abort = new AbortController();
+    if (this.#abort) return;
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#run = run;
+    this.#goOn?.remove();
     this.#busy(true);
     this.#progress.begin();
     this.#before = await battery();
@@ -140,13 +152,13 @@ class BenchmarkView {
         bundles: this.#offer.bundles,
         tell: (said, share) => this.#progress.show(said, share),
         kept: () => void this.#hand(run),
-        signal: this.#abort.signal,
+        signal: abort.signal,
       });
       await this.#hand(run);
       const failed = run.turns.length > 0 && run.turns.every((turn) => turn.error);
       this.#progress.end(`${failed ? "Nothing could be measured." : "Measured."} ${this.#sentence()}`);
     } catch (error) {
-      if (error instanceof CancelledError || this.#abort.signal.aborted) {
+      if (error instanceof CancelledError || abort.signal.aborted) {
         this.#offerToGoOn(run);
       } else {
         this.#progress.fail(error);
@@ -166,35 +178,55 @@ class BenchmarkView {
   #offerToGoOn(run: Run): void {
     const all = turnsOf(run.plan).length;
     this.#progress.end(`Stopped: ${all - turnsLeft(run).length} of ${all} turns are done.`);
-    const goOn = button("Go on", {}, () => {
-      row.remove();
-      void this.#measure(run);
-    });
-    const row = make("div", { class: "actions" }, goOn);
-    byId("bench-status", HTMLElement).after(row);
+    this.#goOn = make(
+      "div",
+      { class: "actions" },
+      button("Go on", {}, () => void this.#measure(run)),
+    );
+    byId("bench-status", HTMLElement).after(this.#goOn);
   }
 
-  /** Show and send what there is, and offer it as a file. */
-  async #hand(run: Run): Promise<void> {
+  /** Show and send what there is, and offer it as a file. What was handed over before arrives before. */
+  #hand(run: Run): Promise<void> {
     this.#show(run);
-    if (this.#offer.device && run.facts.length) {
-      this.#unsent = await send(await this.#resultsOf(run));
-      const isWhole = run.plan.subjects.every(({ label }) =>
-        [...run.quality, ...run.turns.filter((turn) => turn.error)].some((one) => one.label === label),
-      );
-      if (this.#unsent === undefined && isWhole) Object.assign(run, { quality: [], qualitySent: true });
-    }
-    keepRun(run);
+    this.#sending = this.#sending.catch(() => undefined).then(() => this.#send(run));
+    return this.#sending;
   }
 
-  async #resultsOf(run: Run): Promise<Record<string, unknown>> {
+  /** What was finished may not have arrived; a server that has it takes it once more. */
+  async #handAgain(run: Run): Promise<void> {
+    if (!this.#offer.device || !run.facts.length) return;
+    await this.#hand(run);
+    if (this.#run === run) this.#progress.end(`This was measured before. ${this.#sentence()}`);
+  }
+
+  async #send(run: Run): Promise<void> {
+    if (this.#offer.device && run.facts.length) {
+      const circumstances = await this.#circumstances();
+      const results = resultsOf(run, circumstances);
+      const { finished, quality, turns } = run; // as they are sent: measuring goes on meanwhile
+      const held = new Set(quality);
+      const known = new Set([...quality, ...turns.filter((turn) => turn.error)].map((one) => one.label));
+      this.#unsent = await send(results);
+      if (this.#unsent === undefined) {
+        run.sent = finished;
+        if (run.plan.subjects.every(({ label }) => known.has(label))) {
+          run.quality = run.quality.filter((one) => !held.has(one));
+          run.qualitySent = true;
+        }
+      }
+    }
+    if (this.#run === run) keepRun(run);
+  }
+
+  async #circumstances(): Promise<Circumstances> {
     const versions = { "amused-edge": this.#offer.version || "unknown", "onnxruntime-web": ORT_VERSION };
-    return resultsOf(run, { device: await this.#facts, versions, before: this.#before, now: await battery() });
+    return { device: await this.#facts, versions, before: this.#before, now: await battery() };
   }
 
   #show(run: Run): void {
     const saveResults = async (): Promise<void> => {
-      const content = JSON.stringify(await this.#resultsOf(run), undefined, 1);
+      const content = JSON.stringify(resultsOf(run, await this.#circumstances()), undefined, 1);
       save(new TextEncoder().encode(content), "results.json", "application/json");
     };
     const cards = reportOf(run);

@@ -6,11 +6,12 @@ import { AmusedEdgeError, CancelledError, DownloadError, ERRORS, type ErrorName 
 import type { GreyImage, RgbImage } from "../../../src/pictures/image.js";
 import type { GenerationOptions } from "../../../src/sampling/options.js";
 import type { Task } from "../../../src/tasks/kinds.js";
-import { encodeGrey, encodePng } from "../pictures/png.js";
+import { encodeGrey, encodePng, parametersIn } from "../pictures/png.js";
 import { bytesOf, decode } from "../pictures/read.js";
 import type { BundleInfo } from "./bundles.js";
 import type { Drawer, Drawn, EngineChoice, Watch } from "./draw.js";
 import { events, type ServerEvent } from "./events.js";
+import { manifestOf } from "./manifests.js";
 
 export class ServerDrawer implements Drawer {
   async draw(
@@ -23,10 +24,11 @@ export class ServerDrawer implements Drawer {
   ): Promise<Drawn> {
     watch.onStatus("Asking the server");
     try {
+      const steps = options.steps ?? (await manifestOf(bundle)).sampler.steps;
       const response = await fetch(new URL("api/generate", document.baseURI), {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: dumpJson(body(bundle, task, options, engine.previewEvery)),
+        body: dumpJson(body(bundle, task, options, previewsOf(steps, engine.previewEvery))),
         signal,
       });
       if (!response.ok || !response.body) {
@@ -68,14 +70,19 @@ async function follow(stream: AsyncIterable<ServerEvent>, watch: Watch): Promise
 
 async function finished(data: ServerEvent["data"], seconds: number): Promise<Drawn> {
   const png = bytesOf(String(data.png));
-  const parameters = typeof data.parameters === "string" ? data.parameters : JSON.stringify(data.parameters);
+  const parameters = (await parametersIn(png)) ?? ""; // those of the event have lost digits of large seeds
   const heat = typeof data.heatmap === "string" ? await decode(bytesOf(data.heatmap)) : undefined;
   const tokens = Array.isArray(data.tokens) ? Int32Array.from(data.tokens.flat(2)) : undefined;
   return { image: await decode(png), png, parameters, seconds, heat, tokens };
 }
 
+/** Return how many previews come after each of so many steps; the last step has none. */
+export function previewsOf(steps: number, every: number): number {
+  return every > 0 ? Math.max(0, Math.ceil(steps / every) - 1) : 0;
+}
+
 /** Return a request: what the parameters of a picture say, by their names there, and its pictures as PNG in base64. */
-export function body(bundle: BundleInfo, task: Task, options: GenerationOptions, previewEvery: number): Json {
+function body(bundle: BundleInfo, task: Task, options: GenerationOptions, previews: number): Json {
   const { seed, steps, guidanceScale, temperature, schedule, guidanceRamp, guidanceInterval, order } = options;
   const micro = task.microConditioning;
   const all: Record<string, unknown> = {
@@ -84,7 +91,7 @@ export function body(bundle: BundleInfo, task: Task, options: GenerationOptions,
     prompts: [...task.prompts],
     negative_prompts: [...task.negativePrompts],
     first_picture: task.firstPicture,
-    previews: previewEvery > 0,
+    previews: BigInt(previews),
     heatmap: true,
     seed: BigInt(seed ?? 0),
     steps: steps === undefined ? undefined : BigInt(steps),
@@ -128,13 +135,9 @@ function base64(image: RgbImage | GreyImage): string {
 
 /** Return what the server says of a request that it did not take. */
 async function refusal(response: Response): Promise<Error> {
-  const answer = (await response.json().catch(() => ({}))) as {
-    type?: string;
-    message?: string;
-    error?: { type?: string; message?: string };
-  };
-  const { type = "", message } = answer.error ?? answer;
-  return message ? revivedError(type, message) : new DownloadError(`the server answered ${response.status}`);
+  const answer = (await response.json().catch(() => ({}))) as { error?: { code?: string; message?: string } };
+  const { code = "", message } = answer.error ?? {};
+  return message ? revivedError(code, message) : new DownloadError(`the server answered ${response.status}`);
 }
 
 function revivedError(type: string, message: string): Error {

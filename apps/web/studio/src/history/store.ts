@@ -35,7 +35,7 @@ export class HistoryStore {
   /** Return all entries, the newest first. */
   async all(): Promise<Entry[]> {
     const database = await this.#database;
-    const found = database ? await asked<Entry[]>(store(database, "readonly").getAll()) : this.#memory;
+    const found = database ? await asked<Entry[]>(database, "readonly", (store) => store.getAll()) : this.#memory;
     return [...found].sort((a, b) => b.id - a.id);
   }
 
@@ -45,9 +45,10 @@ export class HistoryStore {
     if (!database) {
       this.#memory.push({ ...entry, id: (this.#memory.at(-1)?.id ?? 0) + 1 });
     } else {
-      await asked(store(database, "readwrite").add(entry)).catch(async () => {
+      const add = (): Promise<unknown> => asked(database, "readwrite", (store) => store.add(entry));
+      await add().catch(async () => {
         await this.#trim(MOST_ENTRIES / 2); // the browser has no room: half of them make some
-        await asked(store(database, "readwrite").add(entry)).catch(() => undefined);
+        await add().catch(() => undefined);
       });
     }
     await this.#trim(MOST_ENTRIES);
@@ -77,13 +78,9 @@ export class HistoryStore {
     const database = await this.#database;
     this.#memory = this.#memory.filter((entry) => !ids.includes(entry.id));
     for (const id of database ? ids : []) {
-      await asked(store(database as IDBDatabase, "readwrite").delete(id));
+      await asked(database as IDBDatabase, "readwrite", (store) => store.delete(id));
     }
   }
-}
-
-function store(database: IDBDatabase, mode: IDBTransactionMode): IDBObjectStore {
-  return database.transaction(PICTURES, mode).objectStore(PICTURES);
 }
 
 function openDatabase(): Promise<IDBDatabase | undefined> {
@@ -101,8 +98,14 @@ function openDatabase(): Promise<IDBDatabase | undefined> {
   });
 }
 
-function asked<T>(request: IDBRequest): Promise<T> {
+/** Ask the store; what a database throws at once, as one that was closed does, is a rejection too. */
+function asked<T>(
+  database: IDBDatabase,
+  mode: IDBTransactionMode,
+  ask: (store: IDBObjectStore) => IDBRequest,
+): Promise<T> {
   return new Promise((resolve, reject) => {
+    const request = ask(database.transaction(PICTURES, mode).objectStore(PICTURES));
     request.onsuccess = () => resolve(request.result as T);
     request.onerror = () => reject(request.error ?? new Error("the browser's store failed"));
   });

@@ -53,14 +53,10 @@ export class HistoryView {
     const show = button("", { "aria-label": `${entry.prompt || "no words"}, ${entry.bundle}` }, () =>
       this.#show(entry),
     );
-    show.append(make("img", { src: this.#address(entry.png), alt: "", loading: "lazy", decoding: "async" }));
-    return show;
-  }
-
-  #address(png: Uint8Array<ArrayBuffer>): string {
-    const address = URL.createObjectURL(new Blob([png], { type: "image/png" }));
+    const address = addressOf(entry.png);
     this.#addresses.push(address);
-    return address;
+    show.append(make("img", { src: address, alt: "", loading: "lazy", decoding: "async" }));
+    return show;
   }
 
   #show(entry: Entry): void {
@@ -90,7 +86,9 @@ export class HistoryView {
       await this.refresh();
     };
     actions.push(button("Remove", {}, close(remove)), button("Close", {}, close()));
-    const picture = make("img", { class: "picture", src: this.#address(entry.png), alt: entry.prompt || "a picture" });
+    const address = addressOf(entry.png);
+    this.#dialog.addEventListener("close", () => URL.revokeObjectURL(address), { once: true });
+    const picture = make("img", { class: "picture", src: address, alt: entry.prompt || "a picture" });
     picture.addEventListener("load", () => picture.classList.toggle("pixels", picture.naturalWidth <= 128));
     this.#dialog.replaceChildren(
       picture,
@@ -120,6 +118,11 @@ export class HistoryView {
     );
     this.#dialog.showModal();
   }
+}
+
+/** Return an address of a file, which lasts until it is revoked. */
+function addressOf(png: Uint8Array<ArrayBuffer>): string {
+  return URL.createObjectURL(new Blob([png], { type: "image/png" }));
 }
 
 function facts(entry: Entry): HTMLElement {

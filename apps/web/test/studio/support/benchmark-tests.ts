@@ -71,10 +71,19 @@ export function benchmarkTests(chromium: () => Browser): void {
       const counts = parts.map((one: Row) => one.seconds.count);
       assert.deepEqual(counts, [2, 2, 2, 2, 2, 8, 8, 4, 4]); // words and no words: two calls of the first two
       const at = results.course.map((one: Row) => one.at);
-      assert.deepEqual([at.length, at], [4, [...at].sort((a, b) => a - b)]);
+      assert.deepEqual([at.length, at], [2, [...at].sort((a, b) => a - b)]);
       assert.ok(results.golden.every((one: Row) => one.reproduced && one.equal_tokens === 1));
       assert.ok(results.footprints.every((one: Row) => one.peak.total > 1e6));
       checkQuality(server.results.filter((one) => one.quality).at(-1)?.quality, 39);
+      const { length } = server.results;
+      await page.evaluate(() => {
+        const key = "amused-edge benchmark"; // as if the last hand-over had failed
+        localStorage.setItem(key, JSON.stringify({ ...JSON.parse(localStorage.getItem(key) ?? ""), sent: false }));
+      });
+      await page.reload();
+      await page.getByText("This was measured before. The results were sent.").first().waitFor();
+      const again = server.results.slice(length).map((one) => [one.run, one.complete]);
+      assert.deepEqual(again, [[results.run, true]]);
       await page.context().close();
     });
 

@@ -172,7 +172,7 @@ export class StudioServer {
     const inside = normalize(first === "bundles" ? rest.join("/") : path.slice(1) || "index.html");
     const file = folder === undefined || inside.startsWith("..") ? undefined : join(folder, inside);
     const found = file === undefined ? undefined : await stat(file).catch(() => undefined);
-    if (!file || !found?.isFile()) return json(response, 404, { type: "NotFound", message: "there is nothing here" });
+    if (!file || !found?.isFile()) return refuse(response, 404, "not_found", "there is nothing here");
     const etag = `"${found.size}-${Math.trunc(found.mtimeMs)}-${Number(this.isolated)}"`;
     response.setHeader("etag", etag);
     response.setHeader("cache-control", "no-cache");
@@ -207,6 +207,11 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 function json(response: ServerResponse, status: number, content: object): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(content));
+}
+
+/** As the real server says what is wrong with a request. */
+function refuse(response: ServerResponse, status: number, code: string, message: string): void {
+  json(response, status, { error: { message, type: "invalid_request_error", param: null, code } });
 }
 
 function base64(bytes: Uint8Array): string {
