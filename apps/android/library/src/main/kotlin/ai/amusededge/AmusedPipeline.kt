@@ -40,8 +40,7 @@ private const val MOST_SAMPLER_THREADS = 4
  *
  * @property keepGraphs keep each graph once it is loaded, which is faster, instead of loading it just before use and
  * dropping it just after (the default): then one graph is in memory at a time
- * @property rememberedPrompts conditionings that are kept, of the prompts used last; with guidance a picture has two.
- * Each takes 20 MB for amused-256, which on Android count against the app's limit
+ * @property rememberedPrompts conditionings that are kept, of the prompts used last; with guidance a picture has two
  * @property samplerThreads threads that draw the tokens of a step; the engine's are its own option
  * @property verify check every file's hash when a bundle is opened, which reads all of them; false where the app
  * verified the bundle after its download (see [Bundle.verify]) and keeps it where nothing else writes
