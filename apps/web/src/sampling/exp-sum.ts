@@ -32,7 +32,7 @@ function exp(x: number): number {
   }
   const place = (-x * PER_UNIT) | 0;
   const r = x + place / PER_UNIT;
-  return TABLE[place] * (1 + r * (1 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24)))));
+  return TABLE[place] * (1 + r * (1 + r * (1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120))))));
 }
 
 /** Add as NumPy's pairwise summation does. */

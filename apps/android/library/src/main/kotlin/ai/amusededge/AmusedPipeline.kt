@@ -40,7 +40,7 @@ private const val MOST_SAMPLER_THREADS = 4
  *
  * @property keepGraphs keep each graph once it is loaded, which is faster, instead of loading it just before use and
  * dropping it just after (the default): then one graph is in memory at a time
- * @property rememberedPrompts conditionings that are kept for prompts that come again, such as the empty negative one
+ * @property rememberedPrompts conditionings that are kept, of the prompts used last; with guidance a picture has two
  * @property samplerThreads threads that draw the tokens of a step; the engine's are its own option
  * @property verify check every file's hash when a bundle is opened, which reads all of them; false where the app
  * verified the bundle after its download (see [Bundle.verify]) and keeps it where nothing else writes
@@ -48,7 +48,7 @@ private const val MOST_SAMPLER_THREADS = 4
  */
 public class PipelineOptions(
     public val keepGraphs: Boolean = false,
-    public val rememberedPrompts: Int = 4,
+    public val rememberedPrompts: Int = 1,
     public val samplerThreads: Int = minOf(MOST_SAMPLER_THREADS, Runtime.getRuntime().availableProcessors()),
     public val verify: Boolean = true,
     public val onWarning: (String) -> Unit = {},
@@ -279,10 +279,16 @@ public class AmusedPipeline private constructor(
          *
          * @param folder real files, as the engine opens them by their paths
          * @throws BundleException it is incomplete or damaged
+         * @throws CancelledException through [cancellation], while the hashes are taken
          */
-        public fun open(folder: File, engine: Engine, options: PipelineOptions = PipelineOptions()): AmusedPipeline {
+        public fun open(
+            folder: File,
+            engine: Engine,
+            options: PipelineOptions = PipelineOptions(),
+            cancellation: Cancellation? = null,
+        ): AmusedPipeline {
             val bundle = Bundle.open(folder)
-            if (options.verify) bundle.verify()
+            if (options.verify) bundle.verify(cancellation)
             val tokenizer = PromptTokenizer(bundle.text(TOKENIZER_NAME), bundle.manifest.geometry.textLength)
             return AmusedPipeline(bundle, tokenizer, engine, options)
         }

@@ -4,7 +4,9 @@ import ai.amusededge.benchmark.BenchmarkOptions
 import ai.amusededge.benchmark.Device
 import ai.amusededge.benchmark.DeviceBenchmark
 import ai.amusededge.benchmark.Memory
+import ai.amusededge.benchmark.MemoryWatch
 import ai.amusededge.benchmark.Probe
+import ai.amusededge.benchmark.Records
 import ai.amusededge.benchmark.Subject
 import ai.amusededge.benchmark.processMemory
 import ai.amusededge.benchmark.told
@@ -23,9 +25,11 @@ import ai.amusededge.support.Values
 import ai.amusededge.support.check
 import ai.amusededge.support.equal
 import ai.amusededge.support.fails
+import java.util.concurrent.Semaphore
 
 /** A device whose clock moves by a second at each look, and which grows warmer with it. */
 private class FakeProbe : Probe {
+    @Volatile
     private var now = 0.0
 
     override fun seconds(): Double = ++now
@@ -74,6 +78,23 @@ internal fun benchmarkTests(runner: Runner, python: Python) {
             DeviceBenchmark(listOf(Subject("one", DEMO, engine)), options, DEVICE, FakeProbe()).run(MADE, cancellation)
         }
         fails<OptionsException>("label") { DeviceBenchmark(broken + broken, options, DEVICE, FakeProbe()) }
+    }
+    runner.test("a peak within a call is seen") {
+        val looks = Semaphore(0)
+        val probe = object : Probe {
+            @Volatile
+            var total = 1000L
+
+            override fun memory() = Memory(total, null, null).also { looks.release() }
+        }
+        val records = Records(listOf("one"))
+        MemoryWatch(probe) { records.see("one", it) }.use {
+            probe.total = 9000
+            looks.drainPermits()
+            looks.acquire(2) // the first of them may have begun before
+            probe.total = 2000
+        }
+        equal(records.peaks["one"], Memory(9000, null, null))
     }
     runner.test("this process tells its memory") {
         val memory = processMemory()

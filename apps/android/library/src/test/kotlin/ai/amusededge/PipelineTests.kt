@@ -146,6 +146,28 @@ private fun taskTests(runner: Runner, open: () -> AmusedPipeline) {
             check(image.data.contentEquals(again.data)) { "a saved state went on to another picture" }
         }
     }
+    runner.test("what a caller does with the arrays of a state or a step changes no picture") {
+        open().use { pipeline ->
+            val photo = RgbImage(64, 64, ByteArray(3 * 64 * 64) { it.toByte() })
+            val task = Variation(texts(listOf(PROMPT)), listOf(photo), strength = 0.1)
+            val options = GenerationOptions(steps = 4)
+            val (one, other) = List(2) {
+                val begun = pipeline.begin(task, options).single() // too weak for a step: the photo's tokens
+                begun.tokens.toList().also { begun.tokens.fill(0) }
+            }
+            equal(one, other)
+            val drawn = pipeline.generate(PROMPT, options).tokens
+            var last = listOf<Int>()
+            pipeline.stream(Task(PROMPT), options).use { steps ->
+                for (step in steps) {
+                    last = step.tokens[0].toList()
+                    step.tokens[0].fill(0)
+                    step.probability[0].fill(0f)
+                }
+            }
+            equal(last, drawn.toList())
+        }
+    }
     runner.test("embeddings stand for their prompt") {
         open().use { pipeline ->
             val options = GenerationOptions(steps = 2)

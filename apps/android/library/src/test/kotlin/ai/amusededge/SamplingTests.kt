@@ -72,6 +72,13 @@ internal fun samplingTests(runner: Runner) {
         check(drawn[0].predicted.contentEquals(drawn[1].predicted)) { "other tokens" }
         check(drawn[0].confidence.contentEquals(drawn[1].confidence)) { "other confidences" }
     }
+    runner.test("after their end the caller works alone") {
+        val workers = Workers(3)
+        workers.close()
+        val shares = java.util.concurrent.ConcurrentLinkedQueue<List<Any>>()
+        workers.share(256, 2048) { from, until -> shares.add(listOf(from, until, Thread.currentThread())) }
+        equal(shares.toList(), listOf(listOf<Any>(0, 256, Thread.currentThread())))
+    }
     runner.test("floats are written as Python's repr writes them") {
         val written = mapOf(
             10.0 to "10.0", 1e-5 to "1e-05", 0.0001 to "0.0001", 1e16 to "1e+16", 0.1 to "0.1", -0.0 to "-0.0",

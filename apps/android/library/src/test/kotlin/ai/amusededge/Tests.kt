@@ -34,6 +34,7 @@ public fun main(arguments: Array<String>) {
 private fun test(wanted: List<String>) {
     val runner = Runner(wanted)
     samplingTests(runner)
+    storeTests(runner)
     Python().use { python ->
         val engine = PipeEngine(python)
         for (name in setNames()) {

@@ -3,6 +3,7 @@ package ai.amusededge.app
 import ai.amusededge.AmusedEdgeException
 import ai.amusededge.AmusedPipeline
 import ai.amusededge.Cancellation
+import ai.amusededge.PipelineOptions
 import ai.amusededge.benchmark.BenchmarkOptions
 import ai.amusededge.benchmark.Device
 import ai.amusededge.benchmark.DeviceBenchmark
@@ -25,6 +26,7 @@ import java.io.File
 import java.time.Instant
 import java.time.ZoneOffset
 import java.time.format.DateTimeFormatter
+import java.util.concurrent.ConcurrentHashMap
 import kotlin.concurrent.thread
 
 /**
@@ -37,6 +39,7 @@ class MainActivity : Activity() {
     private lateinit var said: TextView
     private lateinit var picture: ImageView
     private var cancellation = Cancellation()
+    private val verified = ConcurrentHashMap.newKeySet<File>() // bundles whose hashes were right, so taken once
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
@@ -82,7 +85,9 @@ class MainActivity : Activity() {
 
     private fun draw(prompt: String, cancellation: Cancellation) {
         val folder = bundles().firstOrNull() ?: return say("there is no bundle in ${getExternalFilesDir(null)}")
-        AmusedPipeline.open(folder, OrtEngine()).use { pipeline ->
+        val options = PipelineOptions(verify = folder !in verified)
+        AmusedPipeline.open(folder, OrtEngine(), options, cancellation).use { pipeline ->
+            verified += folder
             var state = pipeline.begin(Task(prompt), cancellation = cancellation).single()
             pipeline.resume(state, cancellation = cancellation).use { steps ->
                 for (step in steps) {
@@ -91,7 +96,7 @@ class MainActivity : Activity() {
                     show(pipeline.preview(step, cancellation).single())
                 }
             }
-            show(pipeline.finish(state).image)
+            show(pipeline.finish(state, cancellation = cancellation).image)
         }
     }
 

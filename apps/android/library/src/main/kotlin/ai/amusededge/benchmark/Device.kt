@@ -25,7 +25,7 @@ public data class Memory(val total: Long, val anonymous: Long?, val fileBacked: 
 
 /** Looks at the device while a benchmark runs; what it cannot tell is null or "". */
 public interface Probe {
-    /** What this process holds now. */
+    /** What this process holds now; asked every few milliseconds, in a thread of its own, while a call is timed. */
     public fun memory(): Memory? = processMemory()
 
     /** What the device says of its heat, for example "moderate". */

@@ -100,6 +100,7 @@ public class DeviceBenchmark(
             val subject = subjects[(turn + round) % subjects.size]
             if (records.hasFailed(subject.label)) continue
             onTurn(subject.label, turn, total)
+            System.gc() // so that no turn has the last one's garbage in its memory
             try {
                 take(subject, round, begin, cancellation)
             } catch (error: CancelledException) {
@@ -113,12 +114,13 @@ public class DeviceBenchmark(
     }
 
     private fun take(subject: Subject, round: Int, begin: Double, cancellation: Cancellation?) {
-        val held = PipelineOptions(keepGraphs = true, rememberedPrompts = 0) // a prompt is as costly each time
-        AmusedPipeline.open(subject.folder, subject.engine, held).use { pipeline ->
+        // a prompt is as costly each time
+        val held = PipelineOptions(keepGraphs = true, rememberedPrompts = 0, verify = round == 0)
+        AmusedPipeline.open(subject.folder, subject.engine, held, cancellation).use { pipeline ->
             fun time(part: String, work: () -> Unit) {
                 cancellation?.check()
-                records.add(subject.label, part, round, seconds(work))
-                records.see(subject.label, probe.memory())
+                val took = MemoryWatch(probe) { records.see(subject.label, it) }.use { seconds(work) }
+                records.add(subject.label, part, round, took)
             }
             time(LOAD) { pipeline.loadGraphs() }
             records.hold(subject.label, probe.memory())

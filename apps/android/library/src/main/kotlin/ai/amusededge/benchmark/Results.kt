@@ -39,6 +39,7 @@ internal class Records(private val labels: List<String>) {
         if (memory != null) held[label] = largest(held[label], memory)
     }
 
+    @Synchronized // called by the thread that watches the memory
     fun see(label: String, memory: Memory?) {
         if (memory != null) peaks[label] = largest(peaks[label], memory)
     }

@@ -241,12 +241,13 @@ internal class Drawing(
     )
 }
 
+/** Returns what callers see of a step; the loop goes on with arrays of its own. */
 private fun stepOf(index: Int, steps: Int, drawn: List<Drawn>) = Step(
     index,
     steps,
-    drawn.map { it.tokens },
+    drawn.map { it.tokens.copyOf() },
     drawn.map { it.predicted },
     drawn.map { it.mask },
     drawn.map { it.confidence },
-    drawn.map { it.probability },
+    drawn.map { it.probability.copyOf() },
 )

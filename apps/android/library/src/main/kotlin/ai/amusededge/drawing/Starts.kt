@@ -30,7 +30,7 @@ internal fun variationStart(
     val steps = settings.steps
     val firstStep = steps - (steps * strength).toInt()
     if (firstStep == 0) return allMasked(tokens.size, maskTokenId)
-    if (firstStep == steps) return Start(tokens, firstStep, 1f)
+    if (firstStep == steps) return Start(tokens.copyOf(), firstStep, 1f)
     val noise = uniforms(tokens.size, PhiloxStream(seed, picture, 0, Purpose.START_MASK))
     val ratio = maskRatio(settings.schedule, firstStep - 1, steps)
     return Start(IntArray(tokens.size) { if (noise[it] < ratio) maskTokenId else tokens[it] }, firstStep, 1f)

@@ -72,8 +72,12 @@ internal class PromptTokenizer(text: String, private val length: Int) {
         var cut: String? = null
         for ((i, part) in parts.withIndex()) {
             val found = if (part is Part.Text) words.ids(part.text) else intArrayOf((part as Part.Id).id)
-            for (id in found) {
-                if (count < length - 1) ids[count++] = id else cut = cut ?: shown(parts.drop(i))
+            val fitting = minOf(found.size, length - 1 - count)
+            found.copyInto(ids, count, 0, fitting)
+            count += fitting
+            if (fitting < found.size) {
+                cut = shown(parts.drop(i))
+                break
             }
         }
         ids[count] = end

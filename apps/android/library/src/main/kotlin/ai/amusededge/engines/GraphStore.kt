@@ -29,20 +29,22 @@ internal class GraphStore(val graphsStay: Boolean, private val load: (Role) -> C
             }
             return graph
         } catch (error: Throwable) {
-            synchronized(this) {
-                one.users--
-                if (held[role] === one) held.remove(role)
-            }
+            leave(role, one)
             throw error
         }
     }
 
     fun release(role: Role) {
-        val last = synchronized(this) {
-            val one = held[role]
-            if (one == null || --one.users > 0 || graphsStay) null else held.remove(role)
+        synchronized(this) { held[role] }?.let { leave(role, it) }
+    }
+
+    /** Takes a user away; a failed one too, as others may have loaded the graph since. */
+    private fun leave(role: Role, one: Held) {
+        val goes = synchronized(this) {
+            val stays = --one.users > 0 || graphsStay && one.graph.isInitialized()
+            !stays && held.remove(role, one)
         }
-        last?.graph?.value?.close()
+        if (goes && one.graph.isInitialized()) one.graph.value.close()
     }
 
     inline fun <T> use(role: Role, work: (CheckedGraph) -> T): T {

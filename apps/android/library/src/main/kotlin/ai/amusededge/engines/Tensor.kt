@@ -19,8 +19,8 @@ public enum class DType(public val id: String, internal val bytes: Int) {
 }
 
 /**
- * Numbers and their shape, row by row, in memory outside Java's heap: an engine reads and writes it in place, without a
- * copy. It is made once and used again from step to step.
+ * Numbers and their shape, row by row, in memory that stays in its place: an engine reads and writes it there, without
+ * a copy. It is made once and used again from step to step.
  */
 public class Tensor private constructor(
     public val dtype: DType,

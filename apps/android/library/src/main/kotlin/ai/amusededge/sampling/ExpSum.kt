@@ -29,7 +29,7 @@ private fun expOf(x: Float): Float {
     if (!(x <= 0f)) return Float.NaN // of a row that holds what is no number
     val place = (-x * PER_UNIT).toInt()
     val r = x + place.toDouble() / PER_UNIT
-    return (TABLE[place] * (1 + r * (1 + r * (0.5 + r * (1.0 / 6 + r * (1.0 / 24)))))).toFloat()
+    return (TABLE[place] * (1 + r * (1 + r * (0.5 + r * (1.0 / 6 + r * (1.0 / 24 + r * (1.0 / 120))))))).toFloat()
 }
 
 private fun pairwise(values: FloatArray, at: Int, count: Int): Float {
