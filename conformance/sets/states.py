@@ -15,7 +15,8 @@ from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.tasks.embeddings import PromptEmbeddings
 from amused_edge.runtime.tasks.kinds import Inpainting, Task, TextToImage, Variation
 from amused_edge.runtime.tasks.parameters import PictureParameters
-from amused_edge.runtime.tasks.state import PictureState, hash_of
+from amused_edge.runtime.tasks.sealed import hash_of
+from amused_edge.runtime.tasks.state import PictureState
 
 _GRID, _CODES = (2, 3), 8192
 _PICTURE = picture({"size": [4, 6], "seed": "12", "channels": 3})

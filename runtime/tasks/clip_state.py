@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from amused_edge.runtime.arrays import IntArray
-from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.checks import present
 from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
-from amused_edge.runtime.system.whole_file import whole_file
 from amused_edge.runtime.tasks.clip import ClipFrame
 from amused_edge.runtime.tasks.parameters import PictureParameters
 from amused_edge.runtime.tasks.result import Picture
-from amused_edge.runtime.tasks.state import PictureState, damaged, hash_of, packed, unpacked
+from amused_edge.runtime.tasks.sealed import opened, packed, read_state, sealed, unpacked, write_state
+from amused_edge.runtime.tasks.state import PictureState
 
-VERSION = 1
 _FORMAT = "amused-edge clip state"
 
 
@@ -59,12 +57,10 @@ class ClipState:
     def to_json(self) -> str:
         """Return the state as JSON, with a hash of itself."""
         content = {
-            "format": _FORMAT,
-            "version": VERSION,
             "finished": packed(self.finished.astype("<i4")),
             "picture": json.loads(self.picture.to_json()),
         }
-        return json.dumps({**content, "sha256": hash_of(content)}, ensure_ascii=False)
+        return sealed(_FORMAT, content)
 
     @staticmethod
     def from_json(text: str) -> "ClipState":
@@ -75,15 +71,8 @@ class ClipState:
         StateError
             It is damaged, of a newer version, or anything else.
         """
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise damaged(str(error)) from error
-        values = Fields(content, "state", "it is damaged", damaged)
-        if values.get("format", str) != _FORMAT or values.get("version", int) != VERSION:
-            raise StateError("this is no state of a clip, or of another version; use the amused-edge that wrote it")
-        if content.pop("sha256", None) != hash_of(content):
-            raise StateError("the state is damaged: its hash does not fit; begin the clip again")
+        other = "this is no state of a clip, or of another version"
+        values = opened(text, _FORMAT, other=other, again="begin the clip again")
         picture = PictureState.from_json(json.dumps(values.get("picture", dict)))
         if picture.parameters.clip is None:
             raise StateError("the state is that of a picture, not of a clip; begin the clip again")
@@ -92,17 +81,12 @@ class ClipState:
 
     def save(self, path: str | Path) -> None:
         """Write the state to a file, which is replaced whole or not at all."""
-        with whole_file(Path(path), replace=True) as file:
-            file.write(self.to_json().encode())
+        write_state(self.to_json(), path)
 
     @staticmethod
     def load(path: str | Path) -> "ClipState":
         """Read a file that `save` wrote; raises `StateError` as `from_json` does, also where there is none."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StateError(f"{path} cannot be read as a state: {error}") from error
-        return ClipState.from_json(text)
+        return ClipState.from_json(read_state(path))
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ STATE = PictureState(
 
 def rehashed(content: dict[str, Any]) -> str:
     """A hostile writer makes the hash fit."""
-    from amused_edge.runtime.tasks.state import hash_of
+    from amused_edge.runtime.tasks.sealed import hash_of
 
     content = {name: value for name, value in content.items() if name != "sha256"}
     return json.dumps({**content, "sha256": hash_of(content)})
