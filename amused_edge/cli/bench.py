@@ -16,9 +16,16 @@ from amused_edge.cli.progress import Report, progress
 from amused_edge.cli.values import PATH, ListOf, TextType
 
 bundles = click.argument("bundles", nargs=-1, required=True, type=PATH, metavar="BUNDLE...")
+prompt = option("--prompt", type=TextType(), default="a red fox in the snow", show_default=True)
 seed = option("--seed", type=int, metavar="N", default=0, show_default=True)
 rounds = option("--rounds", type=int, metavar="N", default=5, show_default=True, help="Turns of each bundle.")
 guidances = option("--guidance", type=ListOf(float), help="One or several.  [default: the first bundle's]")
+step_counts = option("--steps", type=ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]")
+pictures = option("--pictures", type=int, metavar="N", default=1, show_default=True, help="Whole pictures in a turn.")
+calls = option("--calls", type=int, metavar="N", default=5, show_default=True, help="Of each graph in a turn.")
+thread_counts = option("--threads", type=ListOf(int), help="Of the engine, one or several.  [default: the engine's]")
+DRAWN: tuple[Decorator, ...] = (prompt, seed, step_counts, guidances)
+TURNS: tuple[Decorator, ...] = (rounds, pictures, calls, thread_counts)
 count = option(
     "--count",
     type=int,
@@ -69,19 +76,10 @@ def bench() -> None:
 @bundles
 @option_group(
     "What is drawn",
-    option("--prompt", type=TextType(), default="a red fox in the snow", show_default=True),
-    seed,
-    option("--steps", type=ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]"),
-    guidances,
+    *DRAWN,
     option("--batch", type=ListOf(int), default="1", show_default=True, help="Pictures asked for at once."),
 )
-@option_group(
-    "How it is measured",
-    rounds,
-    option("--pictures", type=int, metavar="N", default=1, show_default=True, help="Whole pictures in a turn."),
-    option("--calls", type=int, metavar="N", default=5, show_default=True, help="Of each graph in a turn."),
-    option("--threads", type=ListOf(int), help="Of the engine, one or several.  [default: the engine's]"),
-)
+@option_group("How it is measured", *TURNS)
 @option_group("Output", out("bench-latency"))
 @options.quiet
 def latency(

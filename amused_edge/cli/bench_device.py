@@ -9,10 +9,10 @@ from click import Choice, IntRange
 from cloup import option, option_group
 
 from amused_edge.cli import console, options
-from amused_edge.cli.bench import bundles, guidances, out, rounds, seed
+from amused_edge.cli.bench import DRAWN, TURNS, bundles, out
 from amused_edge.cli.command import Command
 from amused_edge.cli.serve import place, serving, take_place
-from amused_edge.cli.values import PATH, ListOf, TextType
+from amused_edge.cli.values import PATH
 
 EVERYWHERE = "0.0.0.0"
 
@@ -29,18 +29,12 @@ EVERYWHERE = "0.0.0.0"
 @bundles
 @option_group(
     "What is drawn",
-    option("--prompt", type=TextType(), default="a red fox in the snow", show_default=True),
-    seed,
-    option("--steps", type=ListOf(int), help="One or several, as 4,8,12.  [default: the first bundle's]"),
-    guidances,
+    *DRAWN,
     option("--reference", type=PATH, metavar="BUNDLE", help="For quality.  [default: the first BUNDLE]"),
 )
 @option_group(
     "How it is measured",
-    rounds,
-    option("--pictures", type=int, metavar="N", default=1, show_default=True, help="Whole pictures in a turn."),
-    option("--calls", type=int, metavar="N", default=5, show_default=True, help="Of each graph in a turn."),
-    option("--threads", type=ListOf(int), help="Of the engine, one or several.  [default: the engine's]"),
+    *TURNS,
     option("--provider", type=Choice(["wasm", "webgpu"]), default="wasm", show_default=True),
     option("--phones", type=IntRange(1), metavar="N", help="End when so many are done.  [default: at Ctrl-C]"),
 )

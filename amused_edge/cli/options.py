@@ -56,14 +56,14 @@ lora_scale = option(
     metavar="X",
     help="Alpha divided by rank, of LoRA files that do not say it.  [default: 1]",
 )
-ENGINE: tuple[Decorator, ...] = (
+GRAPHS: tuple[Decorator, ...] = (
     option("--threads", type=int, metavar="N", help="[default: one per usable core]"),
     option("--low-memory", is_flag=True, help="Load each graph just before use, drop it just after."),
     option(
         "--cache", is_flag=True, help="Keep graphs as prepared for this CPU: later starts take less time and memory."
     ),
-    simulate,
 )
+ENGINE: tuple[Decorator, ...] = (*GRAPHS, simulate)
 quiet = option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 
 
@@ -79,7 +79,7 @@ def generation_options(*, guidance: float | None, **others: Any) -> "GenerationO
     return GenerationOptions(guidance_scale=guidance, **others)
 
 
-def engine(threads: int | None, low_memory: bool, cache: bool, simulate: Any) -> "EngineOptions":
+def engine(threads: int | None, low_memory: bool, cache: bool, simulate: Any = None) -> "EngineOptions":
     """Return what the options of the engine ask for."""
     from amused_edge.runtime import CACHE_BYTES, EngineOptions
 

@@ -13,7 +13,7 @@ from click import Choice, IntRange
 from cloup import option, option_group
 from cloup.typing import Decorator
 
-from amused_edge.cli import console
+from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.values import PATH
 
@@ -95,12 +95,7 @@ def take_place(given: dict[str, Any]) -> Place:
     option("--open/--no-open", "opens", default=None, help="Open it in the browser.  [default: at a terminal]"),
     option("--api-only", is_flag=True, help="Serve no page."),
 )
-@option_group(
-    "Engine",
-    option("--threads", type=int, metavar="N", help="[default: one per usable core]"),
-    option("--low-memory", is_flag=True, help="Load each graph just before use, drop it just after."),
-    option("--cache", is_flag=True, help="Keep graphs as prepared for this CPU."),
-)
+@option_group("Engine", *options.GRAPHS)
 def serve(
     bundles: tuple[Path, ...],
     compute: Literal["page", "server"],
@@ -116,13 +111,10 @@ def serve(
 
     For your own machine, or for your own network with --host 0.0.0.0; not a public server.
     """
-    from amused_edge.runtime import CACHE_BYTES, EngineOptions
     from amused_edge.serve.http.page import page_files
     from amused_edge.serve.shelf import Shelf
 
-    build = EngineOptions.low_memory if low_memory else EngineOptions
-    engine = build(threads=threads, cache_bytes=CACHE_BYTES if cache else 0)
-    shelf = Shelf(bundles, engine)
+    shelf = Shelf(bundles, options.engine(threads, low_memory, cache))
     files = {} if api_only else page_files()
     with serving(shelf, files, take_place(given), compute=compute) as (server, addresses):
         console.say("\n".join(addresses))
