@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
@@ -20,9 +20,6 @@ from amused_edge.serve.http.files import file_answer
 from amused_edge.serve.http.guard import Guard
 from amused_edge.serve.http.page import INDEX
 from amused_edge.serve.site import Site
-
-_DEVICE_INDEX = "device.html"
-"""Shown first by a benchmark of devices, where the page has it."""
 
 
 def application(site: Site) -> ASGIApp:
@@ -83,9 +80,6 @@ async def _bundle_file(request: Request) -> Response:
 async def _page_file(request: Request) -> Response:
     site: Site = request.app.state.site
     path = request.path_params["path"]
-    if not path and site.bench is not None and _DEVICE_INDEX in site.page:
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/{_DEVICE_INDEX}{query}", 303)
     file = site.page.get(path or INDEX)
     if file is None:
         _check_method(request)

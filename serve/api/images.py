@@ -22,7 +22,7 @@ from amused_edge.serve.api.own import drawing, json_body
 from amused_edge.serve.drawing.jobs import Event, Job
 from amused_edge.serve.drawing.pictures import from_file, opaque, transparent_part
 from amused_edge.serve.drawing.requests import SETTINGS, DrawRequest, check_amount, digits, parse
-from amused_edge.serve.http.answers import EventStream, ProblemError, event, json_answer, problem_of, unless_gone
+from amused_edge.serve.http.answers import EventStream, ProblemError, event, json_answer, unless_gone
 from amused_edge.serve.shelf import Entry
 from amused_edge.serve.site import Site
 
@@ -71,7 +71,9 @@ async def edits(request: Request) -> Response:
         entry = site.entry(content.get("model"), "model")
         _check_fields(content, (*KNOWN, *IGNORED, *EXTENSIONS, *OF_EDITS))
         asked = _common(content, entry.bundle.manifest.geometry)
-        files = {name: await value.read() for name, value in form.multi_items() if isinstance(value, UploadFile)}
+        files = {
+            _plain(name): await value.read() for name, value in form.multi_items() if isinstance(value, UploadFile)
+        }
     task = await asyncio.to_thread(_edit, files, content, asked)
     return await _answer(request, entry, task, asked, "image_edit")
 
@@ -138,7 +140,7 @@ def _fields(form: FormData) -> dict[str, Any]:
     """Return a form's fields as JSON would have them; raises `ProblemError`."""
     given: dict[str, list[Any]] = {}
     for name, value in form.multi_items():
-        given.setdefault(name.removesuffix("[]"), []).append(value)
+        given.setdefault(_plain(name), []).append(value)
     content: dict[str, Any] = {}
     for name, values in given.items():
         pictures = [value for value in values if isinstance(value, UploadFile)]
@@ -150,6 +152,11 @@ def _fields(form: FormData) -> dict[str, Any]:
             numbers = [_field(name, value) for value in values]
             content[name] = numbers if len(numbers) > 1 else numbers[0]
     return content
+
+
+def _plain(name: str) -> str:
+    """Return a field's name without what says that there may be several."""
+    return name.removesuffix("[]")
 
 
 def _field(name: str, value: Any) -> Any:
@@ -164,10 +171,9 @@ def _field(name: str, value: Any) -> Any:
 
 def _edit(files: Mapping[str, bytes], content: Mapping[str, Any], asked: _Asked) -> Task:
     """Return the task of an edit; raises `OptionsError`, `ProblemError`."""
-    source = files.get("image", files.get("image[]"))
-    if source is None:
+    if "image" not in files:
         raise _bad("image", "image is missing; send one picture as a file")
-    image = from_file("image", source)
+    image = from_file("image", files["image"])
     mask = _mask(files, image)
     own = {name: content[name] for name in OF_EDITS if name in content}
     shared: dict[str, Any] = {"negative_prompts": asked.negative, "pictures_per_prompt": asked.count}
@@ -234,11 +240,10 @@ async def _partial(job: Job, kind: str, geometry: Geometry) -> AsyncIterator[byt
 
 
 def _problem(ended: Event) -> ProblemError:
-    error = ended.error
-    if isinstance(error, AmusedEdgeError):
-        return problem_of(error)
-    cancelled = ended.content["type"] == "GenerationCancelledError"
-    return ProblemError(503 if cancelled else 500, ended.content["message"], code=ended.content["type"])
+    """Return what a job ended with; its words are those that the job told."""
+    asked_wrong = isinstance(ended.error, AmusedEdgeError) and isinstance(ended.error, ValueError)
+    status = 503 if ended.error is None else 400 if asked_wrong else 500  # 503: cancelled from outside
+    return ProblemError(status, ended.content["message"], code=ended.content["type"])
 
 
 def _head(geometry: Geometry) -> dict[str, Any]:

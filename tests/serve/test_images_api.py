@@ -97,6 +97,17 @@ def test_edits_draw_anew_what_is_transparent(api: openai.OpenAI, pipeline: Amuse
     assert (expected[:16] == np.asarray(PHOTO)[:16]).all()
 
 
+def test_a_mask_in_a_list_is_the_mask(client: TestClient) -> None:
+    """It was taken for the mask and then left out."""
+    pictures = {"image": file("photo.png", PHOTO), "mask": file("mask.png", transparent_in_the_middle())}
+    drawn = []
+    for ending in ("", "[]"):
+        files = {name + ending: content for name, content in pictures.items()}
+        answer = client.post("/v1/images/edits", data={"prompt": "a fox", "steps": "1"}, files=files)
+        drawn.append(answer.json()["data"][0]["b64_json"])
+    assert drawn[0] == drawn[1]
+
+
 def test_an_edit_without_a_mask_is_a_variation(api: openai.OpenAI, pipeline: AmusedPipeline) -> None:
     body = {**STEPS, "strength": 0.75, "fit": "stretch"}
     stream = api.images.edit(
