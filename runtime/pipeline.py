@@ -13,7 +13,7 @@ from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
-from amused_edge.runtime.drawing.draw import Drawing, OnStep, guided_logits
+from amused_edge.runtime.drawing.draw import LOW_MEMORY_BATCH, Drawing, OnStep, guided_logits
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.drawing.weighting import encode_text
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
@@ -30,9 +30,6 @@ from amused_edge.runtime.tasks.result import GenerationResult, Picture
 from amused_edge.runtime.tasks.state import PictureState
 from amused_edge.runtime.tasks.weights import PromptWeights
 from amused_edge.runtime.video.draw import ClipDrawing, OnFrameStep, check_first
-
-_LOW_MEMORY_BATCH = 16
-"""Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time."""
 
 PromptsOrTask = Prompt | Sequence[Prompt] | Task
 
@@ -318,7 +315,7 @@ class AmusedPipeline:
         cancellation: Cancellation | None,
     ) -> Iterator[Picture]:
         first = 0
-        for batch in _batches(task, None if self._graphs.graphs_stay else _LOW_MEMORY_BATCH):
+        for batch in _batches(task, None if self._graphs.graphs_stay else LOW_MEMORY_BATCH):
 
             def stepped(index: int, step: Step, first: int = first) -> None:
                 if on_step is not None:

@@ -26,6 +26,9 @@ from amused_edge.runtime.tasks.state import PictureState
 
 IntType = TypeVar("IntType", bound=np.integer[Any])
 
+LOW_MEMORY_BATCH = 16
+"""Pictures that are drawn before they are decoded, where one graph is loaded at a time."""
+
 OnStep = Callable[[int, Step], None]
 """Called after every step with the picture's place in the result and the step."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.checks import present
 from amused_edge.runtime.drawing.conditioning import Conditioning
-from amused_edge.runtime.drawing.draw import Drawing
+from amused_edge.runtime.drawing.draw import LOW_MEMORY_BATCH, Drawing
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph_store import GraphStore
 from amused_edge.runtime.errors import OptionsError, StateError
@@ -21,9 +21,6 @@ from amused_edge.runtime.tasks.kinds import Inpainting, Task
 from amused_edge.runtime.tasks.result import Picture
 from amused_edge.runtime.tasks.state import PictureState
 from amused_edge.runtime.video.starts import frame_start
-
-_LOW_MEMORY_BATCH = 16
-"""Frames that are drawn before they are decoded, where one graph is loaded at a time."""
 
 OnFrameStep = Callable[[ClipState, Step], None]
 """Called after every step of every frame with the state that stands behind it."""
@@ -71,7 +68,7 @@ class ClipDrawing:
             return
         while True:
             with self._graphs.use("denoiser"):
-                states = list(islice(finished, _LOW_MEMORY_BATCH))
+                states = list(islice(finished, LOW_MEMORY_BATCH))
             if not states:
                 return
             with self._graphs.use("image_decoder"):

@@ -48,7 +48,7 @@ def move(tokens: IntArray, clip: Clip, frame: int, mask_token_id: int) -> IntArr
 def entering(clip: Clip, frame: int, shape: tuple[int, ...]) -> BoolArray:
     """Return where something enters that was not in the frame before, (h, w)."""
     rows, columns = sources(clip, frame, 1, shape[0]), sources(clip, frame, 0, shape[1])
-    return np.asarray((rows == ENTERING)[:, None] | (columns == ENTERING)[None])
+    return _outside(rows, columns)
 
 
 def lowest(noise: FloatArray, share: float) -> BoolArray:
@@ -60,8 +60,11 @@ def lowest(noise: FloatArray, share: float) -> BoolArray:
 
 
 def _taken(tokens: IntArray, rows: IntArray, columns: IntArray, mask_token_id: int) -> IntArray:
-    outside = (rows == ENTERING)[:, None] | (columns == ENTERING)[None]
-    return np.where(outside, np.int64(mask_token_id), tokens[rows[:, None], columns[None]])
+    return np.where(_outside(rows, columns), np.int64(mask_token_id), tokens[rows[:, None], columns[None]])
+
+
+def _outside(rows: IntArray, columns: IntArray) -> BoolArray:
+    return np.asarray((rows == ENTERING)[:, None] | (columns == ENTERING)[None])
 
 
 def _noise(shape: tuple[int, ...], seed: int, picture: int, frame: int) -> FloatArray:
