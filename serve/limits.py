@@ -1,4 +1,6 @@
-"""What the server takes from strangers, at most. The machine's memory is bounded by these numbers."""
+"""What the server takes from strangers, at most: of one request, and how many of them. A body is read before its place
+in the line is known, so what all may take together is much.
+"""
 
 BODY = 32 * 2**20
 """Bytes of a request's body: two pictures of a phone's camera, as base64."""
