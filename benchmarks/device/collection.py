@@ -91,6 +91,7 @@ class Collection:
         self._tell = on_news or (lambda news: None)
         self._changed = threading.Condition()
         self._left = MOST_RECORDS
+        self._told: dict[str, str] = {}
 
     def plan(self) -> Mapping[str, object]:
         """Return what devices do (JSON)."""
@@ -119,7 +120,9 @@ class Collection:
             self._changed.notify_all()
         done = max((len(timing.rounds) for timing in found.result.timings), default=0)
         state = "done" if complete else f"{done} of {self._plan['rounds']} rounds"
-        self._tell(f"{found.device.device}: {state}")
+        if state != self._told.get(key):  # a device may hand over the same turns again
+            self._told[key] = state
+            self._tell(f"{found.device.device}: {state}")
         return {"run": run, "complete": complete, "quality": quality}
 
     def wait(self, devices: int, seconds: float) -> bool:

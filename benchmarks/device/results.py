@@ -42,6 +42,8 @@ class Device:
         In bytes; None where the system does not tell.
     packages
         Versions, by name.
+    flags
+        What else bears on figures, as the device says it: provider, threads in fact, battery, instruction sets.
     """
 
     device: str
@@ -51,13 +53,15 @@ class Device:
     memory: int | None
     system: str
     packages: dict[str, str]
+    flags: tuple[str, ...] = ()
 
     def line(self) -> str:
         """Return one sentence for a page."""
         memory = "" if self.memory is None else f", {self.memory / 2**30:.1f} GiB"
         packages = "".join(f", {name} {number}" for name, number in self.packages.items())
         cpu = "" if self.device.startswith(self.cpu) else f"{self.cpu}, "
-        return f"{self.device}: {cpu}{self.cores} cores{memory}; {self.system}; {self.runtime}{packages}."
+        flags = "".join(f"; {flag}" for flag in self.flags)
+        return f"{self.device}: {cpu}{self.cores} cores{memory}; {self.system}; {self.runtime}{packages}{flags}."
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,14 @@ def _device(fields: Fields) -> Device:
         memory=optional_whole(fields, "memory", fields.raw("memory"), 1),
         system=text(fields, "system"),
         packages=packages,
+        flags=tuple(_flag(flag) for flag in fields.get("flags", list)) if "flags" in present else (),
     )
+
+
+def _flag(value: object) -> str:
+    if not isinstance(value, str) or len(value) > 1000:
+        raise OptionsError(f"environment.flags holds {quoted(value)}; they must be texts of at most 1000 characters")
+    return value
 
 
 def _subject(fields: Fields) -> Measured:

@@ -16,30 +16,10 @@ from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.pictures import read_parameters, write_png
 from amused_edge.runtime.tasks.parameters import PictureParameters
-from tests.support.made_once import made_once
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, WEB
 
-WEB = ROOT / "apps" / "web"
 NPM, NODE = shutil.which("npm"), shutil.which("node")
 PROMPT, ODD = "a red fox on a blue background", 'ein "Füchslein" \U0001f98a \\ \t é'
-
-pytestmark = pytest.mark.skipif(NPM is None or NODE is None, reason="npm, with which apps/web is built, is missing")
-
-
-@pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the package and what its tests run: (folder of build/)."""
-
-    def build(_: Path) -> Path:
-        installed = subprocess.run(
-            ["make", "apps/web/node_modules/.made"], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if installed.returncode:
-            pytest.skip(f"npm cannot install what apps/web is built with: {installed.stderr[-300:]}")
-        subprocess.run(["make", "apps/web/build/.made"], cwd=ROOT, check=True)
-        return WEB / "build"
-
-    return made_once(tmp_path_factory, "web", build)
 
 
 def draw(programs: Path, bundle: Path, request: dict[str, Any], engine: str = "node") -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ def device_results(device: str | None = "Phone") -> dict[str, Any]:
     """Return the JSON of a run of one bundle, with two pictures."""
     kind = {"label": "w8", "threads": 4, "batch": 1}
     environment = {"cpu": "some CPU of a phone", "cores": 8, "memory": 8 * 10**9, "system": "Android 16"}
-    environment |= {"runtime": "Kotlin", "packages": {"amused-edge": "0.1.0"}}
+    environment |= {"runtime": "Kotlin", "packages": {"amused-edge": "0.1.0"}, "flags": ["battery 90 %"]}
     seconds = {"median": 2.0, "p10": 1.6, "p90": 2.4, "count": 2, "least": 1.5, "most": 2.5}
     picture = {"part": "picture", "cold": False, "steps": 12, "guidance_scale": 2.0, "seconds": seconds}
     load = {"part": "load", "cold": False, "steps": None, "guidance_scale": None}

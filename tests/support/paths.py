@@ -4,5 +4,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
+WEB = ROOT / "apps" / "web"
 DEMO_CHECKPOINT = ROOT / "demo" / "checkpoint"
 COMMAND = Path(sys.executable).with_name("amused-edge")

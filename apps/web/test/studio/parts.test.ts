@@ -256,3 +256,35 @@ describe("the benchmark's figures", () => {
     ]);
   });
 });
+
+describe("the history", () => {
+  test("a picture for which the browser has no room is refused, and half of the others are gone first", async () => {
+    const kept = Array.from({ length: 80 }, (_, place) => ({ id: place + 1, png: new Uint8Array(1) }));
+    const request = (end: { result?: unknown; error?: Error }): object => {
+      const made = { ...end } as { onsuccess?: () => void; onerror?: () => void };
+      setTimeout(() => (end.error ? made.onerror : made.onsuccess)?.());
+      return made;
+    };
+    const full = new DOMException("full", "QuotaExceededError");
+    const store = {
+      add: () => request({ error: full }),
+      getAll: () => request({ result: [...kept] }),
+      delete: (id: number) =>
+        request({
+          result: kept.splice(
+            kept.findIndex((one) => one.id === id),
+            1,
+          ),
+        }),
+    };
+    const result = { transaction: () => ({ objectStore: () => store }) };
+    Reflect.deleteProperty(globalThis, "BroadcastChannel"); // an open one keeps Node alive
+    Object.assign(globalThis, { indexedDB: { open: () => request({ result }) } });
+    const { HistoryStore } = await import("../../studio/src/history/store.js");
+    const history = new HistoryStore(() => {});
+    const picture = { at: 0, bundle: "", prompt: "", parameters: "", png: new Uint8Array(9), seconds: 1 };
+    await assert.rejects(history.add(picture), full);
+    assert.equal(kept.length, 50);
+    Reflect.deleteProperty(globalThis, "indexedDB");
+  });
+});

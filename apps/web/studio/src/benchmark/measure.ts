@@ -228,7 +228,7 @@ async function openMeasured(
     onWarning: (said) => note(course.run, said),
   };
   const engine = { provider: plan.provider, threads: threadsOf(threads) };
-  if (threads === null && engine.threads === 1) note(course.run, "one thread: the page is not isolated, or it is iOS");
+  if (threads === null && plan.provider === "wasm") note(course.run, threadsTold(engine.threads));
   // No golden check on the way: it is made once, before the rounds; nothing remembered, so that all calls are made.
   const pipeline = await open(bundle, engine, keepsGraphs(manifest), watch, course.signal, worker, {
     checkGolden: false,
@@ -240,6 +240,11 @@ async function openMeasured(
 /** Where the plan leaves them open, one where more fail; else the engine chooses. */
 function threadsOf(threads: number | null): number | undefined {
   return threads ?? defaultThreads();
+}
+
+function threadsTold(threads: number | undefined): string {
+  if (threads === 1) return "one thread: the page is not isolated, or it is iOS";
+  return threads === undefined ? "threads chosen by the engine" : `${threads} threads, chosen by the page`;
 }
 
 function keepsGraphs(manifest: Manifest): boolean {

@@ -38,7 +38,16 @@ export function resultsOf(run: Run, { device, versions, before, now }: Circumsta
     kind: "latency",
     made: new Date().toISOString().replace("Z", "+00:00"),
     rounds: plan.rounds,
-    environment: { device: name, runtime, cpu, cores, memory, system, packages: versions, flags: flagsOf(run) },
+    environment: {
+      device: name,
+      runtime,
+      cpu,
+      cores,
+      memory,
+      system,
+      packages: versions,
+      flags: flagsOf(run, before, now),
+    },
     subjects: plan.subjects.map(({ label }) => subject(run, label)),
     prompt: plan.prompt,
     seed: plan.seed,
@@ -76,11 +85,16 @@ export function resultsOf(run: Run, { device, versions, before, now }: Circumsta
   };
 }
 
-function flagsOf({ plan, facts, notes }: Run): string[] {
+/** What else bears on the figures, for people. */
+function flagsOf({ plan, facts, notes }: Run, before: Battery | undefined, now: Battery | undefined): string[] {
   const low = facts.filter((one) => one.lowMemory).map((one) => `${one.label}: one graph in memory at a time`);
-  return [`provider ${plan.provider}`, "memory is WebAssembly's alone", ...low, ...notes].map((flag) =>
-    flag.slice(0, 900),
-  );
+  const battery = before && now ? [`battery ${charge(before)}, then ${charge(now)}`] : [];
+  const flags = [`provider ${plan.provider}`, "memory is WebAssembly's alone", ...low, ...battery, ...notes];
+  return flags.map((flag) => flag.slice(0, 900));
+}
+
+function charge({ level, charging }: Battery): string {
+  return `${Math.round(100 * level)} %${charging ? " and charging" : ""}`;
 }
 
 function subject({ facts }: Run, label: string): Record<string, unknown> {

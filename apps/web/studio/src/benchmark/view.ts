@@ -156,7 +156,7 @@ class BenchmarkView {
       });
       await this.#hand(run);
       const failed = run.turns.length > 0 && run.turns.every((turn) => turn.error);
-      this.#progress.end(`${failed ? "Nothing could be measured." : "Measured."} ${this.#sentence()}`);
+      this.#progress.end(`${failed ? "Nothing could be measured." : "Measured."} ${this.#sentence(run)}`);
     } catch (error) {
       if (error instanceof CancelledError || abort.signal.aborted) {
         this.#offerToGoOn(run);
@@ -170,8 +170,9 @@ class BenchmarkView {
     }
   }
 
-  #sentence(): string {
+  #sentence({ facts }: Run): string {
     if (!this.#offer.device) return "Save the results to keep them.";
+    if (!facts.length) return "There was nothing to send.";
     return this.#unsent ? `The results could not be sent: ${this.#unsent}.` : "The results were sent.";
   }
 
@@ -197,7 +198,7 @@ class BenchmarkView {
   async #handAgain(run: Run): Promise<void> {
     if (!this.#offer.device || !run.facts.length) return;
     await this.#hand(run);
-    if (this.#run === run) this.#progress.end(`This was measured before. ${this.#sentence()}`);
+    if (this.#run === run) this.#progress.end(`This was measured before. ${this.#sentence(run)}`);
   }
 
   async #send(run: Run): Promise<void> {

@@ -39,7 +39,11 @@ export class HistoryStore {
     return [...found].sort((a, b) => b.id - a.id);
   }
 
-  /** Keep an entry, and let go of the oldest where there are too many. */
+  /**
+   * Keep an entry, and let go of the oldest where there are too many.
+   *
+   * @throws what the browser said, where it has no room even with half of them gone
+   */
   async add(entry: Omit<Entry, "id">): Promise<void> {
     const database = await this.#database;
     if (!database) {
@@ -48,7 +52,7 @@ export class HistoryStore {
       const add = (): Promise<unknown> => asked(database, "readwrite", (store) => store.add(entry));
       await add().catch(async () => {
         await this.#trim(MOST_ENTRIES / 2); // the browser has no room: half of them make some
-        await add().catch(() => undefined);
+        await add();
       });
     }
     await this.#trim(MOST_ENTRIES);
