@@ -21,7 +21,11 @@ try {
     for (const screen of [PHONE, { ...DESKTOP, serviceWorkers: "block" } as const]) {
       const page = await openStudio(await browser.newContext(screen), url);
       await page.getByRole("button", { name: "Measure" }).click();
-      await page.getByText("Measured. The results were sent.").first().waitFor();
+      const end = page.getByText("Measured. The results were sent.").first();
+      await end.waitFor({ timeout: 180_000 }).catch(async (error) => {
+        const said = await page.locator("#bench-status, #bench-problem, #bench-results").allInnerTexts();
+        throw new Error(`${error.message}\n${said.join("\n")}`); // what the page says instead
+      });
       complaints.push(...page.complaints);
       await page.context().close();
     }
