@@ -11,11 +11,13 @@ from amused_edge.cli import console
 from amused_edge.cli.bench import bench
 from amused_edge.cli.bench_device import device
 from amused_edge.cli.cache import cache
+from amused_edge.cli.card import card
 from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.lora import lora
+from amused_edge.cli.push import push
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.serve import serve
 from amused_edge.cli.validate import validate
@@ -102,6 +104,7 @@ def commands() -> None:
 
 commands.section("Draw", generate, video, serve, inspect, cache)
 commands.section("Make", export, lora, quantize, validate)
+commands.section("Share", card, push)
 bench.add_command(device)
 commands.section("Measure", bench)
 
