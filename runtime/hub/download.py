@@ -97,7 +97,7 @@ def _instead(address: HubAddress, first: str) -> str:
     import huggingface_hub
 
     try:
-        files = huggingface_hub.list_repo_files(address.repository, revision=address.revision)
+        files = huggingface_hub.HfApi().list_repo_files(address.repository, revision=address.revision)
     except Exception:  # it is advice only
         return ""
     folders = sorted(name.removesuffix(f"/{first}") for name in files if name.endswith(f"/{first}"))

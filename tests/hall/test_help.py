@@ -68,7 +68,9 @@ def test_options_of_generate_are_in_groups() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("serve", "inspect", "cache", "card", "bench import")])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("serve", "inspect", "cache", "card", "bench import")]
+)
 def test_only_quiet_and_help_have_no_group(name: str) -> None:
     lines = shown(*name.split())
     others = lines[lines.index("Other options:") + 1 : lines.index("Examples:") - 1]

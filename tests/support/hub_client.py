@@ -1,4 +1,4 @@
-"""huggingface_hub pointed at a loopback hub: in this process, whose settings it read when it was imported, or another."""
+"""huggingface_hub pointed at a loopback hub: in this process, whose settings it has read already, or in another."""
 
 import os
 from pathlib import Path

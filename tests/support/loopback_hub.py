@@ -1,7 +1,7 @@
 """A Hugging Face hub on this machine, as far as huggingface_hub asks it: repositories, downloads, uploads, commits.
 
-Files of more than a kilobyte are LFS objects, as large ones are on the hub. It can refuse, cut a download off, and serve
-other bytes than it was given.
+Files of more than a kilobyte are LFS objects, as large ones are on the hub. It can refuse, cut a download off, and
+serve other bytes than it was given.
 """
 
 import base64
@@ -97,6 +97,7 @@ class LoopbackHub:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 10
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's acknowledgement
     hub: LoopbackHub
 
     def log_message(self, *_: Any) -> None: ...
@@ -104,15 +105,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.handle_one()
 
-    do_GET = do_POST = do_PUT = do_HEAD
+    do_GET = do_POST = do_PUT = do_HEAD  # noqa: N815
 
     def handle_one(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = unquote(self.path.split("?")[0])
+        parts = [unquote(part) for part in self.path.split("?")[0].strip("/").split("/")]
+        path = "/" + "/".join(parts)
         part = self.headers.get("Range")
         self.hub.asked.append(f"{self.command} {path}{f' {part}' if part else ''}")
         self.hub.agents.add(self.headers.get("User-Agent", ""))
-        status, content, headers = self.answer(path, body)
+        status, content, headers = self.answer(path, parts, body)
         if not isinstance(content, bytes):
             content, headers = json.dumps(content).encode(), {"Content-Type": "application/json", **headers}
         self.send_response(status)
@@ -129,21 +131,22 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(content)
 
-    def answer(self, path: str, body: bytes) -> Reply:
-        hub, writes = self.hub, self.command in ("POST", "PUT")
-        parts = path.strip("/").split("/")
+    def answer(self, path: str, parts: list[str], body: bytes) -> Reply:
         if path == "/api/validate-yaml":
             return 200, {"errors": [], "warnings": []}, {}
         if parts[0] == "lfs":
             return self.take_object(parts[1], body)
-        if writes and not self.authorized:
+        if self.command == "POST" and not self.authorized:
             return 401, {"error": "Invalid username or password."}, {}
         if path == "/api/repos/create":
             return self.create(json.loads(body))
         if path.endswith(".git/info/lfs/objects/batch"):
             return 200, {"transfer": "basic", "objects": list(map(self.action, json.loads(body)["objects"]))}, {}
+        return self.of_repository(parts, body)
+
+    def of_repository(self, parts: list[str], body: bytes) -> Reply:
         name, rest = ("/".join(parts[2:4]), parts[4:]) if parts[0] == "api" else ("/".join(parts[:2]), parts[2:])
-        repository = hub.repositories.get(name)
+        repository = self.hub.repositories.get(name)
         if repository is None or (repository.private and not self.authorized):
             return 401 if not self.authorized else 404, {"error": "no"}, {"X-Error-Code": "RepoNotFound"}
         if repository.gated and parts[0] != "api":
@@ -157,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"
 
     def api(self, name: str, repository: Repository, rest: list[str], body: bytes) -> Reply:
-        kind, revision = rest[0] if rest else "revision", unquote("/".join(rest[1:])) or "main"
+        kind, revision = rest[0] if rest else "revision", rest[1] if rest[1:] else "main"
         if kind == "branch":
             repository.branches.setdefault(revision, repository.branches["main"])
             return 200, {}, {}
@@ -226,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {"success": True, "commitOid": oid, "commitUrl": f"{self.hub.url}/{name}/commit/{oid}"}, {}
 
     def file(self, repository: Repository, revision: str, place: str) -> Reply:
-        commit = repository.find(unquote(revision))
+        commit = repository.find(revision)
         if commit is None:
             return 404, b"", {"X-Error-Code": "RevisionNotFound"}
         content = repository.commits[commit].get(place)

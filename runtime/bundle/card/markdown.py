@@ -9,6 +9,7 @@ from amused_edge.runtime.errors import one_line
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&!$@])|(?<=\w)(://)")
 _PLAIN = re.compile(r"[A-Za-z][\w.+-]*(/[\w.+-]+)?", re.ASCII)
+_NAME = re.compile(r"[\w./+@:-]+")
 _NOT_TEXT = {"y", "n", "yes", "no", "true", "false", "on", "off", "null"}
 """Words that YAML reads as something else."""
 
@@ -22,8 +23,8 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return a text as a piece of code in a line."""
-    return f"`{one_line(text, _LONGEST).replace('`', chr(39)).replace('|', '/')}`"
+    """Return a name as a piece of code; one with more than letters and a few marks as `plain` does."""
+    return f"`{text}`" if _NAME.fullmatch(text) and len(text) < _LONGEST else plain(text)
 
 
 def paragraph(text: str, indent: str = "") -> list[str]:
