@@ -65,8 +65,9 @@ _START = """Pictures from aMUSEd models that fit a phone. What to do first:
   make it smaller     amused-edge quantize BUNDLE SMALLER --recipe w8
   see all commands    amused-edge --help
 
-A bundle is a folder with a model for one engine; a checkpoint is what it is
-made from. Each command has a --help with examples."""
+A bundle is a folder with a model for one engine, or its id on the Hugging Face
+hub; a checkpoint is what it is made from. Each command has a --help with
+examples."""
 
 
 class _Program(Group):

@@ -105,8 +105,11 @@ class Bundle:
         return self.path / entry.path
 
     def file(self, entry: FileEntry) -> Path:
-        """Return where a file of the bundle lies; one of the hub is fetched first, see `fetch`."""
-        self.fetch([entry])
+        """Return where a file of the bundle lies; one of the hub is fetched first, with its graph's others, which are
+        found beside it.
+        """
+        if self.origin is not None:
+            self.fetch(next((graph.files for graph in self.manifest.graphs.values() if entry in graph.files), (entry,)))
         return self.place(entry)
 
     def fetch(self, files: Iterable[FileEntry] | None = None) -> None:
