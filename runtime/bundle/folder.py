@@ -18,7 +18,7 @@ from amused_edge.runtime.bundle.graph_entry import FileEntry, GraphEntry
 from amused_edge.runtime.bundle.hub_cache import advice, is_own_blob
 from amused_edge.runtime.bundle.manifest import GOLDEN_NAME, MANIFEST_NAME, ROLES, TOKENIZER_NAME, Manifest
 from amused_edge.runtime.errors import BundleError
-from amused_edge.runtime.hub.address import address_unless_here
+from amused_edge.runtime.hub.address import address_unless_here, parse_address
 from amused_edge.runtime.hub.download import HubFolder, find_folder
 from amused_edge.runtime.system.library_paths import name_text
 
@@ -71,8 +71,9 @@ class Bundle:
         try:
             text = (root / MANIFEST_NAME).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:  # a path with a NUL, text that is not UTF-8
+            hub = f", or take one from the hub: hf://{root.as_posix()}" if parse_address(root.as_posix()) else ""
             raise BundleError(
-                f"{root} is not a bundle: cannot read {MANIFEST_NAME}; make one with `amused-edge export`"
+                f"{root} is not a bundle: cannot read {MANIFEST_NAME}; make one with `amused-edge export`{hub}"
             ) from error
         _check_link(root / MANIFEST_NAME, root)
         bundle = Bundle(root, Manifest.from_json(text), origin=origin)

@@ -90,13 +90,13 @@ def parse_address(text: str, refusal: Callable[[str], Exception] = OptionsError)
 def address_unless_here(source: str | Path, refusal: Callable[[str], Exception] = OptionsError) -> HubAddress | None:
     """Return the place on the hub that a source means; None where there is such a file or folder on this machine.
 
-    Of "a/b/c", a folder `a/b` here says too that a path was meant.
+    A folder `a` here says too that "a/b" is meant as a path: its name is misspelt, and nobody need learn of it.
     """
     text = source.as_posix() if isinstance(source, Path) else source
     if os.path.lexists(source):
         return None
     found = parse_address(text, refusal)
-    is_path = found is not None and found.folder and not is_web_address(text) and os.path.isdir(found.repository)
+    is_path = found is not None and not is_web_address(text) and os.path.isdir(found.repository.split("/")[0])
     return None if is_path else found
 
 

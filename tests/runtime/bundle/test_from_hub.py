@@ -90,7 +90,13 @@ def test_a_folder_of_that_name_is_meant(
     (tmp_path / "owner").mkdir()
     small_bundle.rename(tmp_path / "owner" / "name")
     assert Bundle.open(ID).origin is None
+    with pytest.raises(
+        BundleError, match=r"owner/misspelt is not a bundle: .*, or take one from the hub: hf://owner/mis"
+    ):
+        Bundle.open("owner/misspelt")
     assert hub.asked == []
+    hub.add(ID, tmp_path / "owner" / "name")
+    assert Bundle.open(Path("hf://owner/name")).origin is not None
 
 
 def test_a_lost_connection_is_gone_on_with(

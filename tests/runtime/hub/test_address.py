@@ -66,6 +66,7 @@ def test_what_is_here_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "owner" / "name").mkdir(parents=True)
     (tmp_path / "owner" / "file").write_text("")
     (tmp_path / "owner" / "link").symlink_to("nowhere")
-    for name in ("owner/name", "owner/file", "owner/link", "owner/name/absent"):
+    for name in ("owner/name", "owner/file", "owner/link", "owner/name/absent", "owner/misspelt"):
         assert address_unless_here(name) is None
-    assert address_unless_here("owner/absent") == HubAddress("owner/absent")
+    for address in ("hf://owner/name", Path("hf://owner/name"), "https://hf.co/owner/name"):
+        assert address_unless_here(address) == HubAddress(ID)
