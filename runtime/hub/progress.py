@@ -49,6 +49,12 @@ def bar_class(description: str, before: int, total: int) -> type[Any] | None:
             report(description, self.done, total)
             return None
 
+        def update_transfer(self, n: float | None = 1) -> None:
+            """What Xet has received and not yet written; as there is this, it makes no second bar for it."""
+
+        def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
+            """How fast that is."""
+
     return Forwarded
 
 
