@@ -60,8 +60,6 @@ def plan_push(
 
     Parameters
     ----------
-    bundle
-        Every hash of it is checked.
     target
         "owner/name", or "owner/name/folder" for one of several bundles in a repository.
     revision
@@ -87,20 +85,13 @@ def plan_push(
             f"{address.repository} is there and public; --private is for a new repository: make this one private on "
             "its page first, or choose another name"
         )
-    files: dict[str, Path | bytes] = {
-        address.place(entry.path): bundle.file(entry) for entry in bundle.manifest.all_files()
-    }
+    files = {address.place(entry.path): bundle.file(entry) for entry in bundle.manifest.all_files()}
     files[address.place(MANIFEST_NAME)] = bundle.path / MANIFEST_NAME
     cards, notes = _cards(bundle, remote, card)
-    sent = {place: file for place, file in {**files, **cards}.items() if not remote.has(place, file)}
-    return PushPlan(
-        remote,
-        None if remote.exists else private,
-        sent,
-        len(files) + len(cards) - len(sent),
-        _outdated(remote, set(files)),
-        notes,
-    )
+    everything: dict[str, Path | bytes] = {**files, **cards}
+    sent = {place: file for place, file in everything.items() if not remote.has(place, file)}
+    made_private = None if remote.exists else private
+    return PushPlan(remote, made_private, sent, len(everything) - len(sent), _outdated(remote, set(files)), notes)
 
 
 def push(plan: PushPlan) -> str:

@@ -1,7 +1,6 @@
 """Bundles by their id on the hub: what is fetched and when, and what may go wrong."""
 
 import json
-import os
 import sys
 import threading
 import time
@@ -262,56 +261,6 @@ def test_two_threads_that_need_a_file_get_it(hub: LoopbackHub, small_bundle: Pat
         thread.join()
     assert failed == []
     verification.verify(bundle)
-
-
-def in_the_common_store(blob: Path, name: str, *, below: str | None = None) -> Path:
-    """Move a blob to where the hub's library keeps what Xet brought, and put a link in its place."""
-    blob = blob.parent.resolve() / blob.name
-    stored = blob.parents[2] / "blobs" / (name[:2] if below is None else below) / name
-    stored.parent.mkdir(parents=True, exist_ok=True)
-    blob.rename(stored)
-    blob.symlink_to(os.path.relpath(stored, blob.parent))
-    return stored
-
-
-def test_files_in_the_caches_common_store_are_read(hub: LoopbackHub, small_bundle: Path) -> None:
-    """Version 2 of the hub's library keeps there whatever comes by Xet, and all of it was refused as hostile."""
-    hub.add(ID, small_bundle)
-    bundle = Bundle.open(ID)
-    bundle.fetch()
-    for number, entry in enumerate(bundle.manifest.all_files()):
-        link = bundle.path / entry.path
-        blob = link.parent / link.readlink()
-        if not blob.is_symlink():  # two files have the same content
-            in_the_common_store(blob, f"{number:064x}")
-    again = Bundle.open(bundle.path)
-    verification.verify(again)
-    assert load_graph(again, "denoiser", EngineOptions())({"x": np.zeros(2, np.float32)})["y"].tolist() == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("name", "below"), [("ab" * 32, "cd"), ("short", None), ("ab" * 32, "../secrets"), ("AB" * 32, None)]
-)
-def test_no_other_place_is_that_store(hub: LoopbackHub, small_bundle: Path, name: str, below: str | None) -> None:
-    hub.add(ID, small_bundle)
-    bundle = Bundle.open(ID)
-    bundle.fetch()
-    link = bundle.path / "golden.json"
-    in_the_common_store(link.parent / link.readlink(), name, below=below)
-    with pytest.raises(BundleError, match="is a link that leaves the bundle"):
-        Bundle.open(bundle.path)
-
-
-def test_the_store_may_not_lead_further(hub: LoopbackHub, small_bundle: Path, tmp_path: Path) -> None:
-    hub.add(ID, small_bundle)
-    bundle = Bundle.open(ID)
-    bundle.fetch()
-    link = bundle.path / "golden.json"
-    stored = in_the_common_store(link.parent / link.readlink(), "ab" * 32)
-    stored.rename(tmp_path / "secret")
-    stored.symlink_to(tmp_path / "secret")
-    with pytest.raises(BundleError, match="is a link that leaves the bundle"):
-        Bundle.open(bundle.path)
 
 
 def test_the_client_says_nothing_of_the_machine(hub: LoopbackHub, small_bundle: Path) -> None:
