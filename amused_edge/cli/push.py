@@ -80,8 +80,8 @@ def push(bundle: Path, target: str, private: bool, revision: str | None, card: A
 def _lines(plan: "PushPlan") -> list[str]:
     """Return what a plan does, in lines for people."""
     remote, sizes = plan.remote, plan.sizes
-    state = "private" if remote.private or plan.private else "public"
-    lines = [f"{remote.address}: {f'there, {state}' if remote.exists else f'to be made, {state}'}"]
+    state = f"there, {'private' if remote.private else 'public'}" if remote.exists else "to be made"
+    lines = [f"{remote.address}: {state}{', private' if plan.private else ''}"]
     lines += [f"send     {size / 1e6:>9.1f} MB  {place}" for place, size in sizes.items()]
     lines += [f"remove                {place}" for place in plan.removed]
     return [*lines, f"{len(sizes)} to send, {sum(sizes.values()) / 1e6:.1f} MB; {plan.present} there already"]
