@@ -31,12 +31,13 @@ def bar_class(description: str, before: int, total: int) -> type[Any] | None:
     total
         Of all files.
     """
-    report = _SHOWN_BY.get()
-    if report is None:
+    shown_by = _SHOWN_BY.get()
+    if shown_by is None:
         return None
+    report: OnBytes = shown_by
     from tqdm import tqdm
 
-    class Forwarded(tqdm):  # type: ignore[type-arg]
+    class Forwarded(tqdm):  # type: ignore[misc]
         """Draws nothing, and passes on what is done; a download that begins anew counts back."""
 
         def __init__(self, *_: Any, **settings: Any) -> None:
@@ -62,7 +63,7 @@ def no_bar() -> type[Any]:
     """Return a `tqdm_class` that shows nothing, for a file of a few kilobytes."""
     from tqdm import tqdm
 
-    class Silent(tqdm):  # type: ignore[type-arg]
+    class Silent(tqdm):  # type: ignore[misc]
         """Draws nothing."""
 
         def __init__(self, *_: Any, **__: Any) -> None:

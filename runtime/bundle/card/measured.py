@@ -21,7 +21,8 @@ def facts(manifest: Manifest) -> list[str]:
     engine = f"{plain(manifest.engine.name)} {plain(manifest.engine.version)}"
     if manifest.target == "onnx":
         engine += f", optimised: {manifest.engine.optimize}; oldest tried: {plain(manifest.engine.oldest_tried)}"
-    temperature = f"{s.temperature[0]:g} to {s.temperature[1]:g}"
+    both = s.temperature if isinstance(s.temperature, tuple) else (s.temperature,)
+    temperature = " to ".join(f"{value:g}" for value in both)
     rows = [
         ("pictures", f"{g.image_width} x {g.image_height} pixels"),
         ("tokens", f"{g.grid_width} x {g.grid_height} of {g.codebook_size} codes"),

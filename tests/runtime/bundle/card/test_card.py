@@ -145,6 +145,14 @@ def test_the_figures_are_the_manifests(quantized_bundle: Path) -> None:
     assert "1 x 1 pixels" in text
 
 
+@pytest.mark.parametrize(("temperature", "shown"), [(2.0, "temperature 2,"), ([2.0, 0.5], "temperature 2 to 0.5,")])
+def test_a_temperature_is_one_number_or_two(
+    temperature: Any, shown: str, small_bundle: Path, edit_manifest: EditManifest
+) -> None:
+    edit_manifest(small_bundle, lambda content: content["sampler"].update(temperature=temperature))
+    assert shown in card_text(Bundle.open(small_bundle).manifest)
+
+
 def test_what_was_only_simulated_is_told_as_that(simulated_bundle: Path, quantized_bundle: Path) -> None:
     """The fixtures are one folder: simulated first, then quantized beside it."""
     text = card_text(Bundle.open(simulated_bundle).manifest)
