@@ -46,6 +46,10 @@ class BundleError(AmusedEdgeError):
     """A bundle cannot be opened, is incomplete, damaged, or could not be written."""
 
 
+class HubError(BundleError):
+    """The Hugging Face hub did not give a bundle, or did not take it."""
+
+
 class OutputExistsError(AmusedEdgeError, FileExistsError):
     """The place to write to is taken; nothing is ever overwritten."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from amused_edge.runtime.arrays import FloatArray, ImageArray, IntArray
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.manifest import DRAWING_ROLES
 from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
 from amused_edge.runtime.drawing.draw import LOW_MEMORY_BATCH, Drawing, OnStep, guided_logits
@@ -44,7 +45,7 @@ class AmusedPipeline:
         self.bundle = bundle
         self.geometry = bundle.manifest.geometry
         self.tokenizer = PromptTokenizer(bundle.tokenizer, self.geometry.text_length)
-        if bundle.links:
+        if bundle.links and bundle.origin is None:
             verification.verify_once(bundle)
         self.micro_conditions = micro_conditions(self.geometry, bundle.manifest.micro_conditioning)
         self._graphs = GraphStore(bundle, engine, load)
@@ -53,24 +54,32 @@ class AmusedPipeline:
         self._clips = ClipDrawing(self._drawing, self._graphs, self.geometry)
 
     @staticmethod
-    def from_bundle(path: str | Path, engine: EngineOptions | None = None, *, verify: bool = True) -> "AmusedPipeline":
+    def from_bundle(
+        path: str | Path | Bundle, engine: EngineOptions | None = None, *, verify: bool = True
+    ) -> "AmusedPipeline":
         """Open a bundle for drawing.
 
         Parameters
         ----------
+        path
+            A folder; a hub id as `Bundle.open` takes it, of which what text to image needs is fetched now, and the
+            image encoder when a task first needs it; or an opened bundle.
         engine
             Threads, providers and memory settings.
         verify
-            Check the hashes of all files before the first use on this machine; those of links into a hub's cache are
-            checked in any case.
+            Check the hashes of all files before the first use on this machine; those of the hub and of links into its
+            cache are checked in any case.
 
         Raises
         ------
         BundleError
             The bundle is incomplete or damaged.
+        HubError
+            The hub does not give it.
         """
-        bundle = Bundle.open(path)
-        if verify and not bundle.links:
+        bundle = path if isinstance(path, Bundle) else Bundle.open(path)
+        bundle.fetch_roles(DRAWING_ROLES)
+        if verify and not bundle.links and bundle.origin is None:
             verification.verify_once(bundle)
         return AmusedPipeline(bundle, engine or EngineOptions())
 

@@ -74,15 +74,16 @@ class Shelf:
         self._lock = threading.Lock()
         for path in paths:
             bundle = Bundle.open(path)
+            bundle.fetch()  # pages ask for any of its files
             made = (bundle.path / MANIFEST_NAME).stat().st_mtime
-            id = _free_name(path.resolve().name, self.entries.__contains__)
+            id = _free_name(bundle.name, self.entries.__contains__)
             self.entries[id] = Entry(id, bundle, made)
 
     def pipeline(self, id: str) -> AmusedPipeline:
         """Return the pipeline of a bundle, opened when it is first asked for; raises as `from_bundle`."""
         with self._lock:
             if id not in self._pipelines:
-                self._pipelines[id] = AmusedPipeline.from_bundle(self.entries[id].bundle.path, self._engine)
+                self._pipelines[id] = AmusedPipeline.from_bundle(self.entries[id].bundle, self._engine)
             return self._pipelines[id]
 
     def close(self) -> None:

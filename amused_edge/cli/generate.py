@@ -108,10 +108,11 @@ def generate(
 
     request, output = record(TaskRequest, given), record(OutputRequest, given)
     output.check_usage()
-    task, chosen = task_and_options(request, Bundle.open(bundle))
+    opened = Bundle.open(bundle)
+    task, chosen = task_and_options(request, opened)
     files = output.files(task, chosen.seed)
     engine = options.engine(threads, low_memory, cache, simulate)
-    with progress(quiet) as report, AmusedPipeline.from_bundle(bundle, engine) as pipeline:
+    with progress(quiet) as report, AmusedPipeline.from_bundle(opened, engine) as pipeline:
         written = draw(pipeline, task, chosen, output, files, report)
     if not quiet and written:
         console.say("\n".join(map(str, written)))

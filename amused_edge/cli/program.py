@@ -11,11 +11,13 @@ from amused_edge.cli import console
 from amused_edge.cli.bench import bench
 from amused_edge.cli.bench_device import device
 from amused_edge.cli.cache import cache
+from amused_edge.cli.card import card
 from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.lora import lora
+from amused_edge.cli.push import push
 from amused_edge.cli.quantize import quantize
 from amused_edge.cli.serve import serve
 from amused_edge.cli.validate import validate
@@ -63,8 +65,9 @@ _START = """Pictures from aMUSEd models that fit a phone. What to do first:
   make it smaller     amused-edge quantize BUNDLE SMALLER --recipe w8
   see all commands    amused-edge --help
 
-A bundle is a folder with a model for one engine; a checkpoint is what it is
-made from. Each command has a --help with examples."""
+A bundle is a folder with a model for one engine, or its id on the Hugging Face
+hub; a checkpoint is what it is made from. Each command has a --help with
+examples."""
 
 
 class _Program(Group):
@@ -102,6 +105,7 @@ def commands() -> None:
 
 commands.section("Draw", generate, video, serve, inspect, cache)
 commands.section("Make", export, lora, quantize, validate)
+commands.section("Share", card, push)
 bench.add_command(device)
 commands.section("Measure", bench)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from amused_edge.runtime.errors import one_line
+from amused_edge.runtime.hub.progress import downloads_shown_by
 
 Report = Callable[[str, int, int], None]
 """(description, how much is done, of how much)."""
@@ -19,7 +20,7 @@ _WIDTH = 60
 
 @contextlib.contextmanager
 def progress(quiet: bool, *, estimate: bool = False) -> Iterator[Report]:
-    """Give a function that moves the bar; with an estimate, it says how long it will take."""
+    """Give a function that moves the bar; with an estimate, it says how long it will take. Downloads move it too."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -50,4 +51,5 @@ def progress(quiet: bool, *, estimate: bool = False) -> Iterator[Report]:
                 begun = True
             bar.update(task, description=one_line(description, _WIDTH), completed=done, total=total)
 
-        yield report
+        with downloads_shown_by(report):
+            yield report

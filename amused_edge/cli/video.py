@@ -116,7 +116,7 @@ def video(
     files = ClipFiles(path, clip.frames, fps, frames_out, resume)
     files.check()
     engine = options.engine(threads, low_memory, cache, simulate)
-    with progress(quiet) as report, AmusedPipeline.from_bundle(bundle, engine) as pipeline:
+    with progress(quiet) as report, AmusedPipeline.from_bundle(opened, engine) as pipeline:
         files.draw(pipeline, task, clip, chosen, report)
     if not quiet:
         console.say(str(path))

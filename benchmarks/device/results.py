@@ -17,8 +17,8 @@ from amused_edge.benchmarks.device.measured import read_failure, read_footprint,
 from amused_edge.benchmarks.device.quality import Quality, read_quality
 from amused_edge.benchmarks.latency.results import LatencyResult, Timing
 from amused_edge.benchmarks.report.write import FORMAT, SCHEMA_VERSION
-from amused_edge.benchmarks.subjects.bundle_subject import DRAWING_ROLES
 from amused_edge.runtime.bundle.json_fields import Fields
+from amused_edge.runtime.bundle.manifest import DRAWING_ROLES
 from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 

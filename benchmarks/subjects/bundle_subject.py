@@ -16,7 +16,7 @@ from amused_edge.benchmarks.subjects.subject import SubjectSpec, distinct
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.bundle.manifest import MANIFEST_NAME
+from amused_edge.runtime.bundle.manifest import DRAWING_ROLES, MANIFEST_NAME
 from amused_edge.runtime.drawing.conditioning import Conditioning, stack
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.engines.options import Simulation
@@ -25,7 +25,6 @@ from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling import sampler
 from amused_edge.runtime.sampling.mask_predict import mask_predict
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
-from amused_edge.runtime.system.library_paths import name_text
 from amused_edge.runtime.tasks.kinds import TextToImage
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from amused_edge.benchmarks.subjects.teacher_forcing import LogitSource
 
 TARGET = "amused_edge.benchmarks.subjects.bundle_subject:BundleSubject"
-DRAWING_ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder")
-"""What text to image needs; the last three where prompt embeddings are given."""
 
 
 class BundleSubject:
@@ -170,7 +167,7 @@ def sampler_step(pipeline: AmusedPipeline, settings: SamplerSettings, batch: int
 def bundle_specs(
     paths: Sequence[str | Path], *, embeddings: Path | None = None, simulate: Simulation | None = None
 ) -> list[SubjectSpec]:
-    """Return the specs of bundles, labelled by their folders' names, after their files' hashes were checked once.
+    """Return the specs of bundles, labelled by their names, after their files' hashes were checked once.
 
     Parameters
     ----------
@@ -187,11 +184,13 @@ def bundle_specs(
     specs = []
     for path in paths:
         bundle = Bundle.open(path)
-        verification.verify_once(bundle)
         roles = DRAWING_ROLES if embeddings is None else DRAWING_ROLES[1:]
+        bundle.fetch_roles(roles)
+        if bundle.origin is None:
+            verification.verify_once(bundle)
         graphs = {role: bundle.graph(role) for role in bundle.manifest.graphs}
         engine = {"simulate": simulate} if bundle.manifest.target == "coreml" and simulate is not None else {}
-        arguments: dict[str, Any] = {"path": str(bundle.path.resolve()), "engine": engine}
+        arguments: dict[str, Any] = {"path": bundle.address, "engine": engine}
         if embeddings is not None:
             arguments["embeddings"] = str(embeddings.resolve())
         facts = {
@@ -204,7 +203,7 @@ def bundle_specs(
             "stored": {role: graph.stored_precision for role, graph in graphs.items()},
         }
         files = [bundle.file(entry) for role in roles for entry in graphs[role].files]
-        specs.append(SubjectSpec(name_text(bundle.path.resolve()), TARGET, arguments, tuple(files), facts))
+        specs.append(SubjectSpec(bundle.name, TARGET, arguments, tuple(files), facts))
     return distinct(specs)
 
 

@@ -1,23 +1,13 @@
-"""Checkpoints on the Hugging Face hub: what names one, which of its files are fetched, and what its refusals mean."""
+"""Checkpoints on the Hugging Face hub: what names one, and which of its files are fetched."""
 
-import errno
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from amused_edge.export.checkpoint.weight_files import COMPONENTS
 from amused_edge.export.errors import AS_SAFETENSORS, CheckpointError
-from amused_edge.runtime.errors import first_line, quoted
+from amused_edge.runtime.hub.address import HubAddress, is_web_address, parse_address
+from amused_edge.runtime.hub.refusals import reason
 
-_ID = re.compile(r"(?P<name>(?!\.)[\w.-]+/[\w.-]+)(@(?P<revision>[^\s@]+))?/?")
-_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
-_WEB = re.compile(rf"(?P<scheme>\w+)://|({'|'.join(_HOSTS)})/".replace(".", r"\."))
-_NOT_MODELS = {"datasets": "data set", "spaces": "space", "collections": "collection", "papers": "paper"}
-_AT_A_REVISION = ("tree", "blob", "resolve", "raw", "commit", "commits")
-
-_LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
-_NOT_FOUND = f"the hub has no such model, or it is private; check the spelling, or, for a private one, {_LOGIN}"
 _CONFIGS = ("model_index.json", "generation_config.json", "README.md", "*/*.json", "tokenizer/*")
 
 
@@ -36,13 +26,6 @@ class HubModel:
     name: str
     revision: str | None = None
 
-    @property
-    def page(self) -> str:
-        """Its web page."""
-        from huggingface_hub import constants
-
-        return f"{constants.ENDPOINT}/{self.name}"
-
 
 def hub_model(source: str) -> HubModel | None:
     """Return the model that an id ("owner/name", "owner/name@revision") or a web address means; None for a path.
@@ -52,33 +35,10 @@ def hub_model(source: str) -> HubModel | None:
     CheckpointError
         A web address of something else.
     """
-    source = source.strip()
-    if _WEB.match(source):
-        return _from_address(source)
-    found = _ID.fullmatch(source)
-    return HubModel(found["name"], found["revision"]) if found else None
-
-
-def _from_address(address: str) -> HubModel:
-    """Read "https://huggingface.co/owner/name/tree/main", "hf.co/owner/name", "hf://owner/name@revision"."""
-    from huggingface_hub import constants
-
-    url = urlsplit(address if "://" in address else f"https://{address}")
-    hosts = (*_HOSTS, urlsplit(constants.ENDPOINT).netloc)
-    parts = [unquote(part) for part in f"{url.netloc}/{url.path}".split("/") if part]
-    if url.scheme != "hf":
-        host, parts = parts[0] if parts else "", parts[1:]
-        if url.scheme not in ("http", "https") or host.lower() not in hosts:
-            raise CheckpointError(f"{address} is no address of the Hugging Face hub; give a folder or a hub id")
-    parts = parts[1:] if parts[:1] == ["api"] else parts
-    parts = parts[1:] if parts[:1] == ["models"] else parts
-    kind = _NOT_MODELS.get(parts[0]) if parts else None
-    found = _ID.fullmatch("/".join(parts[:2]))
-    if kind or not found:
-        names = f"a {kind}" if kind else "no model"
-        raise CheckpointError(f"{address} is the address of {names}; give a hub id such as amused/amused-256")
-    revision = parts[3] if len(parts) > 3 and parts[2] in _AT_A_REVISION else found["revision"]
-    return HubModel(found["name"], revision)
+    found = parse_address(source, CheckpointError)
+    if found is None or (found.folder and not is_web_address(source)):
+        return None
+    return HubModel(found.repository, found.revision)
 
 
 def download(model: HubModel, variant: str | None) -> Path:
@@ -163,59 +123,4 @@ def _advise(model: HubModel, lacking: list[str], variant: str | None) -> None:
 
 
 def _reason(error: Exception, model: HubModel) -> str:
-    """Say in one line what the hub's library means, and what to do."""
-    from huggingface_hub import errors
-
-    meanings = (  # a class stands before those that it derives from
-        (errors.GatedRepoError, f"its owner gives access on request; ask for it at {model.page}, then {_LOGIN}"),
-        (errors.RepositoryNotFoundError, _NOT_FOUND),
-        (errors.RevisionNotFoundError, f"it has no revision {quoted(model.revision or 'main')}; see {model.page}"),
-        (errors.DisabledRepoError, f"the hub has disabled it; see {model.page}"),
-        (
-            errors.OfflineModeIsEnabled,
-            "it is not wholly in the cache, and HF_HUB_OFFLINE forbids asking the hub; unset it, or give a folder",
-        ),
-        (errors.HFValidationError, f"it is no valid hub id ({first_line(error)})"),
-        (errors.HfHubHTTPError, _status(error)),
-        (errors.HTTPError, f"the hub cannot be reached ({first_line(error)}); check the network"),
-    )
-    for kind, text in meanings:
-        if isinstance(error, kind):
-            return text
-    if isinstance(error, errors.LocalEntryNotFoundError):
-        return _not_cached(error, model)
-    return _storage(error)
-
-
-def _status(error: Exception) -> str:
-    code = getattr(getattr(error, "response", None), "status_code", None)
-    if code == 401 and "Invalid credentials" not in str(error):
-        return _NOT_FOUND  # so the hub answers to those who are not logged in
-    advice = {401: f"the hub does not accept your token; {_LOGIN}", 403: f"your token may not read it; {_LOGIN}"}
-    advice |= {429: "the hub has had too many requests; wait a while"}
-    if code in advice:
-        return f"{advice[code]} (status {code})"
-    if code is not None and code >= 500:
-        return f"the hub is out of order (status {code}); try again later"
-    return first_line(error)
-
-
-def _not_cached(error: Exception, model: HubModel) -> str:
-    """It could not be fetched and is not in the cache; the cause tells why it could not be fetched."""
-    from huggingface_hub import constants, errors
-
-    if isinstance(error.__cause__, Exception):
-        return _reason(error.__cause__, model)
-    return _reason(errors.OfflineModeIsEnabled(), model) if constants.HF_HUB_OFFLINE else first_line(error)
-
-
-def _storage(error: Exception) -> str:
-    from huggingface_hub import constants
-
-    number = getattr(error, "errno", None)
-    place = f"{constants.HF_HUB_CACHE}; set HF_HOME to another folder"
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return f"no space is left for the hub's cache in {place}"
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return f"the hub's cache cannot be written in {place}"
-    return first_line(error)
+    return reason(error, HubAddress(model.name, revision=model.revision))

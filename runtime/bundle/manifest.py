@@ -45,6 +45,8 @@ OPTIMIZATIONS: tuple[Optimization, ...] = get_args(Optimization)
 T = TypeVar("T")
 
 ROLES = ("text_encoder", "conditioner", "denoiser", "image_decoder", "image_encoder")
+DRAWING_ROLES = ROLES[:4]
+"""What text to image needs; the last three where prompt embeddings are given."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from amused_edge.runtime.bundle.card.text import CARD_NAME, card_bytes
 from amused_edge.runtime.bundle.graph_entry import FileEntry
 from amused_edge.runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from amused_edge.runtime.bundle.places import check_free
@@ -54,7 +55,7 @@ class BundleWriter:
 
 @contextlib.contextmanager
 def new_bundle(out: Path) -> Iterator[BundleWriter]:
-    """Give a `BundleWriter` and, when the block ends without an error, move its folder to `out`.
+    """Give a `BundleWriter` and, when the block ends without an error, add the model card and move its folder to `out`.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
         yield writer
         if writer.manifest is None:
             raise BundleError(f"nothing was written for {out}: the bundle has no manifest")
+        (folder / CARD_NAME).write_bytes(card_bytes(writer.manifest))
 
 
 @contextlib.contextmanager

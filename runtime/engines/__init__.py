@@ -37,6 +37,7 @@ def load_graph(bundle: Bundle, role: str, options: EngineOptions) -> Graph:
         raise OptionsError(
             f"{bundle.path} is for {TARGETS[target]}, whose engine runs here; simulate is for Core ML bundles"
         )
+    bundle.fetch(bundle.graph(role).files)
     return _LOADERS[target](bundle, role, options)
 
 

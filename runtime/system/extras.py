@@ -14,6 +14,7 @@ EXTRAS = {
     "bench": ("onnx", "onnx_ir", "matplotlib", "jinja2", "psutil"),
     "serve": ("starlette", "uvicorn", "python_multipart", "segno"),
     "tls": ("cryptography",),
+    "hub": ("huggingface_hub",),
 }
 """Extra -> modules that its packages hold."""
 

@@ -44,7 +44,7 @@ def test_it_holds_the_bundle_and_nothing_else(fresh: Path) -> None:
     assert sum(path.stat().st_size for path in KEPT.iterdir()) < 17_000_000
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "golden.json", *(f"{role}.onnx" for role in GRAPHS)])
+@pytest.mark.parametrize("name", ["manifest.json", "README.md", "golden.json", *(f"{role}.onnx" for role in GRAPHS)])
 def test_no_path_of_the_machine_that_made_it(name: str) -> None:
     assert PLACES.findall((KEPT / name).read_bytes()) == []
 

@@ -99,7 +99,7 @@ def test_an_export_is_not_quantized(which: str, demo: Manifest, tiny_export: Tin
 def test_files_are_those_of_the_manifest_and_whole(demo_bundle: Path) -> None:
     bundle = Bundle.open(demo_bundle)
     listed = {entry.path for entry in bundle.manifest.all_files()}
-    assert {path.name for path in demo_bundle.iterdir()} == listed | {"manifest.json"}
+    assert {path.name for path in demo_bundle.iterdir()} == listed | {"manifest.json", "README.md"}
     assert {"golden.json", "tokenizer.json"} <= listed
     verification.verify(bundle)
 

@@ -40,6 +40,15 @@ UNKNOWN = {
         "runtime.tasks.",
     ),
     "runtime/bundle": ("runtime.engines.", "runtime.drawing.", "runtime.pictures.", "runtime.tasks."),
+    "runtime/hub": (
+        "runtime.bundle.",
+        "runtime.engines.",
+        "runtime.sampling.",
+        "runtime.drawing.",
+        "runtime.pictures.",
+        "runtime.tasks.",
+    ),
+    "runtime/bundle/card": ("runtime.hub.download", "runtime.hub.upload", "runtime.hub.refusals"),
     "runtime/tasks": ("runtime.engines.", "runtime.drawing.", "runtime.video."),
     "runtime/drawing": (
         "runtime.engines.onnx.",
@@ -75,6 +84,7 @@ UNKNOWN = {
 ENGINE_LIBRARIES = {
     "onnxruntime": {"runtime/engines/onnx/session.py", "runtime/engines/onnx/prepared.py"},
     "coremltools": {"runtime/engines/coreml/quiet_coremltools.py"},
+    "huggingface_hub": {f"runtime/hub/{name}.py" for name in ("address", "download", "refusals", "upload")},
     "coreai": {f"runtime/engines/coreai/{name}.py" for name in ("worker", "program", "constants", "products")},
 }
 NEVER_IN_RUNTIME = {"torch", "transformers", "diffusers", "onnx", "onnx_ir", "safetensors"}

@@ -101,8 +101,11 @@ def _compiled(bundle: Bundle, role: str, temporary: Path) -> Path:
     if folder is None:
         cache_folder.note(None)
         return _compile(bundle, role, temporary)
+    files = bundle.graph(role).files  # those of a bundle of the hub may be all that is here
     try:
-        return _compile(bundle, role, folder / f"{verification.fingerprint(bundle)[:32]}-{platform.mac_ver()[0]}")
+        return _compile(
+            bundle, role, folder / f"{verification.fingerprint(bundle, files)[:32]}-{platform.mac_ver()[0]}"
+        )
     except OSError as error:
         cache_folder.note(folder, error)
         return _compile(bundle, role, temporary)

@@ -134,7 +134,7 @@ def test_it_was_executed_and_the_manifest_says_so(tiny: Bundle) -> None:
 
 
 def test_files_are_those_of_the_manifest_and_no_other(tiny: Bundle) -> None:
-    listed = {entry.path for entry in tiny.manifest.all_files()} | {"manifest.json"}
+    listed = {entry.path for entry in tiny.manifest.all_files()} | {"manifest.json", "README.md"}
     assert {file.relative_to(tiny.path).as_posix() for file in tiny.path.rglob("*") if file.is_file()} == listed
     for role in ROLES:
         names = [file.path for file in tiny.graph(role).files]

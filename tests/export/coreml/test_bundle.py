@@ -140,7 +140,7 @@ def test_the_vqgan_has_no_halves(role: str, programs: dict[str, Program]) -> Non
 
 def test_files_are_those_of_the_manifest_and_no_other(tiny: Bundle) -> None:
     """coremltools leaves a file for debuggers beside the model."""
-    listed = {entry.path for entry in tiny.manifest.all_files()} | {"manifest.json"}
+    listed = {entry.path for entry in tiny.manifest.all_files()} | {"manifest.json", "README.md"}
     assert {file.relative_to(tiny.path).as_posix() for file in tiny.path.rglob("*") if file.is_file()} == listed
     for role in ROLES:
         names = [file.path.removeprefix(f"{role}.mlpackage/") for file in tiny.graph(role).files]

@@ -197,7 +197,7 @@ def measured(bundle: Bundle) -> float:
 
 
 def bytes_on_disk(bundle: Bundle) -> int:
-    return sum(path.stat().st_size for path in bundle.path.iterdir() if path.name != "manifest.json")
+    return sum(path.stat().st_size for path in bundle.path.iterdir() if path.name not in ("manifest.json", "README.md"))
 
 
 @pytest.fixture(scope="module")

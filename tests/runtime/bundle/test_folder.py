@@ -38,7 +38,7 @@ def test_a_whole_bundle_opens_verifies_and_runs(small_bundle: Path) -> None:
 def test_an_exported_bundle_opens_and_verifies(demo_bundle: Path) -> None:
     bundle = Bundle.open(demo_bundle)
     verification.verify(bundle)
-    listed = {"manifest.json", *(entry.path for entry in bundle.manifest.all_files())}
+    listed = {"manifest.json", "README.md", *(entry.path for entry in bundle.manifest.all_files())}
     assert {file.name for file in demo_bundle.iterdir()} == listed
 
 

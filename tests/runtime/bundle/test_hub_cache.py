@@ -116,6 +116,47 @@ def test_a_link_of_a_plain_bundle_may_not_lead_into_the_hubs_cache(small_bundle:
         Bundle.open(small_bundle)
 
 
+def in_the_common_store(link: Path, name: str, *, below: str | None = None) -> Path:
+    """Move a link's blob to where the hub's library keeps what Xet brought, and put a link in its place."""
+    moved = blob(link)
+    stored = moved.parents[2] / "blobs" / (name[:2] if below is None else below) / name
+    stored.parent.mkdir(parents=True, exist_ok=True)
+    moved.rename(stored)
+    moved.symlink_to(os.path.relpath(stored, moved.parent))
+    return stored
+
+
+def test_files_in_the_caches_common_store_are_read(linked: Path) -> None:
+    """Version 2 of the hub's library keeps there whatever comes by Xet, and all of it was refused as hostile."""
+    for number, link in enumerate(sorted(linked.iterdir())):
+        if not (link.parent / link.readlink()).is_symlink():  # two files have the same content
+            in_the_common_store(link, f"{number:064x}")
+    bundle = Bundle.open(linked)
+    verification.verify(bundle)
+    assert load_graph(bundle, "denoiser", EngineOptions())({"x": np.zeros(2, np.float32)})["y"].tolist() == [1, 2]
+    stored = blob(linked / "denoiser.onnx.data")
+    stored.write_bytes(same_size(stored))
+    with pytest.raises(BundleError, match=r"denoiser\.onnx\.data is damaged: .* and it is downloaded again"):
+        verification.verify(Bundle.open(linked))
+
+
+@pytest.mark.parametrize(
+    ("name", "below"), [("ab" * 32, "cd"), ("short", None), ("ab" * 32, "../secrets"), ("AB" * 32, None)]
+)
+def test_no_other_place_is_that_store(linked: Path, name: str, below: str | None) -> None:
+    in_the_common_store(linked / "golden.json", name, below=below)
+    with pytest.raises(BundleError, match=LEAVES):
+        Bundle.open(linked)
+
+
+def test_the_store_may_not_lead_further(linked: Path, tmp_path: Path) -> None:
+    stored = in_the_common_store(linked / "golden.json", "ab" * 32)
+    stored.rename(tmp_path / "secret")
+    stored.symlink_to(tmp_path / "secret")
+    with pytest.raises(BundleError, match=LEAVES):
+        Bundle.open(linked)
+
+
 def test_size_and_hash_are_those_of_the_manifest(linked: Path) -> None:
     file = blob(linked / "denoiser.onnx.data")
     content = file.read_bytes()
