@@ -135,6 +135,7 @@ compat: install $(COMPATIBLE:%=%/manifest.json)
 
 include apps/web/Makefile
 include apps/android/Makefile
+include apps/optimum/Makefile
 include benchmarks/Makefile
 
 clean:
