@@ -13,6 +13,7 @@ from amused_edge.cli.bench_device import device
 from amused_edge.cli.cache import cache
 from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
+from amused_edge.cli.fit import fit
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.lora import lora
@@ -103,7 +104,7 @@ def commands() -> None:
 commands.section("Draw", generate, video, serve, inspect, cache)
 commands.section("Make", export, lora, quantize, validate)
 bench.add_command(device)
-commands.section("Measure", bench)
+commands.section("Measure", bench, fit)
 
 
 def run() -> int:
