@@ -150,7 +150,7 @@ def _quantizing(
     from amused_edge.quantization.options import FIDELITY_PROMPTS, QuantizeOptions
     from amused_edge.runtime.tasks.prompt_file import read_prompts
 
-    if recipe is None and not (prompts is calibration_prompts is fidelity_prompts is None):
+    if recipe is None and any(given is not None for given in (prompts, calibration_prompts, fidelity_prompts)):
         raise click.UsageError("--prompts, --calibration-prompts and --fidelity-prompts go with --recipe")
     count = FIDELITY_PROMPTS if fidelity_prompts is None else fidelity_prompts
     return QuantizeOptions(None if prompts is None else read_prompts(prompts), calibration_prompts, count)
