@@ -142,7 +142,7 @@ $(ARM)/qemu-aarch64-static: tests/arm64/system.sh constraints.txt | $(VENV)/.mad
 ARM_BUNDLES := $(DEMO_BUNDLES) $(DEMO)-w8a8-blocks $(DEMO)-cpu-w8a8
 arm64: install $(ARM)/qemu-aarch64-static $(ARM_BUNDLES:%=%/manifest.json)
 	rm -rf build/lib && $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(ARM)/site .
-	$(BIN)/python tests/arm64/compare.py $(ARM) $(ARM_BUNDLES) --instructions
+	$(BIN)/python tests/arm64/compare.py $(ARM) $(ARM_BUNDLES)
 
 include apps/web/Makefile
 include apps/android/Makefile

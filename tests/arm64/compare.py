@@ -81,18 +81,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("system", type=Path, help="made by system.sh")
     parser.add_argument("bundles", type=Path, nargs="+")
-    parser.add_argument("--instructions", action="store_true", help="also tell which ran: takes longer")
     arguments = parser.parse_args()
     header = ("processor", "bundle", "logits", "mean KL", "equal tokens", "golden logits", "golden pixels", "s")
-    print("| " + " | ".join((*header, *(INSTRUCTIONS if arguments.instructions else ()))) + " |")
-    print("|---" * (len(header) + (len(INSTRUCTIONS) if arguments.instructions else 0)) + "|", flush=True)
+    print("| " + " | ".join((*header, *INSTRUCTIONS)) + " |")
+    print("|---" * (len(header) + len(INSTRUCTIONS)) + "|", flush=True)
     wrong = []
     for processor in PROCESSORS:
         (arguments.system / "root" / "proc" / "cpuinfo").write_text(processor.cpuinfo())
+        imports = reached(arguments.system, processor, ["-c", "import onnxruntime, numpy"])
         for bundle in arguments.bundles:
-            row, fine = compare(arguments.system, processor, bundle)
-            if arguments.instructions:
-                row += [str(count) for count in instructions(arguments.system, processor, bundle).values()]
+            row, fine = compare(arguments.system, processor, bundle, imports)
             print("| " + " | ".join((processor.name, bundle.name, *row)) + " |", flush=True)
             if not fine:
                 wrong.append(f"{bundle.name} on {processor.name}")
@@ -100,14 +98,17 @@ def main() -> None:
         sys.exit(f"not reproduced: {', '.join(wrong)}")
 
 
-def compare(system: Path, processor: Processor, bundle: Path) -> tuple[list[str], bool]:
-    """Return the cells of a row, and whether the processor computes the bundle."""
+def compare(system: Path, processor: Processor, bundle: Path, imports: dict[str, set[str]]) -> tuple[list[str], bool]:
+    """Return the cells of a row, and whether the processor computes the bundle.
+
+    The last cells say at how many places of the code each kind of instruction was reached, beyond what imports reach.
+    """
     here, there = (system / f"{name}.npz" for name in ("here", "there"))
     probe = [PROBE, bundle.resolve(), here, processor.steps]
     subprocess.run([sys.executable, *map(str, probe)], check=True)
     started = time.perf_counter()
     probe[2] = there
-    subprocess.run([*emulated(system, processor), *map(str, probe)], check=True, env=environment(system))
+    ran = reached(system, processor, list(map(str, probe)))
     seconds = time.perf_counter() - started
     with np.load(here) as x86, np.load(there) as arm:
         same_ids, error, pixels, logits_allowed, pixels_allowed = arm["golden"]
@@ -118,16 +119,9 @@ def compare(system: Path, processor: Processor, bundle: Path) -> tuple[list[str]
     fine = bool(same_ids) and error <= logits_allowed and pixels <= pixels_allowed
     shares = ", ".join(f"{share:.1%}" for share in equal) or "not drawn"
     golden = (f"{error:.1e} of {logits_allowed:.0e}", f"{pixels:.0f} of {pixels_allowed:.0f}")
-    cells = [f"{apart:.1e}", f"{divergence:.1e}", shares, *golden, f"{seconds:.0f}"]
+    kinds = [str(len(ran[kind]) - len(imports[kind])) for kind in INSTRUCTIONS]
+    cells = [f"{apart:.1e}", f"{divergence:.1e}", shares, *golden, f"{seconds:.0f}", *kinds]
     return cells, fine and min(equal, default=1.0) >= LEAST_EQUAL
-
-
-def instructions(system: Path, processor: Processor, bundle: Path) -> dict[str, int]:
-    """Return how many places in the code of a graph's calls have each kind, beyond what the imports alone reach."""
-    probe = [str(PROBE), str(bundle.resolve()), str(system / "traced.npz"), "0"]
-    with_graphs = reached(system, processor, probe)
-    imports = reached(system, processor, ["-c", "import onnxruntime, numpy"])
-    return {kind: len(with_graphs[kind]) - len(imports[kind]) for kind in INSTRUCTIONS}
 
 
 def reached(system: Path, processor: Processor, arguments: list[str]) -> dict[str, set[str]]:
