@@ -133,8 +133,20 @@ compat: install $(COMPATIBLE:%=%/manifest.json)
 		(cd build && compat/bin/amused-edge inspect --verify $(CURDIR)/$$bundle) && \
 		{ [ ! -e $$bundle/sampler.onnx ] || build/compat/bin/python tests/sampler_listing.py $(CURDIR)/$$bundle; } || exit 1; done
 
+# The demo by each recipe on emulated ARM processors, beside this machine; about 15 minutes. The system is made once.
+ARM := build/arm64
+$(ARM)/qemu-aarch64-static: tests/arm64/system.sh constraints.txt | $(VENV)/.made
+	tests/arm64/system.sh $(ARM) $(BIN)/python
+
+.PHONY: arm64
+ARM_BUNDLES := $(DEMO_BUNDLES) $(DEMO)-w8a8-blocks $(DEMO)-cpu-w8a8
+arm64: install $(ARM)/qemu-aarch64-static $(ARM_BUNDLES:%=%/manifest.json)
+	rm -rf build/lib && $(BIN)/python -m pip install --quiet --no-deps --upgrade --target $(ARM)/site .
+	$(BIN)/python tests/arm64/compare.py $(ARM) $(ARM_BUNDLES)
+
 include apps/web/Makefile
 include apps/android/Makefile
+include apps/optimum/Makefile
 include benchmarks/Makefile
 
 clean:

@@ -65,7 +65,7 @@ class Command(cloup.Command):
         try:
             return super().invoke(ctx)
         except (ImportError, AttributeError, OSError) as error:
-            message = advice(error, (*self.extras, *_asked(ctx.params)))
+            message = advice(error, tuple(dict.fromkeys((*self.extras, *_asked(ctx.params)))))
             if message is None or debugging(ctx):
                 raise
             raise LibraryError(message) from error
@@ -76,4 +76,4 @@ def _asked(options: Mapping[str, Any]) -> tuple[str, ...]:
     if options.get("simulate") is not None or options.get("lint"):
         return ("coreml",)
     target = options.get("target")
-    return (target,) if target in EXTRAS else ()
+    return (*([target] if target in EXTRAS else []), *(["quantize"] if options.get("recipe") else []))

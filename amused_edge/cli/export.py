@@ -1,7 +1,7 @@
 """`amused-edge export`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import Choice
@@ -10,8 +10,13 @@ from cloup import option, option_group
 from amused_edge.cli import console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.progress import progress
+from amused_edge.cli.quantize import described as quantized
 from amused_edge.cli.values import PATH, TextType
 from amused_edge.runtime.bundle.manifest import OPTIMIZATIONS, TARGETS
+
+if TYPE_CHECKING:
+    from amused_edge.quantization.options import QuantizeOptions
+    from amused_edge.runtime.bundle.manifest import Manifest
 
 SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
 """As the exports have them, which import torch."""
@@ -31,7 +36,7 @@ OF_TARGETS = {
     extras=("export",),
     examples=(
         "amused-edge export amused/amused-256 amused-fp32",
-        "amused-edge export path/to/checkpoint amused-coreml --target coreml --ios 18",
+        "amused-edge export path/to/checkpoint amused-w8 --target coreml --recipe w8",
     ),
 )
 @click.argument("checkpoint")
@@ -78,6 +83,13 @@ OF_TARGETS = {
     option("--transformer", type=PATH, metavar="FOLDER", help="A trained U-ViT in place of the checkpoint's."),
 )
 @option_group("Defaults of the bundle", *options.SAMPLER)
+@option_group(
+    "Quantization",
+    option("--recipe", metavar="NAME|FILE.json", help="Quantize too; the exported bundle is not kept."),
+    options.prompts,
+    options.calibration_prompts,
+    option("--fidelity-prompts", type=int, metavar="N", help="Drawn to measure the damage.  [default: 8]"),
+)
 @options.quiet
 def export(
     checkpoint: str,
@@ -94,13 +106,21 @@ def export(
     loras: tuple[str, ...],
     lora_scale: float | None,
     transformer: Path | None,
+    recipe: str | None,
+    prompts: Path | None,
+    calibration_prompts: int | None,
+    fidelity_prompts: int | None,
     quiet: bool,
     **sampler: Any,
 ) -> None:
-    """Convert CHECKPOINT (a folder in diffusers layout, or a hub id) to the bundle OUT."""
+    """Convert CHECKPOINT (a folder in diffusers layout, or a hub id) to the bundle OUT.
+
+    With --recipe the bundle is quantized, and OUT.account.json and .md say what that cost, as of `quantize`.
+    """
     from amused_edge.runtime.bundle.places import check_free
 
     check_free(out)  # before torch is imported, which takes seconds
+    quantizing = _quantizing(recipe, prompts, calibration_prompts, fidelity_prompts)
     from amused_edge.export.bundle_export import ExportOptions, export_bundle
     from amused_edge.export.checkpoint.lora.source import LoraSource
     from amused_edge.export.targets import make_target
@@ -109,16 +129,41 @@ def export(
     sources = tuple(LoraSource.parse(text) for text in loras)
     settings = options.generation_options(**sampler)
     chosen = ExportOptions(height, width, settings, variant, name, transformer, sources, lora_scale)
+    made_for = make_target(target, **given)
     with progress(quiet) as report:
-        bundle = export_bundle(checkpoint, out, chosen, target=make_target(target, **given), on_stage=report)
+        if recipe is None:
+            bundle = export_bundle(checkpoint, out, chosen, target=made_for, on_stage=report)
+            said = _described(bundle.manifest)
+        else:
+            from amused_edge.conversion import export_quantized
+
+            bundle = export_quantized(checkpoint, out, recipe, chosen, quantizing, target=made_for, on_stage=report)
+            said = quantized(bundle.manifest)
     if not quiet:
-        measured = bundle.manifest.fidelity.logits
-        size = bundle.manifest.bytes / 1e6
-        how = "parity" if bundle.manifest.simulated is None else "parity of the program, simulated,"
-        console.say(
-            f"{out}: {size:.1f} MB; {how} over {measured.rows} rows: mean KL {measured.mean_kl:.1e} nats, "
-            f"logits within {measured.max_logit_error:.1e}"
-        )
+        console.say(f"{out}: {said}")
+
+
+def _quantizing(
+    recipe: str | None, prompts: Path | None, calibration_prompts: int | None, fidelity_prompts: int | None
+) -> "QuantizeOptions":
+    """Return what the options of the quantization ask for; raises `click.UsageError` if there is none."""
+    from amused_edge.quantization.options import FIDELITY_PROMPTS, QuantizeOptions
+    from amused_edge.runtime.tasks.prompt_file import read_prompts
+
+    if recipe is None and any(given is not None for given in (prompts, calibration_prompts, fidelity_prompts)):
+        raise click.UsageError("--prompts, --calibration-prompts and --fidelity-prompts go with --recipe")
+    count = FIDELITY_PROMPTS if fidelity_prompts is None else fidelity_prompts
+    return QuantizeOptions(None if prompts is None else read_prompts(prompts), calibration_prompts, count)
+
+
+def _described(manifest: "Manifest") -> str:
+    """Return what came of an export, in one line."""
+    measured = manifest.fidelity.logits
+    how = "parity" if manifest.simulated is None else "parity of the program, simulated,"
+    return (
+        f"{manifest.bytes / 1e6:.1f} MB; {how} over {measured.rows} rows: mean KL {measured.mean_kl:.1e} nats, "
+        f"logits within {measured.max_logit_error:.1e}"
+    )
 
 
 def _given(target: str, **options: Any) -> dict[str, Any]:

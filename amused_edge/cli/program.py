@@ -14,6 +14,7 @@ from amused_edge.cli.cache import cache
 from amused_edge.cli.card import card
 from amused_edge.cli.command import Group, LibraryError, debug, debugging
 from amused_edge.cli.export import export
+from amused_edge.cli.fit import fit
 from amused_edge.cli.generate import generate
 from amused_edge.cli.inspect import inspect
 from amused_edge.cli.lora import lora
@@ -107,7 +108,7 @@ commands.section("Draw", generate, video, serve, inspect, cache)
 commands.section("Make", export, lora, quantize, validate)
 commands.section("Share", card, push)
 bench.add_command(device)
-commands.section("Measure", bench)
+commands.section("Measure", bench, fit)
 
 
 def run() -> int:

@@ -78,12 +78,12 @@ def quantize(
             said = f"{out}: {len(result.rows)} weights measured{mixed}"
         else:
             made = quantize_bundle(bundle, out, recipe, chosen, on_stage=report)
-            said = f"{out}: {_described(made.manifest)}"
+            said = f"{out}: {described(made.manifest)}"
     if not quiet:
         console.say(said)
 
 
-def _described(manifest: "Manifest") -> str:
+def described(manifest: "Manifest") -> str:
     """Return what a bundle became, in one line."""
     from amused_edge.runtime.bundle.measurements import shown_psnr
 

@@ -77,6 +77,18 @@ def new_bundle(out: Path) -> Iterator[BundleWriter]:
 @contextlib.contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """Give a temporary folder and, when the block ends without an error, rename it to `out`; raises as `new_bundle`."""
+    with passing_folder(out) as partial:
+        yield partial
+        check_free(out)
+        partial.rename(out)
+
+
+@contextlib.contextmanager
+def passing_folder(out: Path) -> Iterator[Path]:
+    """Give a folder beside `out`, for what is needed only while `out` is made; it is gone after the block.
+
+    Raises as `new_bundle`.
+    """
     check_free(out)
     _remove_abandoned(out)
     partial = out.parent / f"{_mark(out)}{os.getpid()}-{secrets.token_hex(4)}"
@@ -84,8 +96,6 @@ def new_folder(out: Path) -> Iterator[Path]:
     try:
         partial.mkdir(parents=True)
         yield partial
-        check_free(out)
-        partial.rename(out)
     except OSError as error:
         if isinstance(error, OutputExistsError):
             raise

@@ -15,7 +15,7 @@ from amused_edge.cli.program import commands
 from tests.support.command import COMMAND, run
 
 NAMES = [
-    *["generate", "video", "serve", "inspect", "cache", "export", "lora", "quantize", "validate", "card", "push"],
+    *["generate", "video", "serve", "inspect", "cache", "export", "lora", "quantize", "validate", "card", "push", "fit"],
     *["bench latency", "bench quality", "bench compare", "bench device", "bench import"],
 ]
 
@@ -69,7 +69,7 @@ def test_options_of_generate_are_in_groups() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("serve", "inspect", "cache", "card", "bench import")]
+    "name", [name for name in NAMES if name not in ("serve", "inspect", "cache", "card", "fit", "bench import")]
 )
 def test_only_quiet_and_help_have_no_group(name: str) -> None:
     lines = shown(*name.split())

@@ -1,0 +1,160 @@
+"""Run as a script, `make arm64`: bundles on emulated 64-bit ARM processors beside this machine. Prints a table, and
+ends with 1 where a golden output is not reproduced or other tokens are drawn than rounding explains.
+
+The processor is emulated in user mode (QEMU): its arithmetic is exact, its time means nothing. Which instructions ran
+is read from what the emulator translated, which it does when code is first reached.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from amused_edge.benchmarks.metrics.logits import kl_divergence, relative_error
+
+PROBE = Path(__file__).with_name("probe.py")
+GRIDS = ("first", "half")
+"""Logits of the probe: with every token masked, and with half of them."""
+
+LEAST_EQUAL = 0.9
+"""Share of tokens, of the worst recipe: 8-bit activations round otherwise near a half."""
+
+INSTRUCTIONS = {
+    "dot": re.compile(r"^[su]s?u?dot\b"),
+    "i8mm": re.compile(r"^(?:s|u|us)mmla\b"),
+    "bf16": re.compile(r"^bf(?:mmla|dot|mlal[bt])\b"),
+    "half": re.compile(r"^f(?:mla|mul|add)\s.*\.8h"),
+    "SVE": re.compile(r".*\bz\d+\.[bhsd]"),
+}
+"""Kind -> how a line of assembler begins that has it."""
+
+LINE = re.compile(r"^(0x[0-9a-f]+):\s+[0-9a-f]{8}\s+(.*)$")
+
+
+@dataclass(frozen=True)
+class Processor:
+    """One that the emulator knows.
+
+    Attributes
+    ----------
+    model
+        For the emulator.
+    part, features
+        As /proc/cpuinfo names it, which the engine reads and the emulator does not make up.
+    steps
+        Of the picture; 0 draws none, where emulation is slow.
+    """
+
+    name: str
+    model: str
+    part: str
+    features: str
+    steps: int
+
+    def cpuinfo(self) -> str:
+        """Return the text of /proc/cpuinfo of two such cores."""
+        core = (
+            f"Features\t: {self.features}\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\n"
+            f"CPU part\t: {self.part}\nCPU revision\t: 0\n"
+        )
+        return "".join(f"processor\t: {index}\n{core}\n" for index in range(2))
+
+
+_BASIC = "fp asimd aes pmull sha1 sha2 crc32 cpuid"
+_DOTS = f"{_BASIC} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
+PROCESSORS = (
+    Processor("Cortex-A72", "cortex-a72", "0xd08", _BASIC, 4),
+    Processor("Cortex-A76", "cortex-a76", "0xd0b", _DOTS, 4),
+    Processor("max, no SVE", "max,sve=off,sme=off,pauth=off", "0xd47", f"{_DOTS} i8mm bf16", 0),
+)
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("system", type=Path, help="made by system.sh")
+    parser.add_argument("bundles", type=Path, nargs="+")
+    arguments = parser.parse_args()
+    header = ("processor", "bundle", "logits", "mean KL", "equal tokens", "golden logits", "golden pixels", "s")
+    print("| " + " | ".join((*header, *INSTRUCTIONS)) + " |")
+    print("|---" * (len(header) + len(INSTRUCTIONS)) + "|", flush=True)
+    wrong = []
+    for processor in PROCESSORS:
+        (arguments.system / "root" / "proc" / "cpuinfo").write_text(processor.cpuinfo())
+        imports = reached(arguments.system, processor, ["-c", "import onnxruntime, numpy"])
+        for bundle in arguments.bundles:
+            row, fine = compare(arguments.system, processor, bundle, imports)
+            print("| " + " | ".join((processor.name, bundle.name, *row)) + " |", flush=True)
+            if not fine:
+                wrong.append(f"{bundle.name} on {processor.name}")
+    if wrong:
+        sys.exit(f"not reproduced: {', '.join(wrong)}")
+
+
+def compare(system: Path, processor: Processor, bundle: Path, imports: dict[str, set[str]]) -> tuple[list[str], bool]:
+    """Return the cells of a row, and whether the processor computes the bundle.
+
+    The last cells say at how many places of the code each kind of instruction was reached, beyond what imports reach.
+    """
+    here, there = (system / f"{name}.npz" for name in ("here", "there"))
+    probe = [PROBE, bundle.resolve(), here, processor.steps]
+    subprocess.run([sys.executable, *map(str, probe)], check=True)
+    started = time.perf_counter()
+    probe[2] = there
+    ran = reached(system, processor, list(map(str, probe)))
+    seconds = time.perf_counter() - started
+    with np.load(here) as x86, np.load(there) as arm:
+        same_ids, error, pixels, logits_allowed, pixels_allowed = arm["golden"]
+        apart = max(relative_error(x86[name], arm[name]) for name in GRIDS)
+        divergence = max(kl_divergence(x86[name], arm[name]).mean() for name in GRIDS)
+        drawn = zip(x86["tokens"], arm["tokens"], strict=True) if processor.steps else ()
+        equal = [float((a == b).mean()) for a, b in drawn]
+    fine = bool(same_ids) and error <= logits_allowed and pixels <= pixels_allowed
+    shares = ", ".join(f"{share:.1%}" for share in equal) or "not drawn"
+    golden = (f"{error:.1e} of {logits_allowed:.0e}", f"{pixels:.0f} of {pixels_allowed:.0f}")
+    kinds = [str(len(ran[kind]) - len(imports[kind])) for kind in INSTRUCTIONS]
+    cells = [f"{apart:.1e}", f"{divergence:.1e}", shares, *golden, f"{seconds:.0f}", *kinds]
+    return cells, fine and min(equal, default=1.0) >= LEAST_EQUAL
+
+
+def reached(system: Path, processor: Processor, arguments: list[str]) -> dict[str, set[str]]:
+    """Return the addresses of each kind of instruction that were reached."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for line in translated(system, processor, arguments):
+        if (parts := LINE.match(line)) is not None:
+            for kind, pattern in INSTRUCTIONS.items():
+                if pattern.match(parts[2]):
+                    found[kind].add(parts[1])
+    return found
+
+
+def translated(system: Path, processor: Processor, arguments: list[str]) -> Iterator[str]:
+    """Yield the assembler of all code that ran."""
+    command = [*emulated(system, processor, "-d", "in_asm", "-D", "/dev/stdout"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(system)) as process:
+        if process.stdout is not None:
+            yield from process.stdout
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
+def emulated(system: Path, processor: Processor, *options: str) -> list[str]:
+    """Return the command that runs Python on an emulated processor."""
+    emulator, root = system / "qemu-aarch64-static", system / "root"
+    return [str(emulator), *options, "-cpu", processor.model, "-L", str(root), str(root / "usr/bin/python3.11"), "-S"]
+
+
+def environment(system: Path) -> dict[str, str]:
+    """Return the variables of an emulated process."""
+    return {"PYTHONPATH": str(system / "site"), "ORT_DISABLE_TELEMETRY": "1", "HOME": str(system), "PATH": ""}
+
+
+if __name__ == "__main__":
+    main()
