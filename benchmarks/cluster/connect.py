@@ -1,6 +1,8 @@
 """The way to a Ray cluster: that of an address, or one that lives as long as a run, on this machine alone."""
 
 import logging
+import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,8 +72,10 @@ def _check_address(address: str) -> None:
 def _connect(ray: Any, address: str) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # of nodes that are lost the caller tells
     quiet: dict[str, Any] = {"configure_logging": False, "log_to_driver": False, "include_dashboard": None}
-    if address == LOCAL:  # this machine's own, which no other can reach
+    if address == LOCAL:  # with a secret of this run's own, which Ray would else leave in the home
         quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:

@@ -61,14 +61,20 @@ def summary(values: ArrayLike) -> Summary:
 def resampled(count: int, seed: int = 0, resamples: int = RESAMPLES) -> Weights:
     """Return the weights of bootstrap resamples of `count` values, each row summing to `count`: those of all bundles
     share them, so that differences are paired.
+    """
+    return sample_and_resamples(count, seed, resamples)[1:]
+
+
+def sample_and_resamples(count: int, seed: int = 0, resamples: int = RESAMPLES) -> Weights:
+    """Return weights of one, and behind them those of `resampled`, (1 + R, n): see `percentiles`.
 
     A byte each: no value of 255 or fewer is drawn more than 255 times, and of more it never happens (1e-500).
     """
     generator = np.random.Generator(np.random.Philox(seed))
-    weights = np.empty((resamples, count), np.uint8)
-    for rows in _blocks(weights):
-        size = len(range(resamples)[rows])
-        weights[rows] = generator.multinomial(count, np.full(count, 1 / count), size=size)
+    weights = np.ones((1 + resamples, count), np.uint8)
+    drawn = weights[1:]
+    for rows in _blocks(drawn):
+        drawn[rows] = generator.multinomial(count, np.full(count, 1 / count), size=len(drawn[rows]))
     return weights
 
 
@@ -82,17 +88,12 @@ def bootstrap(statistic: Statistic, weights: Weights) -> Interval:
     weights
         See `resampled`.
     """
-    return percentiles(replicates(statistic, weights))
-
-
-def replicates(statistic: Statistic, weights: Weights) -> NDArray[np.float64]:
-    """Return the statistic of the sample itself and of each resample, (1 + R,); see `percentiles`."""
-    once = np.ones((1, weights.shape[1]), weights.dtype)
-    return statistic(np.concatenate([once, weights]))
+    estimate = statistic(np.ones((1, weights.shape[1])))
+    return percentiles(np.concatenate([estimate, statistic(weights)]))
 
 
 def percentiles(values: NDArray[np.float64]) -> Interval:
-    """Return what `replicates` found, or the difference of two such, as an interval."""
+    """Return an interval from a statistic of a sample and its resamples (1 + R,), or the difference of two such."""
     low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(values[0]), float(low), float(high))
 

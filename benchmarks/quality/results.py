@@ -12,15 +12,14 @@ from amused_edge.benchmarks.metrics.statistics import (
     Statistic,
     mean,
     percentiles,
-    replicates,
-    resampled,
+    sample_and_resamples,
 )
 from amused_edge.benchmarks.quality.metrics import Metric, Scores
 
 KID_FACTOR = 1000.0
 
 Replicates = NDArray[np.float64]
-"""(1 + R,), see `benchmarks.metrics.statistics.replicates`."""
+"""(1 + R,): a statistic of the prompts, and of each resample."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +81,16 @@ Sets = Mapping[str, Mapping[str, SetScores]]
 
 def figures(scores: Scores, sets: Sets, reference: str, count: int) -> list[Figure]:
     """Return all figures; `count` is how many prompts there are."""
-    weights = resampled(count)
+    weights = sample_and_resamples(count)
     result = []
     for label, metrics in scores.items():
         for metric, values in metrics.items():
             references = scores[reference].get(metric) if label != reference else None
-            against = None if references is None else replicates(mean(references), weights)
-            result.append(_figure(label, metric, replicates(mean(values), weights), against))
+            against = None if references is None else mean(references)(weights)
+            result.append(_figure(label, metric, mean(values)(weights), against))
     for name, members in sets.items():
         # Each once: a pass over all pairs of pictures.
-        found = {label: replicates(each.kid, weights) for label, each in members.items()}
+        found = {label: each.kid(weights) for label, each in members.items()}
         for label, each in members.items():
             against = found.get(reference) if label != reference else None
             result.append(_figure(label, kid_metric(name), found[label], against))

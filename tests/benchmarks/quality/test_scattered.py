@@ -96,12 +96,12 @@ def test_other_instruments_measure_again_and_draw_nothing(
     assert {"reference_kid", "real_kid", "real_fid"} <= {figure.metric for figure in found}
 
 
-def test_a_bundle_and_a_judge_travel(demo_bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_and_a_judge_travel(tmp_path: Path) -> None:
     """With two bundles in one, which travels once."""
     judged = open_sources(judge=ROOT / "demo" / "judge", threads=1)
     judge = judged.tools.judge
     assert judge is not None
-    specs = bundle_specs([demo_bundle, demo_bundle], threads=1)
+    specs = bundle_specs([ROOT / "demo" / "bundle"] * 2, threads=1)
     options = QualityOptions(judge.prompts[:3], SamplerSettings(steps=2, guidance_scale=1.25))
     crew = Scattered(2, 1)
     bench_quality(specs, options, judged, tmp_path / "run", crew=crew)
