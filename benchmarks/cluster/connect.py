@@ -80,4 +80,4 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "on this machine" if address in (AUTO, LOCAL) else f"at {address}"
-        raise ClusterError(f"no Ray cluster can be joined {where}: {first_line(error)}") from error
+        raise ClusterError(f"no Ray cluster can be joined {where}: {error}") from error

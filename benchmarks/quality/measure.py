@@ -44,13 +44,28 @@ TRUTH, REAL = "truth", "real"
 
 @dataclass(frozen=True)
 class PicturesPiece:
-    """The pictures of a prompt by all subjects, as PNG, and what is known of them; the reference comes first."""
+    """The pictures of a prompt by all subjects, and what is known of them; the reference comes first.
+
+    Here they are files; as it is pickled, they are read, so that a few pieces on their way are all that memory holds.
+    """
 
     index: int
     prompt: str
     count: int
     drawn: Mapping[str, Drawn]
-    pictures: Mapping[str, bytes]
+    pictures: Mapping[str, bytes | Path]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        pictures = {label: self.png(label) for label in self.pictures}
+        return PicturesPiece, (self.index, self.prompt, self.count, self.drawn, pictures)
+
+    def png(self, label: str) -> bytes:
+        """Return a subject's picture as a PNG file."""
+        picture = self.pictures[label]
+        try:
+            return picture if isinstance(picture, bytes) else picture.read_bytes()
+        except OSError as error:
+            raise OptionsError(f"a picture of the run is missing or damaged: {picture}; remove the folder") from error
 
     @property
     def name(self) -> str:
@@ -106,7 +121,7 @@ class MeasureJob:
 
 def measure(piece: PicturesPiece, sources: Sources) -> Measures:
     """Measure a prompt's pictures."""
-    images = {label: _decoded(png, piece, label) for label, png in piece.pictures.items()}
+    images = {label: _decoded(piece, label) for label in piece.pictures}
     reference = next(iter(images))
     prompts, tools = [piece.prompt], sources.tools
     values = {}
@@ -119,9 +134,9 @@ def measure(piece: PicturesPiece, sources: Sources) -> Measures:
     return Measures(values, _features(piece.prompt, images, sources))
 
 
-def _decoded(png: bytes, piece: PicturesPiece, label: str) -> ImageArray:
+def _decoded(piece: PicturesPiece, label: str) -> ImageArray:
     try:
-        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+        return np.asarray(Image.open(io.BytesIO(piece.png(label))).convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise OptionsError(
             f"picture {piece.index} by {label} is missing or damaged: {error}; remove the folder of the run"
@@ -210,15 +225,7 @@ class MeasuredRun:
         return self._run.path / FEATURES / f"{instrument}-{self._sources.files.get(instrument, '')[:12]}"
 
     def _piece(self, index: int) -> PicturesPiece:
-        pictures = {}
-        for label in self._labels:
-            path = picture_path(self._run.path, label, index)
-            try:
-                pictures[label] = path.read_bytes()
-            except OSError as error:
-                raise OptionsError(
-                    f"a picture of the run {self._run.path} is missing or damaged: {path}; remove the folder"
-                ) from error
+        pictures = {label: picture_path(self._run.path, label, index) for label in self._labels}
         drawn = read_drawn(self._run, index)
         return PicturesPiece(index, self._prompts[index], len(self._prompts), drawn, pictures)
 
