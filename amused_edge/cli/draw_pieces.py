@@ -65,9 +65,11 @@ class GenerateJob:
 
 def check_usage(output: OutputRequest) -> None:
     """Raise `click.UsageError` where something is wanted that only this process can give."""
-    if output.sheet is not None or output.resume is not None or output.preview_dir is not None or output.reveal:
+    others = (output.sheet, output.resume, output.preview_dir)
+    if output.heatmap or output.reveal or any(each is not None for each in others):
         raise click.UsageError(
-            "--sheet, --resume, --preview-dir and --reveal do not go with --ray, which keeps pictures that are there"
+            "--sheet, --heatmap, --reveal, --preview-dir and --resume do not go with --ray, which keeps pictures that "
+            "are there"
         )
 
 

@@ -25,9 +25,11 @@ def asked(*words: str | Path) -> tuple[int, str, str]:
 @pytest.fixture
 def prompts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with three prompts, in a working folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "prompts.txt").write_text("a fox\na panda\na castle\n", encoding="utf-8")
-    return tmp_path / "prompts.txt"
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    (place / "prompts.txt").write_text("a fox\na panda\na castle\n", encoding="utf-8")
+    return place / "prompts.txt"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def test_what_is_no_address_is_told_before_ray_is_needed(prompts: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [["--sheet", "s.png"], ["--resume", "s.state"], ["--reveal"], ["--preview-dir", "p"]]
+    "option", [["--sheet", "s.png"], ["--resume", "s.state"], ["--reveal"], ["--heatmap"], ["--preview-dir", "p"]]
 )
 def test_what_only_this_process_can_give_is_refused(option: list[str], prompts: Path) -> None:
     code, _, wrong = asked("generate", BUNDLE, "x", "--ray", *option)
@@ -85,20 +87,20 @@ def test_pictures_in_pieces_are_those_of_one_process_and_those_that_are_there_st
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
     task = TextToImage(["a fox", "a panda"], pictures_per_prompt=2)
     options, engine = GenerationOptions(seed=3, steps=2), EngineOptions(threads=1)
-    request = OutputRequest(tmp_path / "alone.png", None, None, None, True, False, None, None)
+    request = OutputRequest(tmp_path / "alone.png", None, None, None, False, False, None, None)
     with AmusedPipeline.from_bundle(BUNDLE, engine) as pipeline:
         alone = draw(pipeline, task, options, request, request.files(task, 3), lambda *_: None)
     paths = tuple(tmp_path / f"piece-{index}.png" for index in range(4))
 
     def draw_all(some: tuple[Path, ...], chosen: GenerationOptions) -> list[Path]:
-        files = OutputFiles(some, heatmap=True, kept=True)
+        files = OutputFiles(some, kept=True)
         return draw_pieces(Scattered(1, 1), BUNDLE, engine, task, chosen, files, lambda *_: None)
 
     written = draw_all(paths, options)
-    assert [path.name for path in written[:2]] == ["piece-0.png", "piece-0-heatmap.png"]
+    assert written == list(paths)
     assert [path.read_bytes() for path in written] == [path.read_bytes() for path in alone]
     paths[2].unlink()
-    assert draw_all(paths, options)[0] == paths[2]
-    assert paths[2].read_bytes() == alone[4].read_bytes()
+    assert draw_all(paths, options) == [paths[2]]
+    assert paths[2].read_bytes() == alone[2].read_bytes()
     with pytest.raises(OutputExistsError, match="is another picture"):
         draw_all(paths, GenerationOptions(seed=4, steps=2))
