@@ -51,8 +51,12 @@ __all__ = [
 
 # Libraries that report home unless told not to, as soon as they are loaded; every import of a room passes here first,
 # and child processes inherit it. Who set a variable before has decided otherwise.
-for _variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
-    environ.setdefault(_variable, "1")
+for _variable, _off in (
+    ("ORT_DISABLE_TELEMETRY", "1"),
+    ("HF_HUB_DISABLE_TELEMETRY", "1"),
+    ("RAY_USAGE_STATS_ENABLED", "0"),
+):
+    environ.setdefault(_variable, _off)
 
 # In a source checkout the rooms stand beside the hall, so Python started in its root finds them too.
 _root = Path(__file__).resolve().parent.parent

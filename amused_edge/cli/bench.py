@@ -3,17 +3,22 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from cloup import option, option_group
 from cloup.typing import Decorator
 
 from amused_edge.benchmarks.report.run_folder import RECORDS_NAME, is_new
-from amused_edge.cli import console, options
+from amused_edge.cli import cluster, console, options
 from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
 from amused_edge.cli.values import PATH, ListOf, TextType
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.subjects.subject import SubjectSpec
+    from amused_edge.runtime.sampling.options import SamplerSettings
 
 bundles = click.argument("bundles", nargs=-1, required=True, type=PATH, metavar="BUNDLE...")
 prompt = option("--prompt", type=TextType(), default="a red fox in the snow", show_default=True)
@@ -135,7 +140,8 @@ def latency(
     option("--embedder", type=PATH, metavar="FILE", help="ONNX file that gives the features of KID and FID."),
     option("--real", type=PATH, metavar="FOLDER", help="Of real pictures, for KID and FID with --embedder."),
 )
-@option_group("Engine", options.simulate)
+@option_group("Engine", cluster.threads, options.simulate)
+@option_group("Cluster", *cluster.CLUSTER)
 @option_group("Output", out("bench-quality"))
 @options.quiet
 def quality(
@@ -150,7 +156,11 @@ def quality(
     embedder: Path | None,
     real: Path | None,
     clip: Path | None,
+    threads: int | None,
     simulate: Any,
+    ray: str | None,
+    plan: tuple[int, ...] | None,
+    latency: Path | None,
     quiet: bool,
     **sampler: Any,
 ) -> None:
@@ -160,14 +170,19 @@ def quality(
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.runtime.bundle.folder import Bundle
 
+    cluster.check_plan(plan, latency)
     everyone = [*([] if reference is None else [reference]), *bundles]
-    specs = bundle_specs(everyone, simulate=simulate)
+    specs = bundle_specs(everyone, simulate=simulate, threads=threads)
     sources = open_sources(judge=judge, lpips=lpips, embedder=embedder, real=real, clip=clip)
     given = options.generation_options(seed=seed, **sampler)
     settings = given.settings(Bundle.open(everyone[0]).manifest.sampler)
     chosen = QualityOptions(choose_prompts(prompts, sources.tools.judge, count), settings, given.seed)
-    with _resumable(out, quiet) as report:
-        bench_quality(specs, chosen, sources, out, report)
+    if plan is not None:
+        drawings = [_drawing(spec, settings, chosen.prompts, 1 if spec is specs[0] else 2) for spec in specs]
+        cluster.tell_plan(drawings, plan, latency)
+        return
+    with cluster.crew(ray, threads) as crew, _resumable(out, quiet) as report:
+        bench_quality(specs, chosen, sources, out, report, crew)
 
 
 @bench.command(
@@ -193,8 +208,9 @@ def quality(
     rounds,
     judge,
     clip,
-    option("--threads", type=int, metavar="N", help="Of the engine.  [default: the engine's]"),
+    cluster.threads,
 )
+@option_group("Cluster", *cluster.CLUSTER)
 @option_group("Output", out("bench-compare"))
 @options.quiet
 def compare(
@@ -209,6 +225,9 @@ def compare(
     rounds: int,
     judge: Path | None,
     clip: Path | None,
+    ray: str | None,
+    plan: tuple[int, ...] | None,
+    latency: Path | None,
     quiet: bool,
 ) -> None:
     """Weigh quality against time and memory: every BUNDLE with every number of steps and guidance scale."""
@@ -217,12 +236,24 @@ def compare(
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.benchmarks.subjects.settings import settings_grid
 
-    specs = bundle_specs(bundles)
+    cluster.check_plan(plan, latency)
+    specs = bundle_specs(bundles, threads=threads)
     tools = open_sources(judge=judge, clip=clip).tools
     grid = settings_grid(bundles[0], steps, guidance)
     chosen = CompareOptions(choose_prompts(prompts, tools.judge, count), grid, seed, threads, rounds)
-    with _resumable(out, quiet) as report:
-        bench_compare(specs, chosen, tools, out, report)
+    if plan is not None:
+        drawings = [_drawing(spec, settings, chosen.prompts) for spec in specs for settings in grid]
+        cluster.tell_plan(drawings, plan, latency)
+        return
+    with cluster.crew(ray, threads) as crew, _resumable(out, quiet) as report:
+        bench_compare(specs, chosen, tools, out, report, crew)
+
+
+def _drawing(spec: "SubjectSpec", settings: "SamplerSettings", prompts: tuple[str, ...], passes: int = 1) -> "Drawing":
+    """Return what a bundle is to draw, for an estimate."""
+    from amused_edge.benchmarks.device.plan import Drawing
+
+    return Drawing(spec.label, spec.facts["manifest_sha256"], settings, len(prompts), passes)
 
 
 @bench.command(

@@ -73,6 +73,11 @@ class Command(cloup.Command):
 
 def _asked(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the extras that options ask for."""
+    ray = ("cluster",) if options.get("ray") is not None else ()
+    return (*_of_target(options), *ray)
+
+
+def _of_target(options: Mapping[str, Any]) -> tuple[str, ...]:
     if options.get("simulate") is not None or options.get("lint"):
         return ("coreml",)
     target = options.get("target")

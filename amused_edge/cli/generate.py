@@ -8,7 +8,7 @@ import click
 from click import Choice, IntRange
 from cloup import option, option_group
 
-from amused_edge.cli import console, options
+from amused_edge.cli import cluster, console, options
 from amused_edge.cli.command import Command
 from amused_edge.cli.draw import draw
 from amused_edge.cli.outputs import OutputRequest
@@ -20,6 +20,10 @@ from amused_edge.runtime.pictures.sources import FITS
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.runtime import Bundle, EngineOptions, GenerationOptions
+    from amused_edge.runtime.tasks.kinds import Task
 
 R = TypeVar("R", bound="DataclassInstance")
 
@@ -95,9 +99,19 @@ R = TypeVar("R", bound="DataclassInstance")
     ),
 )
 @option_group("Engine", *options.ENGINE)
+@option_group("Cluster", *cluster.CLUSTER)
 @options.quiet
 def generate(
-    bundle: Path, threads: int | None, low_memory: bool, cache: bool, simulate: Any, quiet: bool, **given: Any
+    bundle: Path,
+    threads: int | None,
+    low_memory: bool,
+    cache: bool,
+    simulate: Any,
+    ray: str | None,
+    plan: tuple[int, ...] | None,
+    latency: Path | None,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Draw pictures of each PROMPT with BUNDLE. What is not given comes from the bundle.
 
@@ -108,14 +122,50 @@ def generate(
 
     request, output = record(TaskRequest, given), record(OutputRequest, given)
     output.check_usage()
+    cluster.check_plan(plan, latency)
     opened = Bundle.open(bundle)
     task, chosen = task_and_options(request, opened)
+    if plan is not None:
+        cluster.tell_plan([_drawing(opened, task, chosen)], plan, latency)
+        return
+    if ray is not None:
+        opened.fetch()
+        engine = options.engine(threads, low_memory, cache, simulate)
+        _generate_on(ray, opened.path, engine, task, chosen, output, quiet)
+        return
     files = output.files(task, chosen.seed)
     engine = options.engine(threads, low_memory, cache, simulate)
     with progress(quiet) as report, AmusedPipeline.from_bundle(opened, engine) as pipeline:
         written = draw(pipeline, task, chosen, output, files, report)
     if not quiet and written:
         console.say("\n".join(map(str, written)))
+
+
+def _generate_on(
+    ray: str,
+    bundle: Path,
+    engine: "EngineOptions",
+    task: "Task",
+    chosen: "GenerationOptions",
+    output: OutputRequest,
+    quiet: bool,
+) -> None:
+    """Draw on a cluster."""
+    from amused_edge.cli.draw_pieces import check_usage, draw_pieces
+
+    check_usage(output)
+    files = output.files(task, chosen.seed, kept=True)
+    with cluster.crew(ray, engine.threads) as crew, progress(quiet, estimate=True) as report:
+        written = draw_pieces(crew, bundle, engine, task, chosen, files, report)
+    if not quiet and written:
+        console.say("\n".join(map(str, written)))
+
+
+def _drawing(bundle: "Bundle", task: "Task", chosen: "GenerationOptions") -> "Drawing":
+    """Return what is to be drawn, for an estimate."""
+    from amused_edge.benchmarks.device.plan import Drawing
+
+    return Drawing(bundle.name, bundle.sha256, chosen.settings(bundle.manifest.sampler), len(task.pictures()))
 
 
 def record(kind: type[R], given: dict[str, Any]) -> R:

@@ -57,12 +57,14 @@ class OutputRequest:
                 "--resume, --preview-dir, --heatmap and --reveal are for pictures in files of their own"
             )
 
-    def files(self, task: "Task", seed: int) -> "OutputFiles":
-        """Return where the pictures of a task go; raise if they or the sheet cannot be written or exist."""
+    def files(self, task: "Task", seed: int, *, kept: bool = False) -> "OutputFiles":
+        """Return where the pictures of a task go; raise if they or the sheet cannot be written or exist. Pictures that
+        are `kept` may exist.
+        """
         from amused_edge.runtime.pictures import check_png_path
 
         paths = picture_paths(task, seed, self.output)
-        files = OutputFiles(paths, self.heatmap, self.reveal, self.preview_dir, self.resume)
+        files = OutputFiles(paths, self.heatmap, self.reveal, self.preview_dir, self.resume, kept)
         if self.sheet is None:
             files.check()
         else:
@@ -84,6 +86,8 @@ class OutputFiles:
         Folder for the picture after each step.
     state
         File that keeps the state of the picture being drawn.
+    kept
+        Whether pictures that exist are left as they are.
     """
 
     paths: tuple[Path, ...]
@@ -91,6 +95,7 @@ class OutputFiles:
     reveal: bool = False
     previews: Path | None = None
     state: Path | None = None
+    kept: bool = False
 
     def check(self) -> None:
         """Raise if a file cannot be written or exists; with a state, pictures may exist."""
@@ -109,7 +114,7 @@ class OutputFiles:
                 try:
                     check_png_path(each)
                 except OutputExistsError:
-                    if self.state is None:
+                    if self.state is None and not self.kept:
                         raise
             if self.previews is not None:
                 if taken := sorted(self.previews.glob(f"{glob.escape(path.stem)}-step-*.png")):

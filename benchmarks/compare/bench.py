@@ -1,11 +1,15 @@
 """`amused-edge bench compare`: bundles, step counts and guidance scales in one run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from amused_edge.benchmarks.cluster.crew import Crew
 from amused_edge.benchmarks.compare.draw import Pictures, draw_grid
 from amused_edge.benchmarks.compare.merit import Merit, choose_merit
 from amused_edge.benchmarks.compare.page import page
@@ -15,13 +19,14 @@ from amused_edge.benchmarks.latency.results import PICTURE, LatencyResult, summa
 from amused_edge.benchmarks.machine.environment import Environment, environment
 from amused_edge.benchmarks.metrics.statistics import bootstrap, mean, resampled
 from amused_edge.benchmarks.quality.bench import check_subjects
-from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.benchmarks.quality.metrics import Instruments, Values
 from amused_edge.benchmarks.quality.sources import Sources
 from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.subjects.prompts import prompts_hash
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError
+from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.stages import OnStage
 
@@ -65,10 +70,12 @@ def bench_compare(
     tools: Instruments,
     out: Path,
     on_progress: OnStage | None = None,
+    crew: Crew | None = None,
 ) -> list[Candidate]:
     """Draw and time everything, and write pictures, `results.json`, `report.md` and `report.html`.
 
-    An interrupted run goes on where it stopped when called again with the same arguments.
+    An interrupted run goes on where it stopped when called again with the same arguments. The `crew` draws (None: this
+    process); time and memory are always measured here, after that.
 
     Raises
     ------
@@ -80,12 +87,12 @@ def bench_compare(
     check_subjects(specs, options.prompts, Sources(tools))
     machine = environment()
     run = RunFolder(out, _settings_of_run(specs, options, machine))
-    pictures = draw_grid(specs, options.prompts, options.grid, options.seed, run, on_progress)
+    pictures = draw_grid(specs, options.prompts, options.grid, options.seed, run, on_progress, crew)
     timed = summarise(measure_latency(specs, options.timing, run, on_progress))
     if timed.failures:
         raise GraphError(f"{timed.failures[0].label} could not be timed: {timed.failures[0].reason}")
     best = max(options.grid, key=lambda each: each.steps)
-    merit = choose_merit(options.prompts, tools, lambda: pictures(specs[0].label, best))
+    merit = choose_merit(tools, lambda index: pictures(specs[0].label, best, index))
     candidates = _candidates(specs, options, pictures, timed, merit)
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -119,6 +126,11 @@ def _dominated(candidate: Candidate, candidates: Sequence[Candidate]) -> dict[st
     return found
 
 
+def _values(merit: Merit, prompts: Sequence[str], picture: Callable[[int], ImageArray]) -> Values:
+    """Return the quality of each prompt's picture."""
+    return np.array([merit.measure(prompt, index, picture(index)) for index, prompt in enumerate(prompts)])
+
+
 def _candidates(
     specs: Sequence[SubjectSpec], options: CompareOptions, pictures: Pictures, timed: LatencyResult, merit: Merit
 ) -> list[Candidate]:
@@ -126,7 +138,7 @@ def _candidates(
     timings = {(t.label, t.steps, t.guidance_scale): t for t in timed.timings if t.part == PICTURE}
     memory = {footprint.label: footprint.peak.total for footprint in timed.footprints}
     values = {
-        (spec.label, settings): merit.measure(pictures(spec.label, settings))
+        (spec.label, settings): _values(merit, options.prompts, partial(pictures, spec.label, settings))
         for spec in specs
         for settings in options.grid
     }

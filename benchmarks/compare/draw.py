@@ -1,18 +1,69 @@
 """Draws all prompts with every bundle and setting, one bundle in memory at a time."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
-from amused_edge.benchmarks.quality.draw import picture_path, read_pictures, save_picture
+from amused_edge.benchmarks.cluster.crew import Alone, Crew, Site
+from amused_edge.benchmarks.quality.draw import counted, picture_path, png, read_picture, save_picture
 from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.elsewhere import made_at, needed
 from amused_edge.benchmarks.subjects.free_running import draw_tokens
-from amused_edge.benchmarks.subjects.subject import Subject, SubjectSpec, make_subject
+from amused_edge.benchmarks.subjects.subject import Subject, SubjectSpec
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.stages import OnStage
 
-Pictures = Callable[[str, SamplerSettings], list[ImageArray]]
-"""(label, setting) -> the pictures (H, W, 3) of all prompts."""
+Pictures = Callable[[str, SamplerSettings, int], ImageArray]
+"""(label, setting, number of a prompt) -> its picture (H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class SettingPiece:
+    """A prompt that a bundle draws with a setting, from the random numbers of its number."""
+
+    label: str
+    settings: SamplerSettings
+    index: int
+    prompt: str
+
+    @property
+    def name(self) -> str:
+        """Of the bundle and setting."""
+        return _name(self.label, self.settings)
+
+    @property
+    def key(self) -> str:
+        """Of its record."""
+        return f"{self.name}, prompt {self.index}"
+
+
+@dataclass(frozen=True)
+class GridJob:
+    """Draws with one bundle, in whatever setting."""
+
+    spec: SubjectSpec
+    seed: int
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The bundle's folder."""
+        return needed([self.spec])
+
+    @property
+    def memory(self) -> int:
+        """Size of what the bundle reads."""
+        return self.spec.bytes
+
+    @contextmanager
+    def open(self, site: Site) -> Iterator[Callable[[SettingPiece], bytes]]:
+        """Load the bundle; pieces become PNG files."""
+        subject = made_at(self.spec, site)
+        try:
+            subject.load()
+            yield lambda piece: _draw(subject, piece, self.seed)
+        finally:
+            subject.close()
 
 
 def draw_grid(
@@ -22,41 +73,35 @@ def draw_grid(
     seed: int,
     run: RunFolder,
     on_picture: OnStage | None = None,
+    crew: Crew | None = None,
 ) -> Pictures:
     """Draw what the folder has no record of, and return a reader of the pictures.
 
-    Prompt k is drawn from the random numbers of picture k, by all bundles and with all settings.
+    Prompt k is drawn from the random numbers of picture k, by all bundles and with all settings; by the `crew`, or this
+    process.
     """
-    subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
-    plan = [(label, settings, index) for label in subjects for settings in grid for index in range(len(prompts))]
-    missing = [each for each in plan if _key(*each) not in run]
-    done = len(plan) - len(missing)
-    for label, subject in subjects.items():
-        own = [each for each in missing if each[0] == label]
-        if not own:
-            continue
-        try:
-            subject.load()
-            for _, settings, index in own:
-                if on_picture is not None:
-                    on_picture(_name(label, settings), done, len(plan))
-                path = picture_path(run.path, _name(label, settings), index)
-                _draw(subject, prompts[index], settings, index, seed, path)
-                run.add(_key(label, settings, index), {})
-                done += 1
-        finally:
-            subject.close()
-    return lambda label, settings: read_pictures(run.path, _name(label, settings), len(prompts))
+
+    def keep(piece: SettingPiece, image: bytes) -> None:
+        save_picture(image, picture_path(run.path, piece.name, piece.index))
+        run.add(piece.key, {})
+
+    total = len(specs) * len(grid) * len(prompts)
+    missing = {}
+    for spec in specs:
+        plan = (SettingPiece(spec.label, one, index, text) for one in grid for index, text in enumerate(prompts))
+        missing[spec.label] = [piece for piece in plan if piece.key not in run]
+    done = total - sum(map(len, missing.values()))
+    for spec in specs:
+        own = missing[spec.label]
+        (crew or Alone()).run(GridJob(spec, seed), own, len(own), keep, counted(on_picture, done, total))
+        done += len(own)
+    return lambda label, settings, index: read_picture(run.path, _name(label, settings), index)
 
 
-def _draw(subject: Subject, prompt: str, settings: SamplerSettings, index: int, seed: int, path: Path) -> None:
-    source = subject.logits(prompt, settings)
-    tokens = draw_tokens(source, subject.geometry, settings, seed=seed, picture=index)
-    save_picture(subject.decode(tokens)[0], path)
-
-
-def _key(label: str, settings: SamplerSettings, index: int) -> str:
-    return f"{_name(label, settings)}, prompt {index}"
+def _draw(subject: Subject, piece: SettingPiece, seed: int) -> bytes:
+    source = subject.logits(piece.prompt, piece.settings)
+    tokens = draw_tokens(source, subject.geometry, piece.settings, seed=seed, picture=piece.index)
+    return png(subject.decode(tokens)[0])
 
 
 def _name(label: str, settings: SamplerSettings) -> str:

@@ -1,6 +1,6 @@
 """The one figure of quality that a comparison is made by."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from amused_edge.benchmarks.quality.metrics import (
@@ -15,42 +15,41 @@ from amused_edge.benchmarks.quality.metrics import (
 )
 from amused_edge.runtime.pictures import ImageArray
 
-Measure = Callable[[Sequence[ImageArray]], Values]
-"""Pictures of the prompts -> (n,)."""
+Measure = Callable[[str, int, ImageArray], float]
+"""(prompt, its number, its picture) -> a value: each picture's alone."""
 
 
 @dataclass(frozen=True)
 class Merit:
-    """A metric, how it is taken of pictures, and a sentence on what it is worth."""
+    """A metric, how it is taken of a picture, and a sentence on what it is worth."""
 
     metric: Metric
     measure: Measure
     about: str
 
 
-def choose_merit(prompts: Sequence[str], tools: Instruments, best: Callable[[], Sequence[ImageArray]]) -> Merit:
+def choose_merit(tools: Instruments, best: Callable[[int], ImageArray]) -> Merit:
     """Return the best figure that can be had: the judge's, then CLIP's, then likeness to the reference.
 
     Parameters
     ----------
     best
-        Gives the reference's pictures with the most steps.
+        Gives the reference's picture with the most steps, by a prompt's number.
     """
     if tools.judge is not None:
         metric = TRUTH[0]
         about = "Quality: PSNR to the true picture of each prompt, the mean over pictures."
-        return Merit(metric, lambda images: _pick(by_judge(prompts, images, tools), metric), about)
+        return Merit(metric, lambda prompt, _, image: _pick(by_judge([prompt], [image], tools), metric), about)
     if tools.clip is not None:
         about = "Quality: CLIP score, how well each picture fits its prompt."
-        return Merit(CLIP, lambda images: _pick(by_clip(prompts, images, tools), CLIP), about)
-    reference = best()
+        return Merit(CLIP, lambda prompt, _, image: _pick(by_clip([prompt], [image], tools), CLIP), about)
     metric = Metric("likeness", "SSIM to the reference", "higher", 4)
     about = (
         "Quality: SSIM to what the first bundle draws with the most steps and its first guidance scale. That tells who "
         "draws the same, not who draws better; a judge or a CLIP tells that."
     )
-    return Merit(metric, lambda images: similarity(reference, images), about)
+    return Merit(metric, lambda _, index, image: float(similarity([best(index)], [image])[0]), about)
 
 
-def _pick(values: Mapping[Metric, Values], metric: Metric) -> Values:
-    return values[metric]
+def _pick(values: Mapping[Metric, Values], metric: Metric) -> float:
+    return float(values[metric][0])

@@ -1,7 +1,8 @@
 """What a sample says, and how surely: percentiles, bootstrap intervals, ratios between things measured in turns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +12,8 @@ RESAMPLES = 2000
 ENOUGH = 10
 """Values that percentiles are told of."""
 
-Weights = NDArray[np.float64]
-"""(R, n): how often each of n values was drawn in each of R resamples; every row sums to n."""
+Weights = NDArray[Any]
+"""(R, n), whole numbers or floats: how often each of n values was drawn in each of R resamples."""
 
 Statistic = Callable[[Weights], NDArray[np.float64]]
 """Weights (R, n) -> the statistic of every resample, (R,)."""
@@ -58,11 +59,23 @@ def summary(values: ArrayLike) -> Summary:
 
 
 def resampled(count: int, seed: int = 0, resamples: int = RESAMPLES) -> Weights:
-    """Return the weights of bootstrap resamples of `count` values: those of all bundles share them, so that
-    differences are paired.
+    """Return the weights of bootstrap resamples of `count` values, each row summing to `count`: those of all bundles
+    share them, so that differences are paired.
+    """
+    return sample_and_resamples(count, seed, resamples)[1:]
+
+
+def sample_and_resamples(count: int, seed: int = 0, resamples: int = RESAMPLES) -> Weights:
+    """Return weights of one, and behind them those of `resampled`, (1 + R, n): see `percentiles`.
+
+    A byte each: no value of 255 or fewer is drawn more than 255 times, and of more it never happens (1e-500).
     """
     generator = np.random.Generator(np.random.Philox(seed))
-    return generator.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
+    weights = np.ones((1 + resamples, count), np.uint8)
+    drawn = weights[1:]
+    for rows in _blocks(drawn):
+        drawn[rows] = generator.multinomial(count, np.full(count, 1 / count), size=len(drawn[rows]))
+    return weights
 
 
 def bootstrap(statistic: Statistic, weights: Weights) -> Interval:
@@ -75,16 +88,39 @@ def bootstrap(statistic: Statistic, weights: Weights) -> Interval:
     weights
         See `resampled`.
     """
-    estimate = float(statistic(np.ones((1, weights.shape[1])))[0])
-    values = statistic(weights)
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(estimate, float(low), float(high))
+    estimate = statistic(np.ones((1, weights.shape[1])))
+    return percentiles(np.concatenate([estimate, statistic(weights)]))
+
+
+def percentiles(values: NDArray[np.float64]) -> Interval:
+    """Return an interval from a statistic of a sample and its resamples (1 + R,), or the difference of two such."""
+    low, high = np.quantile(values[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(values[0]), float(low), float(high))
 
 
 def mean(values: ArrayLike) -> Statistic:
     """Return the statistic "mean" of values (n,)."""
     x = np.asarray(values, np.float64)
-    return lambda weights: weights @ x / weights.sum(axis=1)
+
+    def statistic(weights: Weights) -> NDArray[np.float64]:
+        means = np.empty(len(weights))
+        for rows in _blocks(weights):
+            w = weights[rows].astype(np.float64)
+            means[rows] = w @ x / w.sum(axis=1)
+        return means
+
+    return statistic
+
+
+_BLOCK = 2**20
+"""Weights that are floats at a time: 8 MB."""
+
+
+def _blocks(weights: Weights) -> Iterator[slice]:
+    """Yield the rows of so many resamples that memory does not grow with them."""
+    size = max(1, _BLOCK // weights.shape[1])
+    for first in range(0, len(weights), size):
+        yield slice(first, first + size)
 
 
 def difference(statistic: Statistic, reference: Statistic) -> Statistic:

@@ -3,26 +3,23 @@
 import csv
 import io
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from amused_edge.benchmarks.cluster.crew import Crew
 from amused_edge.benchmarks.machine.environment import Environment, environment
-from amused_edge.benchmarks.quality.draw import Drawn, check_alike, draw_subjects, read_pictures
-from amused_edge.benchmarks.quality.metrics import (
-    Instruments,
-    Metric,
-    Values,
-    by_clip,
-    by_judge,
-    free_running,
-    teacher_forced,
-)
-from amused_edge.benchmarks.quality.page import Measured, page
+from amused_edge.benchmarks.quality.draw import check_alike, draw_subjects, read_picture
+from amused_edge.benchmarks.quality.measure import MeasuredRun
+from amused_edge.benchmarks.quality.metrics import SQUARED_ERROR, Metric, Values
+from amused_edge.benchmarks.quality.page import Shown, page
 from amused_edge.benchmarks.quality.results import Figure, SetScores, figures, per_picture, set_scores
-from amused_edge.benchmarks.quality.sources import Sources, read_folder, try_out
+from amused_edge.benchmarks.quality.sources import Sources, picture_files, try_out
 from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.subjects.prompts import prompts_hash
@@ -67,11 +64,13 @@ def bench_quality(
     sources: Sources,
     out: Path,
     on_picture: OnStage | None = None,
+    crew: Crew | None = None,
 ) -> list[Figure]:
     """Compare subjects with the first, and write pictures, `results.json`, `pictures.csv`, `report.md`, `report.html`.
 
     An interrupted run goes on where it stopped when called again with the same arguments; what pictures are measured
-    with may be another.
+    with may be another. Figures do not depend on the `crew` that draws and measures (None: this process): it does so
+    prompt by prompt, and what comes of it is reduced here, in the order of prompts, from the folder.
 
     Raises
     ------
@@ -80,15 +79,16 @@ def bench_quality(
     OutputExistsError
         `out` holds something else, or a complete run.
     """
-    real = None if sources.real is None else read_folder(sources.real)
+    real = None if sources.real is None else picture_files(sources.real)
     check_subjects(specs, options.prompts, sources)
     machine, prompts, reference = environment(), options.prompts, specs[0].label
     run = RunFolder(out, _settings_of_run(specs, options, machine))
-    drawn = draw_subjects(specs, prompts, options.settings, options.seed, run, on_picture)
-    images = {label: read_pictures(out, label, len(prompts)) for label in drawn}
-    scores = _scores(prompts, drawn, images, reference, sources.tools)
-    found = figures(scores, _sets(prompts, images, reference, sources, real), reference, len(prompts))
-    truths = [] if sources.tools.judge is None else [sources.tools.judge.truth(prompt) for prompt in prompts]
+    draw_subjects(specs, prompts, options.settings, options.seed, run, on_picture, crew)
+    labels = [spec.label for spec in specs]
+    measured = MeasuredRun(run, labels, prompts, sources)
+    measured.measure(on_picture, crew)
+    values = measured.values()
+    found = figures(values, _sets(measured, labels, len(prompts), sources, real), reference, len(prompts))
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": asdict(machine),
@@ -97,10 +97,22 @@ def bench_quality(
         "measured_with_sha256": dict(sources.files),
         "figures": [asdict(figure) for figure in found],
     }
-    measured = Measured(found, drawn, images, truths)
-    document = page(specs, prompts, options.settings, options.seed, machine, measured)
-    run.finish({"pictures.csv": _csv(per_picture(scores, prompts)), **report_files("quality", results, document)})
+    shown = Shown(found, measured.diverging(), partial(read_picture, out), _truth(prompts, sources), _errors(values))
+    document = page(specs, prompts, options.settings, options.seed, machine, shown)
+    run.finish({"pictures.csv": _csv(per_picture(values, prompts)), **report_files("quality", results, document)})
     return found
+
+
+def _truth(prompts: Sequence[str], sources: Sources) -> Callable[[int], ImageArray] | None:
+    """Return what gives a prompt's true picture, if there is a judge."""
+    judge = sources.tools.judge
+    return None if judge is None else lambda index: judge.truth(prompts[index])
+
+
+def _errors(values: Mapping[str, Mapping[Metric, Values]]) -> Values:
+    """Return the squared error (n,) of each prompt's picture that is farthest from the reference's."""
+    each = [metrics[SQUARED_ERROR] for metrics in values.values() if SQUARED_ERROR in metrics]
+    return np.max(each, axis=0) if each else np.zeros(0)
 
 
 def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], sources: Sources) -> None:
@@ -127,22 +139,6 @@ def _settings_of_run(specs: Sequence[SubjectSpec], options: QualityOptions, mach
     }
 
 
-def _scores(
-    prompts: Sequence[str],
-    drawn: Mapping[str, Sequence[Drawn]],
-    images: Mapping[str, Sequence[ImageArray]],
-    reference: str,
-    tools: Instruments,
-) -> dict[str, dict[Metric, Values]]:
-    """Return label -> metric -> the values of all pictures."""
-    scores = {}
-    for label, pictures in images.items():
-        own = {} if label == reference else free_running(drawn[label], images[reference], pictures, tools)
-        given = {**by_judge(prompts, pictures, tools), **by_clip(prompts, pictures, tools)}
-        scores[label] = {**teacher_forced(drawn[label]), **own, **given}
-    return scores
-
-
 def _csv(rows: Iterable[Sequence[object]]) -> str:
     table = io.StringIO()
     csv.writer(table, lineterminator="\n").writerows(rows)
@@ -150,27 +146,22 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _sets(
-    prompts: Sequence[str],
-    images: Mapping[str, Sequence[ImageArray]],
-    reference: str,
-    sources: Sources,
-    real: Sequence[ImageArray] | None,
+    measured: MeasuredRun, labels: Sequence[str], count: int, sources: Sources, real: Sequence[Path] | None
 ) -> dict[str, dict[str, SetScores]]:
     """Return the scores of all sets, by what they are compared with and label."""
-    judge, embedder = sources.tools.judge, sources.embedder
+    embedder = sources.embedder
     sets: dict[str, dict[str, SetScores]] = {}
-    if len(prompts) < SMALLEST_SET:
-        logger.info("%d pictures are no set: there is no KID and no FID below %d", len(prompts), SMALLEST_SET)
+    if count < SMALLEST_SET:
+        logger.info("%d pictures are no set: there is no KID and no FID below %d", count, SMALLEST_SET)
         return sets
-    if judge is not None:
-        truths = judge.features([judge.truth(prompt) for prompt in prompts])
-        sets["truth"] = {n: set_scores(judge.features(pictures), truths, paired=True) for n, pictures in images.items()}
+    if sources.tools.judge is not None:
+        truths = measured.truths()
+        sets["truth"] = {label: set_scores(measured.features("judge", label), truths, paired=True) for label in labels}
     if embedder is not None:
-        features = {label: embedder(pictures) for label, pictures in images.items()}
-        sets["reference"] = {
-            n: set_scores(x, features[reference], paired=True) for n, x in features.items() if n != reference
-        }
+        features = {label: measured.features("embedder", label) for label in labels}
+        reference, *others = labels
+        sets["reference"] = {n: set_scores(features[n], features[reference], paired=True) for n in others}
         if real is not None:
-            others = embedder(real)
-            sets["real"] = {label: set_scores(x, others, paired=False) for label, x in features.items()}
+            them = measured.real(real, embedder)
+            sets["real"] = {label: set_scores(x, them, paired=False) for label, x in features.items()}
     return sets

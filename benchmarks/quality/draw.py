@@ -3,7 +3,9 @@
 What a subject answers about a state is kept for its own picture: until it goes another way, both are one.
 """
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from amused_edge.benchmarks.cluster.crew import Alone, Crew, Site, Tell
 from amused_edge.benchmarks.report.run_folder import RunFolder
+from amused_edge.benchmarks.subjects.elsewhere import made_at, needed
 from amused_edge.benchmarks.subjects.free_running import run_steps
 from amused_edge.benchmarks.subjects.subject import Subject, SubjectSpec, make_subject
 from amused_edge.benchmarks.subjects.teacher_forcing import LogitMeter, LogitSource, follow
@@ -65,6 +69,59 @@ def _sizes(g: Geometry) -> str:
     )
 
 
+@dataclass(frozen=True)
+class PromptPiece:
+    """A prompt that is drawn by all subjects, with the random numbers of its number."""
+
+    index: int
+    prompt: str
+    count: int
+
+    @property
+    def name(self) -> str:
+        """For whoever watches."""
+        return f"prompt {self.index + 1} of {self.count}"
+
+
+Outcome = tuple[dict[str, Drawn], dict[str, bytes]]
+"""What is known of each subject's picture, and the pictures as PNG, by label."""
+
+
+@dataclass(frozen=True)
+class DrawJob:
+    """Draws prompts with all subjects, which are in memory at once; the first is the reference."""
+
+    specs: tuple[SubjectSpec, ...]
+    settings: SamplerSettings
+    seed: int
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The bundles' folders."""
+        return needed(self.specs)
+
+    @property
+    def memory(self) -> int:
+        """Size of what subjects read."""
+        return sum(spec.bytes for spec in self.specs)
+
+    @contextmanager
+    def open(self, site: Site) -> Iterator[Callable[[PromptPiece], Outcome]]:
+        """Load the subjects."""
+        subjects = {spec.label: made_at(spec, site) for spec in self.specs}
+        try:
+            for subject in subjects.values():
+                subject.load()
+            yield lambda piece: self._draw(subjects, piece)
+        finally:
+            for subject in subjects.values():
+                subject.close()
+
+    def _draw(self, subjects: Mapping[str, Subject], piece: PromptPiece) -> Outcome:
+        drawn, images = _draw(subjects, piece.prompt, piece.index, self.settings, self.seed)
+        return drawn, {label: png(image) for label, image in images.items()}
+
+
 def draw_subjects(
     specs: Sequence[SubjectSpec],
     prompts: Sequence[str],
@@ -72,7 +129,8 @@ def draw_subjects(
     seed: int,
     run: RunFolder,
     on_picture: OnStage | None = None,
-) -> dict[str, list[Drawn]]:
+    crew: Crew | None = None,
+) -> None:
     """Draw all prompts that the folder has no record of; pictures lie in `pictures/LABEL/NUMBER.png`.
 
     Parameters
@@ -81,29 +139,30 @@ def draw_subjects(
         The first is the reference; all are alike, see `check_alike`.
     prompts
         One picture each, prompt k from the random numbers of picture k.
-
-    Returns
-    -------
-    Label -> what is known of each prompt's picture.
+    crew
+        Who draws; None: this process.
     """
-    subjects = {spec.label: make_subject(spec.target, spec.arguments) for spec in specs}
-    missing = [index for index in range(len(prompts)) if _key(index) not in run]
-    try:
-        for done, index in enumerate(missing, len(prompts) - len(missing)):
-            if done == len(prompts) - len(missing):
-                for subject in subjects.values():
-                    subject.load()
-            if on_picture is not None:
-                on_picture(f"prompt {index + 1} of {len(prompts)}", done, len(prompts))
-            drawn, images = _draw(subjects, prompts[index], index, settings, seed)
-            for label, image in images.items():
-                save_picture(image, picture_path(run.path, label, index))
-            run.add(_key(index), {"drawn": {label: asdict(each) for label, each in drawn.items()}})
-    finally:
-        for subject in subjects.values():
-            subject.close()
-    records = [run[_key(index)]["drawn"] for index in range(len(prompts))]
-    return {label: [Drawn(**record[label]) for record in records] for label in subjects}
+    count = len(prompts)
+    missing = [PromptPiece(index, prompts[index], count) for index in range(count) if draw_key(index) not in run]
+
+    def keep(piece: PromptPiece, outcome: Outcome) -> None:
+        drawn, images = outcome
+        for label, image in images.items():
+            save_picture(image, picture_path(run.path, label, piece.index))
+        run.add(draw_key(piece.index), {"drawn": {label: asdict(each) for label, each in drawn.items()}})
+
+    job = DrawJob(tuple(specs), settings, seed)
+    (crew or Alone()).run(job, missing, len(missing), keep, counted(on_picture, count - len(missing), count))
+
+
+def counted(on_stage: OnStage | None, before: int, total: int) -> Tell | None:
+    """Return what tells how much of the whole is done, of which some was done before."""
+    return None if on_stage is None else lambda text, done: on_stage(text, before + done, total)
+
+
+def read_drawn(run: RunFolder, index: int) -> dict[str, Drawn]:
+    """Return what is known of a prompt's pictures, by label."""
+    return {label: Drawn(**fields) for label, fields in run[draw_key(index)]["drawn"].items()}
 
 
 def picture_path(folder: Path, label: str, index: int) -> Path:
@@ -111,16 +170,10 @@ def picture_path(folder: Path, label: str, index: int) -> Path:
     return folder / PICTURES / file_name(label) / f"{index:04d}.png"
 
 
-def read_pictures(folder: Path, label: str, count: int) -> list[ImageArray]:
-    """Return the pictures (H, W, 3) of a subject.
-
-    Raises
-    ------
-    OptionsError
-        One of them cannot be read.
-    """
+def read_picture(folder: Path, label: str, index: int) -> ImageArray:
+    """Return a picture (H, W, 3) of a subject; raises `OptionsError` where it cannot be read."""
     try:
-        return [np.asarray(read_image(picture_path(folder, label, index))) for index in range(count)]
+        return np.asarray(read_image(picture_path(folder, label, index)))
     except OptionsError as error:
         raise OptionsError(
             f"a picture of the run {folder} is missing or damaged: {error}; remove the folder"
@@ -175,11 +228,19 @@ class _Remembering:
         return self._answers[key]
 
 
-def _key(index: int) -> str:
+def draw_key(index: int) -> str:
+    """Return the key of a prompt's record in the run's folder."""
     return f"prompt {index}"
 
 
-def save_picture(image: ImageArray, path: Path) -> None:
+def png(image: ImageArray) -> bytes:
+    """Return a picture as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format="PNG")
+    return file.getvalue()
+
+
+def save_picture(content: bytes, path: Path) -> None:
     """Write a picture of a run, over one that an interrupted run may have left."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, format="PNG")
+    path.write_bytes(content)

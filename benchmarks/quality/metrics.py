@@ -73,6 +73,7 @@ FREE_RUNNING = (
     Metric("reference_psnr", "PSNR, dB", "higher", 2, decibels=True),
     Metric("reference_ssim", "SSIM", "higher", 4),
 )
+SQUARED_ERROR = FREE_RUNNING[2]
 REFERENCE_LPIPS = Metric("reference_lpips", "LPIPS", "lower", 4)
 """Compared with the reference."""
 
@@ -85,6 +86,12 @@ ANSWERS = tuple(Metric(question, f"{question}, %", "higher", 1, percent=True) fo
 """Compared with the true pictures."""
 
 CLIP = Metric("clip_score", "CLIP score", "higher", 2)
+
+METRICS = {
+    metric.name: metric
+    for metric in (*TEACHER_FORCED, *FREE_RUNNING, REFERENCE_LPIPS, *TRUTH, TRUTH_LPIPS, *ANSWERS, CLIP)
+}
+"""All of them, by name."""
 
 SSIM_SIDE = 11
 """Smaller pictures have no SSIM."""
@@ -150,11 +157,6 @@ def by_clip(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instrum
 def similarity(reference: Sequence[ImageArray], images: Sequence[ImageArray]) -> Values:
     """Return the SSIM of each pair."""
     return np.array([ssim(a, b) for a, b in _pairs(reference, images)])
-
-
-def first_diverging_steps(drawn: Sequence[Drawn]) -> list[int]:
-    """Return the first diverging step of those pictures that went another way."""
-    return [each.first_diverging_step for each in drawn if each.first_diverging_step is not None]
 
 
 def _pairs(a: Sequence[ImageArray], b: Sequence[ImageArray]) -> "zip[tuple[ImageArray, ImageArray]]":

@@ -1,17 +1,16 @@
 """The report of a quality run."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from amused_edge.benchmarks.machine.environment import Environment
-from amused_edge.benchmarks.metrics.pictures import squared_error
 from amused_edge.benchmarks.metrics.statistics import RESAMPLES
 from amused_edge.benchmarks.quality import metrics as m
-from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.results import Figure, fid_metric, kid_metric
 from amused_edge.benchmarks.report import cells, plots
 from amused_edge.benchmarks.report.document import Block, Document, Photo, Plot, Section, Table, Text
@@ -30,23 +29,28 @@ SETS = {
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a quality run found.
+class Shown:
+    """What a report shows of a quality run.
 
     Attributes
     ----------
     figures
         All figures.
-    drawn, images
-        Label -> one for each prompt.
-    truths
-        The judge's pictures of the prompts; empty without a judge.
+    diverging
+        Label -> the first diverging step of those pictures that went another way.
+    image
+        Gives the picture of a label and a prompt's number.
+    truth
+        Gives the judge's picture of a prompt's number; None without a judge.
+    errors
+        Squared error of each prompt's picture that is farthest from the reference's; empty if there are none.
     """
 
     figures: Sequence[Figure]
-    drawn: Mapping[str, Sequence[Drawn]]
-    images: Mapping[str, Sequence[ImageArray]]
-    truths: Sequence[ImageArray]
+    diverging: Mapping[str, Sequence[int]]
+    image: Callable[[str, int], ImageArray]
+    truth: Callable[[int], ImageArray] | None
+    errors: NDArray[np.float64]
 
 
 def page(
@@ -55,7 +59,7 @@ def page(
     settings: SamplerSettings,
     seed: int,
     machine: Environment,
-    measured: Measured,
+    shown: Shown,
 ) -> Document:
     """Return the report; the first spec is the reference."""
     reference = specs[0].label
@@ -68,21 +72,21 @@ def page(
     simulated = [spec.label for spec in specs if spec.arguments.get("engine", {}).get("simulate")]
     if simulated:
         lead += f" Simulated by the NumPy evaluator, not run by Core ML: {', '.join(simulated)}."
-    table = _Figures(measured.figures)
+    table = _Figures(shown.figures)
     others = [spec.label for spec in specs[1:]]
     labels = [reference, *others]
     sections = [Section("At a glance", _overview(specs, table))]
     if others:
         sections.append(Section("Logits, on the reference's path", _teacher_forced(others, table)))
-        sections.append(Section("Pictures, each bundle on its own path", _free_running(others, table, measured)))
-    if measured.truths:
+        sections.append(Section("Pictures, each bundle on its own path", _free_running(others, table, shown)))
+    if shown.truth is not None:
         sections.append(Section("Against the true pictures", _truth(labels, table)))
     for name, meaning in SETS.items():
         if table.has(kid_metric(name)):
             sections.append(Section(f"Sets: against {meaning}", _sets(labels, table, name)))
     if table.has(m.CLIP):
         sections.append(Section("CLIP score", [_with_differences(labels, table, (m.CLIP,))]))
-    sections.append(Section("The pictures", _grids(labels, prompts, measured)))
+    sections.append(Section("The pictures", _grids(labels, prompts, shown)))
     return Document("Quality", lead, sections)
 
 
@@ -148,7 +152,7 @@ def _teacher_forced(labels: Sequence[str], table: _Figures) -> list[Block]:
     return [Text(about), _values(labels, table, m.TEACHER_FORCED)]
 
 
-def _free_running(labels: Sequence[str], table: _Figures, measured: Measured) -> list[Block]:
+def _free_running(labels: Sequence[str], table: _Figures, shown: Shown) -> list[Block]:
     about = (
         "Every bundle draws by itself. One token drawn otherwise sends the picture another way, so that these figures "
         "mostly tell how early that happened, not how good the picture is. PSNR is of the mean squared error over "
@@ -157,7 +161,7 @@ def _free_running(labels: Sequence[str], table: _Figures, measured: Measured) ->
     metrics = [metric for metric in (*m.FREE_RUNNING, m.REFERENCE_LPIPS) if table.has(metric)]
     rows = []
     for label in labels:
-        steps = m.first_diverging_steps(measured.drawn[label])
+        steps = shown.diverging[label]
         first = f"{np.median(steps):g}" if steps else "never"
         rows.append([label, *(table.value(label, metric) for metric in metrics), first])
     header = ("", *(metric.title for metric in metrics), "first diverging step, median of those that diverge")
@@ -192,22 +196,19 @@ def _with_differences(labels: Sequence[str], table: _Figures, metrics: Sequence[
     return Table(("", *(title for metric in metrics for title in (metric.title, "difference"))), rows)
 
 
-def _grids(labels: Sequence[str], prompts: Sequence[str], measured: Measured) -> list[Block]:
+def _grids(labels: Sequence[str], prompts: Sequence[str], shown: Shown) -> list[Block]:
     count = len(prompts)
-    columns = max(2, min(8, SHEET_WIDTH // measured.images[labels[0]][0].shape[1]))
+    columns = max(2, min(8, SHEET_WIDTH // shown.image(labels[0], 0).shape[1]))
     spread = sorted({round(place) for place in np.linspace(0, count - 1, min(columns, count))})
-    rows = ", ".join([*labels, "the true picture"] if measured.truths else labels)
+    rows = ", ".join(labels if shown.truth is None else [*labels, "the true picture"])
     blocks: list[Block] = [
-        Photo("pictures", _grid(labels, spread, measured), f"From top to bottom: {rows}. {_named(spread, prompts)}")
+        Photo("pictures", _grid(labels, spread, shown), f"From top to bottom: {rows}. {_named(spread, prompts)}")
     ]
-    errors = np.zeros(count)
-    for label in labels[1:]:
-        pairs = zip(measured.images[labels[0]], measured.images[label], strict=True)
-        errors = np.maximum(errors, [squared_error(a, b) for a, b in pairs])
-    worst = [int(place) for place in np.argsort(-errors, kind="stable")[:columns] if errors[place] > 0]
+    farthest = np.argsort(-shown.errors, kind="stable")[:columns]
+    worst = [int(place) for place in farthest if shown.errors[place] > 0]
     if worst:
         caption = f"Where a bundle is farthest from the reference; rows as above. {_named(worst, prompts)}"
-        blocks.append(Photo("farthest", _grid(labels, worst, measured), caption))
+        blocks.append(Photo("farthest", _grid(labels, worst, shown), caption))
     return blocks
 
 
@@ -215,9 +216,10 @@ def _named(places: Sequence[int], prompts: Sequence[str]) -> str:
     return "From left to right: " + "; ".join(prompts[place] for place in places) + "."
 
 
-def _grid(labels: Sequence[str], places: Sequence[int], measured: Measured) -> bytes:
-    rows = [*(measured.images[label] for label in labels), *([measured.truths] if measured.truths else [])]
-    images = [row[place] for row in rows for place in places]
+def _grid(labels: Sequence[str], places: Sequence[int], shown: Shown) -> bytes:
+    images = [shown.image(label, place) for label in labels for place in places]
+    if shown.truth is not None:
+        images += [shown.truth(place) for place in places]
     scale = max(1, SHEET_WIDTH // 8 // images[0].shape[1])
     file = io.BytesIO()
     Image.fromarray(contact_sheet(images, len(places), scale)).save(file, format="PNG", optimize=True)

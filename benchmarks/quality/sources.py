@@ -1,12 +1,13 @@
 """What pictures are compared with and measured by, as the user gives it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from amused_edge.benchmarks.metrics.sets import Features
 from amused_edge.benchmarks.quality.instruments.clip_score import ClipScorer
 from amused_edge.benchmarks.quality.instruments.embedder import Embedder
 from amused_edge.benchmarks.quality.instruments.judge import Judge
@@ -16,7 +17,6 @@ from amused_edge.benchmarks.subjects.prompts import BUILT_IN
 from amused_edge.runtime.bundle.verification import sha256
 from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError
-from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pictures.sources import read_image
 from amused_edge.runtime.tasks.prompt_file import read_prompts
 
@@ -35,12 +35,19 @@ class Sources:
         Folder of real pictures, for KID and FID against them; needs the embedder.
     files
         What was given -> SHA-256 of the file or, of a folder, of its files; for the results.
+    paths
+        What was given -> its absolute path.
     """
 
     tools: Instruments
     embedder: Embedder | None = None
     real: Path | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+    def closed(self) -> "Sources":
+        """Return what another process may open by its paths."""
+        return Sources(Instruments(), files=self.files, paths=self.paths)
 
     def __post_init__(self) -> None:
         if self.real is not None and self.embedder is None:
@@ -54,8 +61,9 @@ def open_sources(
     embedder: Path | None = None,
     real: Path | None = None,
     clip: Path | None = None,
+    threads: int | None = None,
 ) -> Sources:
-    """Open what was given.
+    """Open what was given; `threads` are those of their engine.
 
     Raises
     ------
@@ -63,13 +71,15 @@ def open_sources(
         A file or folder is not what it should be.
     """
     tools = Instruments(
-        lpips=None if lpips is None else Lpips(lpips),
-        judge=None if judge is None else Judge(judge),
-        clip=None if clip is None else ClipScorer(clip),
+        lpips=None if lpips is None else Lpips(lpips, threads),
+        judge=None if judge is None else Judge(judge, threads),
+        clip=None if clip is None else ClipScorer(clip, threads),
     )
-    given = {"judge": judge, "lpips": lpips, "embedder": embedder, "real": real, "clip": clip}
-    files = {name: _hash(path) for name, path in given.items() if path is not None}
-    return Sources(tools, None if embedder is None else Embedder(embedder), real, files)
+    every = {"judge": judge, "lpips": lpips, "embedder": embedder, "real": real, "clip": clip}
+    given = {name: path for name, path in every.items() if path is not None}
+    files = {name: _hash(path) for name, path in given.items()}
+    paths = {name: str(path.resolve()) for name, path in given.items()}
+    return Sources(tools, None if embedder is None else Embedder(embedder, threads), real, files, paths)
 
 
 def _hash(path: Path) -> str:
@@ -123,15 +133,15 @@ def choose_prompts(file: Path | None, judge: Judge | None, count: int | None) ->
     return tuple(prompts[place] for place in sorted(drawn))
 
 
-def read_folder(folder: Path) -> list[ImageArray]:
-    """Return the pictures (PNG or JPEG) of a folder, (H, W, 3) uint8 each, as `read_image` sees them.
-
-    Raises
-    ------
-    OptionsError
-        There are less than two, or one cannot be read.
-    """
+def picture_files(folder: Path) -> list[Path]:
+    """Return the pictures (PNG or JPEG) of a folder; raises `OptionsError` if there are less than two."""
     files = sorted(file for file in folder.glob("*") if file.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if len(files) < 2:
         raise OptionsError(f"{folder} holds {len(files)} pictures (.png, .jpg); a set has two or more")
-    return [np.asarray(read_image(file)) for file in files]
+    return files
+
+
+def embed_files(files: Sequence[Path], embedder: Embedder) -> Iterator[Features]:
+    """Yield the features (D,) of pictures, read one by one; raises `OptionsError` where one cannot be read."""
+    for file in files:
+        yield embedder([np.asarray(read_image(file))])[0]

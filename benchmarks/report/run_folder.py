@@ -46,7 +46,7 @@ class RunFolder:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
-        self._records: dict[str, Record] = {}
+        self._places: dict[str, int] = {}  # of each record's line; records stay on the disk
         self._lock: IO[bytes] | None = None
         if not is_new(path):
             self._resume()
@@ -55,25 +55,32 @@ class RunFolder:
         self._take()
 
     def __contains__(self, key: str) -> bool:
-        return key in self._records
+        return key in self._places
 
     def __getitem__(self, key: str) -> Record:
-        return self._records[key]
+        try:
+            with (self.path / RECORDS_NAME).open("rb") as file:
+                file.seek(self._places[key])
+                record: Record = json.loads(file.readline())
+        except (OSError, ValueError) as error:
+            raise self._damaged() from error
+        return record
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._places)
 
     def add(self, key: str, record: Mapping[str, Any]) -> None:
         """Keep a record (JSON) under a key of its own; it is on the disk when this returns."""
         line = json.dumps({"key": key, **record}, ensure_ascii=False)
         try:
-            with (self.path / RECORDS_NAME).open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            with (self.path / RECORDS_NAME).open("ab") as file:
+                place = file.tell()
+                file.write(line.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise AmusedEdgeError(f"cannot write {self.path / RECORDS_NAME}: {error.strerror}") from error
-        self._records[key] = json.loads(line)
+        self._places[key] = place
 
     def finish(self, files: Mapping[str, str | bytes]) -> None:
         """Write the results' files, `results.json` last: it says that the run is complete."""
@@ -121,16 +128,20 @@ class RunFolder:
         file = self.path / RECORDS_NAME
         if not file.exists():
             return
-        content = file.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
+        place = 0
         try:
-            for line in whole.splitlines():
-                record = json.loads(line)
-                self._records[record["key"]] = record
+            with file.open("rb+") as lines:
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        lines.truncate(place)
+                        break
+                    self._places[json.loads(line)["key"]] = place
+                    place += len(line)
         except (ValueError, TypeError, KeyError) as error:
-            raise AmusedEdgeError(f"{file} is damaged; remove {self.path} and run again") from error
-        if whole != content:
-            _write_whole(file, whole)
+            raise self._damaged() from error
+
+    def _damaged(self) -> AmusedEdgeError:
+        return AmusedEdgeError(f"{self.path / RECORDS_NAME} is damaged; remove {self.path} and run again")
 
 
 def is_new(path: Path) -> bool:

@@ -165,7 +165,11 @@ def sampler_step(pipeline: AmusedPipeline, settings: SamplerSettings, batch: int
 
 
 def bundle_specs(
-    paths: Sequence[str | Path], *, embeddings: Path | None = None, simulate: Simulation | None = None
+    paths: Sequence[str | Path],
+    *,
+    embeddings: Path | None = None,
+    simulate: Simulation | None = None,
+    threads: int | None = None,
 ) -> list[SubjectSpec]:
     """Return the specs of bundles, labelled by their names, after their files' hashes were checked once.
 
@@ -175,6 +179,8 @@ def bundle_specs(
         What to start from in place of prompts, see `BundleSubject`.
     simulate
         How Core ML bundles are evaluated, see `EngineOptions`.
+    threads
+        Of the engine; None leaves it to the engine.
 
     Raises
     ------
@@ -189,7 +195,9 @@ def bundle_specs(
         if bundle.origin is None:
             verification.verify_once(bundle)
         graphs = {role: bundle.graph(role) for role in bundle.manifest.graphs}
-        engine = {"simulate": simulate} if bundle.manifest.target == "coreml" and simulate is not None else {}
+        engine: dict[str, Any] = {} if threads is None else {"threads": threads}
+        if bundle.manifest.target == "coreml" and simulate is not None:
+            engine["simulate"] = simulate
         arguments: dict[str, Any] = {"path": bundle.address, "engine": engine}
         if embeddings is not None:
             arguments["embeddings"] = str(embeddings.resolve())

@@ -12,6 +12,7 @@ EXTRAS = {
     "coreai": ("coreai", "coreai_torch"),
     "video": ("av",),
     "bench": ("onnx", "onnx_ir", "matplotlib", "jinja2", "psutil"),
+    "cluster": ("ray",),
     "serve": ("starlette", "uvicorn", "python_multipart", "segno"),
     "tls": ("cryptography",),
     "hub": ("huggingface_hub",),

@@ -63,6 +63,14 @@ UNKNOWN = {
         "runtime.pictures.",
     ),
     "benchmarks/metrics": ("runtime.", "benchmarks.subjects.", "benchmarks.report."),
+    "benchmarks/cluster": (
+        "benchmarks.subjects.",
+        "benchmarks.metrics.",
+        "benchmarks.report.",
+        "benchmarks.latency.",
+        "benchmarks.quality.",
+        "benchmarks.compare.",
+    ),
     "benchmarks/report": ("benchmarks.latency.", "benchmarks.quality.", "benchmarks.compare."),
     "benchmarks/subjects": ("benchmarks.latency.", "benchmarks.quality.", "benchmarks.compare.", "benchmarks.report."),
     "export/modules": ("export.onnx.", "export.coreml.", "export.coreai."),
@@ -192,6 +200,12 @@ def test_nothing_imports_the_peers() -> None:
     """They are measured in an environment of their own, with libraries that nothing else needs."""
     others = [path for room in MAY_IMPORT for path in sources(room) if "peers" not in path.parts]
     assert [path for path in others if any(name.startswith("benchmarks.peers") for name in ours(path))] == []
+
+
+def test_one_room_alone_knows_ray() -> None:
+    """And of that room, only what is opened once a cluster is asked for."""
+    knowing = {relative(path) for room in MAY_IMPORT for path in sources(room) if "ray" in libraries(path)}
+    assert knowing == {"benchmarks/cluster/connect.py", "benchmarks/cluster/ray_crew.py"}
 
 
 def test_metrics_are_numpy_only() -> None:

@@ -80,6 +80,9 @@ def test_the_table_is_that_of_the_package() -> None:
         ("bench,coreml", "bench quality B --simulate half --out out"),
         ("bench", "bench compare B --steps 1,2 --out out"),
         ("bench", "bench compare B --judge J --steps 1,2 --out out"),
+        ("bench,cluster", "bench quality B B --ray --out out"),
+        ("bench,cluster", "bench compare B --steps 1,2 --ray=local --out out"),
+        ("cluster", "generate B x --ray=auto -o out.png"),
         ("serve", "serve B --api-only"),
         ("bench,serve", "bench device B --out out"),
     ],
@@ -129,7 +132,8 @@ def test_the_word_bench_in_a_prompt_is_no_command(demo_bundle: Path, tmp_path: P
 
 
 def test_what_needs_no_extra_needs_none(demo_bundle: Path, tmp_path: Path) -> None:
-    for args in (["inspect", demo_bundle], ["generate", demo_bundle, "a bench", "--steps", "1"], ["cache"], ["--help"]):
+    plan = ["generate", demo_bundle, "a bench", "--plan", "4"]
+    for args in (["inspect", demo_bundle], [*plan[:3], "--steps", "1"], plan, ["cache"], ["--help"]):
         assert run(COMMAND, ALL, *args, cwd=tmp_path) == (0, "")
 
 

@@ -63,7 +63,7 @@ def test_help_ends_with_two_examples_that_can_be_called(name: str) -> None:
 def test_options_of_generate_are_in_groups() -> None:
     """They were one list of 74 lines."""
     assert headings(shown("generate")) == [
-        *["Pictures and output", "Starting picture", "Sampler", "Conditioning", "Going on", "Engine"],
+        *["Pictures and output", "Starting picture", "Sampler", "Conditioning", "Going on", "Engine", "Cluster"],
         *["Other options", "Examples"],
     ]
 
@@ -152,5 +152,16 @@ def test_help_loads_no_engine_and_no_library_of_an_extra(tmp_path: Path) -> None
         "commands(['generate', '--help'], standalone_mode=False)\nprint(*sys.modules, file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    heavy = {"onnxruntime", "torch", "transformers", "onnx", "coremltools", "matplotlib", "rich", "jinja2", "psutil"}
+    heavy = {
+        "onnxruntime",
+        "torch",
+        "transformers",
+        "onnx",
+        "coremltools",
+        "matplotlib",
+        "rich",
+        "jinja2",
+        "psutil",
+        "ray",
+    }
     assert not heavy & set(result.stderr.split())

@@ -86,9 +86,13 @@ def internet(command: list[str], folder: Path) -> list[str]:
     return [line for line in trace.read_text().splitlines() if "AF_INET" in line or "PF_INET" in line]
 
 
-@pytest.mark.parametrize("variable", ["ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"])
-@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("0", "0"), ("", "")])
-def test_whoever_wants_telemetry_may_have_it(variable: str, given: str | None, found: str) -> None:
+@pytest.mark.parametrize(
+    ("variable", "off"),
+    [("ORT_DISABLE_TELEMETRY", "1"), ("HF_HUB_DISABLE_TELEMETRY", "1"), ("RAY_USAGE_STATS_ENABLED", "0")],
+)
+@pytest.mark.parametrize("given", [None, "0", "1", ""])
+def test_whoever_wants_telemetry_may_have_it(variable: str, off: str, given: str | None) -> None:
+    found = off if given is None else given
     code = f"import amused_edge, os; print(repr(os.environ[{variable!r}]))"
     environment = {name: value for name, value in os.environ.items() if name != variable}
     if given is not None:

@@ -39,14 +39,15 @@ class ClipScorer:
         A file is missing or does not fit.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
         try:
             self._tokenizer = Tokenizer.from_file(library_path(folder / "tokenizer.json"))
             self._preprocess = _Preprocessing(json.loads((folder / "preprocessor_config.json").read_text("utf-8")))
         except Exception as error:  # tokenizers raises bare ones
             raise OptionsError(f"{folder} holds no CLIP: {error}") from error
         self._tokenizer.no_padding()
-        self._embed, length = _onnx(folder) if (folder / "model.onnx").exists() else _transformers(folder)
+        onnx = (folder / "model.onnx").exists()
+        self._embed, length = _onnx(folder, threads) if onnx else _transformers(folder)
         self._tokenizer.enable_truncation(length)
 
     def __call__(self, prompts: Sequence[str], images: Sequence[ImageArray]) -> NDArray[np.float64]:
@@ -81,9 +82,9 @@ class _Preprocessing:
         return ((cropped - self._mean) / self._deviation).transpose(2, 0, 1)[None].astype(np.float32)
 
 
-def _onnx(folder: Path) -> tuple[Embed, int]:
+def _onnx(folder: Path, threads: int | None) -> tuple[Embed, int]:
     """Return the embeddings by `model.onnx`, and how many ids it takes."""
-    session = open_session(folder / "model.onnx", "the CLIP model")
+    session = open_session(folder / "model.onnx", "the CLIP model", threads)
     inputs = {tensor.name: tensor for tensor in session.get_inputs()}
     outputs = {tensor.name for tensor in session.get_outputs()}
     kinds = {name: (tensor.type, len(tensor.shape)) for name, tensor in inputs.items()}

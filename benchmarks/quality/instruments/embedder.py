@@ -23,9 +23,9 @@ class Embedder:
         The file cannot be loaded or takes or gives something else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         what = self._what = f"the embedder {path}"
-        self._session = open_session(path, "the embedder")
+        self._session = open_session(path, "the embedder", threads)
         self._pictures = only_picture_input(self._session, what)
         outputs = {output.name: output for output in self._session.get_outputs()}
         chosen = outputs.get("features", next(iter(outputs.values())))

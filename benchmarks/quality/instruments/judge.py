@@ -35,7 +35,7 @@ class Judge:
         The folder is no judge.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
         self._folder = folder
         try:
             labels = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
@@ -51,7 +51,7 @@ class Judge:
                 f"{folder} holds no judge: {quoted(error)}; it needs judge.json and references.*"
             ) from error
         self.prompts = tuple(self._entries)
-        self._session = open_session(folder / "judge.onnx", "the judge")
+        self._session = open_session(folder / "judge.onnx", "the judge", threads)
         self._pictures = only_picture_input(self._session, f"the judge {folder}")
         missing = {*QUESTIONS, "features"} - {output.name for output in self._session.get_outputs()}
         if missing:

@@ -27,9 +27,9 @@ class Lpips:
         The file cannot be loaded or takes or gives something else.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         what = self._what = f"the LPIPS model {path}"
-        self._session = open_session(path, "the LPIPS model")
+        self._session = open_session(path, "the LPIPS model", threads)
         inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
         outputs = [tensor.name for tensor in self._session.get_outputs()]
         if set(inputs) != set(INPUTS) or OUTPUT not in outputs:

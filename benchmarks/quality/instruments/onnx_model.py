@@ -18,10 +18,11 @@ from amused_edge.runtime.system.library_paths import library_path
 BATCH = 32
 
 
-def open_session(path: Path, what: str) -> ort.InferenceSession:
-    """Load a model; raises `OptionsError`, which calls it `what`, if that fails."""
+def open_session(path: Path, what: str, threads: int | None = None) -> ort.InferenceSession:
+    """Load a model, to run on so many threads; raises `OptionsError`, which calls it `what`, if that fails."""
     try:
-        return ort.InferenceSession(library_path(path), session_options(EngineOptions()), providers=[CPU_PROVIDER])
+        options = session_options(EngineOptions(threads=threads))
+        return ort.InferenceSession(library_path(path), options, providers=[CPU_PROVIDER])
     except Exception as error:  # the binding's exceptions have no public base
         raise OptionsError(f"cannot load {what} {path}: {first_line(error)}") from error
 

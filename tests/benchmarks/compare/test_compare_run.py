@@ -9,7 +9,7 @@ import pytest
 from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
 from amused_edge.benchmarks.compare.merit import choose_merit
 from amused_edge.benchmarks.metrics.pictures import ssim
-from amused_edge.benchmarks.quality.draw import read_pictures
+from amused_edge.benchmarks.quality.draw import read_picture
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError
@@ -34,9 +34,9 @@ def test_all_bundles_and_settings_are_there(fake: Fake, tmp_path: Path) -> None:
 
 def test_the_quality_is_likeness_to_the_reference_with_the_most_steps(fake: Fake, tmp_path: Path) -> None:
     candidates = bench_compare([fake("a", number=1), fake("b", number=2)], OPTIONS, Instruments(), tmp_path / "run")
-    best = read_pictures(tmp_path / "run", "a, 4 steps, guidance 1", 3)
+    best = [read_picture(tmp_path / "run", "a, 4 steps, guidance 1", number) for number in range(3)]
     for each in candidates:
-        pictures = read_pictures(tmp_path / "run", each.name, 3)
+        pictures = [read_picture(tmp_path / "run", each.name, number) for number in range(3)]
         mean = np.mean([ssim(a, b) for a, b in zip(best, pictures, strict=True)])
         assert each.quality.estimate == pytest.approx(mean, abs=1e-12)
         assert each.quality.low <= each.quality.estimate <= each.quality.high
@@ -89,12 +89,12 @@ def test_a_judge_comes_before_a_clip_and_both_before_likeness() -> None:
     def clip(prompts: Sequence[str], _: object) -> np.ndarray:
         return np.full(len(prompts), 21.0)
 
-    grey = [np.full((16, 16, 3), 16, np.uint8)]
+    grey = np.full((16, 16, 3), 16, np.uint8)
     judge: object = Judge()
-    both = choose_merit(["a"], Instruments(judge=judge, clip=clip), lambda: grey)  # type: ignore[arg-type]
+    both = choose_merit(Instruments(judge=judge, clip=clip), lambda _: grey)  # type: ignore[arg-type]
     assert both.metric.name == "truth_psnr"
-    assert both.measure(grey) == pytest.approx([20 * np.log10(255 / 16)])
-    one = choose_merit(["a"], Instruments(clip=clip), lambda: grey)  # type: ignore[arg-type]
-    assert (one.metric.name, one.measure(grey)[0]) == ("clip_score", 21.0)
-    neither = choose_merit(["a"], Instruments(), lambda: grey)
-    assert (neither.metric.name, neither.measure(grey)[0]) == ("likeness", 1.0)
+    assert both.measure("a", 0, grey) == pytest.approx(20 * np.log10(255 / 16))
+    one = choose_merit(Instruments(clip=clip), lambda _: grey)  # type: ignore[arg-type]
+    assert (one.metric.name, one.measure("a", 0, grey)) == ("clip_score", 21.0)
+    neither = choose_merit(Instruments(), lambda _: grey)
+    assert (neither.metric.name, neither.measure("a", 0, grey)) == ("likeness", 1.0)

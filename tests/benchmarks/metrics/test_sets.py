@@ -1,5 +1,6 @@
 """KID and FID against their formulas, written plainly."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 
-from amused_edge.benchmarks.metrics.sets import KidKernels, fid, kid
+from amused_edge.benchmarks.metrics import sets
+from amused_edge.benchmarks.metrics.sets import KidKernels, fid, kid, moments
 from amused_edge.benchmarks.metrics.statistics import resampled
 
 Array = NDArray[np.float64]
@@ -178,3 +180,75 @@ def test_what_cannot_be_compared_is_refused(measure: Any, x: tuple[int, ...], y:
 def test_sets_of_other_sizes_are_no_pairs() -> None:
     with pytest.raises(ValueError, match="3 and 4 pictures cannot be pairs"):
         kid(np.ones((3, 2)), np.ones((4, 2)), paired=True)
+
+
+# --- Read block by block.
+
+
+@pytest.fixture(params=[1, 7, 64])
+def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Pictures that are read together, of 23: one, some, more than there are."""
+    monkeypatch.setattr(sets, "BLOCK", request.param)
+    return int(request.param)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_kid_by_tiles_is_that_over_the_whole_matrix(block: int, paired: bool) -> None:
+    """Of the sets and of resamples: 1e-12 for the order of the sums."""
+    x, y = features(23, 5, 1), features(23 if paired else 17, 5, 2)
+    ids = [*range(23)], [*range(len(y))]
+    assert kid(x, y, paired=paired) == pytest.approx(plain_kid(x, y, *ids, paired=paired), rel=1e-10)
+    whole = _whole_weighted(x, y, weights := resampled(23, resamples=50), paired=paired)
+    np.testing.assert_allclose(KidKernels(x, y, paired=paired).weighted(weights), whole, rtol=1e-11, atol=1e-13)
+    if paired:
+        assert not KidKernels(x, x.copy(), paired=True).weighted(weights).any()
+
+
+def _whole_weighted(x: Array, y: Array, weights: NDArray[Any], *, paired: bool) -> Array:
+    """With the kernels of all pairs in memory."""
+    w = weights.astype(np.float64)
+    xx, yy, xy = ((a @ b.T / x.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
+    pairs = w.sum(axis=1) ** 2 - (w**2).sum(axis=1)
+    within = np.einsum("ri,ij,rj->r", w, xx - np.diag(np.diag(xx)), w) / pairs
+    if paired:
+        others = np.einsum("ri,ij,rj->r", w, yy - np.diag(np.diag(yy)), w) / pairs
+        return within + others - 2 * np.einsum("ri,ij,rj->r", w, xy - np.diag(np.diag(xy)), w) / pairs
+    others = (yy.sum() - np.trace(yy)) / (len(y) * (len(y) - 1))
+    return within + others - 2 * (w @ xy).sum(axis=1) / (w.sum(axis=1) * len(y))
+
+
+def test_fid_from_moments_is_that_of_the_whole_sets(block: int) -> None:
+    """Also far from zero, where a sum of squares less the square of a sum would have lost 10 of 16 digits."""
+    x, y = features(23, 5, 1) + 1e5, features(19, 5, 2) + 1e5
+    found = moments(x)
+    np.testing.assert_allclose(found.mean, x.mean(axis=0), rtol=1e-15)
+    np.testing.assert_allclose(found.covariance, np.cov(x, rowvar=False), rtol=1e-9, atol=1e-9)
+    assert fid(x, y) == pytest.approx(plain_fid(x, y), rel=1e-7)
+
+
+def test_memory_does_not_grow_with_the_sets() -> None:
+    """The kernels of 3,600 pictures are 104 MB; what is read of a file is a block."""
+
+    class Simulated:
+        """Features that are made as they are asked for, always the same."""
+
+        def __init__(self, count: int, seed: int) -> None:
+            self.shape = (count, 16)
+            self._seed = seed
+
+        def __getitem__(self, rows: slice) -> Array:
+            generator = np.random.default_rng([self._seed, rows.start])
+            return generator.random((rows.stop - rows.start, 16), np.float32).astype(np.float64)
+
+    def peak(count: int) -> int:
+        weights = np.ones((2, count), np.uint8)
+        tracemalloc.start()
+        KidKernels(Simulated(count, 1), Simulated(count, 2), paired=True).weighted(weights)
+        fid(Simulated(8 * count, 1), Simulated(8 * count, 2))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    few, many = peak(1200), peak(3600)
+    assert many < 20e6
+    assert many < 1.05 * few

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from amused_edge.benchmarks.quality.bench import QualityOptions, bench_quality
-from amused_edge.benchmarks.quality.draw import Drawn, draw_subjects
+from amused_edge.benchmarks.quality.draw import Drawn, draw_subjects, read_drawn
 from amused_edge.benchmarks.quality.instruments.embedder import Embedder
 from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.benchmarks.quality.sources import Sources
@@ -143,7 +143,8 @@ def test_an_interrupted_run_goes_on_to_the_same_results(fake: Fake, log: Path, t
     assert list(kept) == ["pictures/a/0000.png", "pictures/b/0000.png"]
     seen: list[tuple[str, int, int]] = []
     bench_quality(specs, OPTIONS, BARE, out, lambda *what: seen.append(what))
-    assert seen == [(f"prompt {number} of 5", number - 1, 5) for number in range(2, 6)]
+    measuring = [(f"measuring prompt {number} of 5", number - 1, 5) for number in range(1, 6)]
+    assert seen == [(f"prompt {number} of 5", number - 1, 5) for number in range(2, 6)] + measuring
     bench_quality(specs, OPTIONS, BARE, tmp_path / "whole")
     assert comparable(out) == comparable(tmp_path / "whole")
     assert pictures(out) == pictures(tmp_path / "whole")
@@ -200,10 +201,13 @@ def masked_before(step: int) -> int:
 @pytest.mark.parametrize("step", [1, 3, 6])
 def test_the_first_diverging_step_is_that_where_logits_differ(step: int, fake: Fake, tmp_path: Path) -> None:
     specs = [fake("a"), fake("b", later=1, below=masked_before(step))]
-    drawn = draw_subjects(specs, PROMPTS, STEPS, 3, RunFolder(tmp_path / "run", {}))
-    assert drawn["a"] == [Drawn(None, 1.0, None)] * len(PROMPTS)
-    assert [each.first_diverging_step for each in drawn["b"]] == [step] * len(PROMPTS)
-    for index, (prompt, each) in enumerate(zip(PROMPTS, drawn["b"], strict=True)):
+    run = RunFolder(tmp_path / "run", {})
+    draw_subjects(specs, PROMPTS, STEPS, 3, run)
+    for index, prompt in enumerate(PROMPTS):
+        drawn = read_drawn(run, index)
+        each = drawn["b"]
+        assert drawn["a"] == Drawn(None, 1.0, None)
+        assert each.first_diverging_step == step
         sources = [make_subject(spec.target, spec.arguments).logits(prompt, STEPS) for spec in specs]
         first, second = (draw_tokens(source, GRID, STEPS, seed=3, picture=index) for source in sources)
         assert each.equal_tokens == np.mean(first == second) < 1

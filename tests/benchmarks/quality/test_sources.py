@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from amused_edge.benchmarks.quality.instruments.judge import Judge
-from amused_edge.benchmarks.quality.sources import choose_prompts, read_folder
+from amused_edge.benchmarks.quality.sources import choose_prompts, embed_files, picture_files
 from amused_edge.benchmarks.subjects.prompts import BUILT_IN
 from tests.support.files import read_json
 from tests.support.paths import ROOT
@@ -46,6 +47,13 @@ def test_real_pictures_are_read_as_a_viewer_shows_them(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
     Image.new("RGB", (2, 1), "red").save(tmp_path / "b.PNG", exif=turned)
-    clear, upright = read_folder(tmp_path)
+    seen: list[np.ndarray] = []
+
+    def embedder(pictures: list[np.ndarray]) -> np.ndarray:
+        seen.extend(pictures)
+        return np.zeros((1, 1))
+
+    assert len(list(embed_files(picture_files(tmp_path), embedder))) == 2  # type: ignore[arg-type]
+    clear, upright = seen
     assert clear.tolist() == [[[255] * 3] * 2]
     assert upright.tolist() == [[[255, 0, 0]]] * 2

@@ -1,0 +1,83 @@
+"""The way to a Ray cluster: that of an address, or one that lives as long as a run, on this machine alone."""
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from amused_edge.benchmarks.cluster.errors import ClusterError
+from amused_edge.runtime.errors import OptionsError, first_line, quoted
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.cluster.ray_crew import RayCrew
+
+AUTO, LOCAL = "auto", "local"
+"""The cluster that RAY_ADDRESS names or that runs on this machine; one that is started here, and ends with the run."""
+
+PATIENCE = 5.0
+"""Seconds to wait for an address."""
+
+
+@contextmanager
+def ray_crew(address: str, threads: int | None = None) -> Iterator["RayCrew"]:
+    """Give the crew of a cluster.
+
+    Parameters
+    ----------
+    address
+        HOST:PORT of its head, of which this machine is a node; or `AUTO`, or `LOCAL`.
+    threads
+        Cores that a node gives to one process of a job; None: as many as an engine would use here.
+
+    Raises
+    ------
+    OptionsError
+        The address is none, or no node has so many cores.
+    ClusterError
+        The cluster cannot be reached, is of other versions of Ray or Python, or a node cannot do the work.
+    """
+    _check_address(address)
+    import ray
+
+    from amused_edge.benchmarks.cluster.ray_crew import RayCrew
+
+    _connect(ray, address)
+    try:
+        crew = RayCrew(threads)
+        crew.check()
+        yield crew
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    if address in (AUTO, LOCAL):
+        return
+    host, mark, port = address.rpartition(":")
+    if not mark or not host or not port.isdecimal():
+        raise OptionsError(
+            f"{quoted(address)} is no address of a Ray cluster; give HOST:PORT, {AUTO} or {LOCAL}, as in --ray={AUTO}"
+        )
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"no Ray cluster can be reached at {address}: {first_line(error)}; start one there: ray start --head"
+        ) from error
+
+
+def _connect(ray: Any, address: str) -> None:
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # of nodes that are lost the caller tells
+    quiet: dict[str, Any] = {"configure_logging": False, "log_to_driver": False, "include_dashboard": None}
+    if address == LOCAL:  # with a secret of this run's own, which Ray would else leave in the home
+        quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        if "RAY_AUTH_MODE" not in os.environ:
+            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = "on this machine" if address in (AUTO, LOCAL) else f"at {address}"
+        raise ClusterError(f"no Ray cluster can be joined {where}: {error}") from error
