@@ -119,7 +119,7 @@ def _settings_of_run(specs: Sequence[SubjectSpec], options: QualityOptions, mach
         "subjects": [spec.identity() for spec in specs],
         "prompts_sha256": prompts_hash(options.prompts),
         "prompts": len(options.prompts),
-        "settings": asdict(options.settings),
+        "settings": options.settings.to_dict(),
         "seed": options.seed,
         "packages": {name: machine.packages.get(name) for name in ("amused-edge", "onnxruntime", "numpy")},
         "cpu": machine.cpu,

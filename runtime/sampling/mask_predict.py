@@ -173,7 +173,7 @@ def _step(
     """One step of one picture: tokens (h, w) -> predicted tokens, mask, confidence and probability, each (h, w)."""
     predicted, probability = grid.flatten(), probability.flatten()
     rows = np.flatnonzero(predicted == rules.mask_token_id)
-    log_probability = np.empty(0, np.float32)
+    log_probability, entropy = np.empty(0, np.float32), None
     if len(rows):
         logits = denoise(grid, rows)
         drawn = sampler.draw_tokens(logits, noise.tokens(rows, logits.shape[1]))
@@ -183,10 +183,16 @@ def _step(
                 f"the denoiser returned logits that are not finite at step {rules.index + 1}; "
                 "the bundle does not fit this engine; try another engine"
             )
+        if rules.settings.entropy_bound:
+            entropy = sampler.entropies(logits)
         predicted[rows] = drawn
         probability[rows] = np.exp(log_probability)
     confidence = _confidence(log_probability, rows, grid.shape, noise, rules)
-    mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows), starting_mask_ratio))
+    length = rules.mask_length(grid.size, len(rows), starting_mask_ratio)
+    if entropy is not None:
+        kept = sampler.within_entropy(confidence[rows], entropy, rules.settings.entropy_bound)
+        length = min(length, len(rows) - kept)
+    mask = sampler.remask(confidence, length)
     shape = grid.shape
     return predicted.reshape(shape), mask.reshape(shape), confidence.reshape(shape), probability.reshape(shape)
 

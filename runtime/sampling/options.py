@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from amused_edge.runtime.checks import choice, real_number, whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
@@ -18,6 +18,11 @@ from amused_edge.runtime.sampling.schedule import (
 Order = Literal["confidence", "halton"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
+
+LATER_OPTIONS: dict[str, Any] = {"entropy_bound": 0.0}
+"""Settings that came after the first form of files -> where they are off. A bundle has them off, and files name them
+only where they are on, so that a runtime without them reads all others and refuses these.
+"""
 
 _SEED_LIMIT = 2**64
 _STEPS_LIMIT = 10_000
@@ -44,6 +49,10 @@ class SamplerSettings:
     order
         Which tokens stay: the most confident ("confidence", the reference), or those that a Halton sequence reaches
         next ("halton"), which takes no temperature.
+    entropy_bound
+        In nats, 0 to 1e6. Above 0, more tokens stay after a step than the schedule keeps, as long as the entropies of
+        all that stay, without the largest, sum up to this at most; once none is masked, the steps that are left call
+        no denoiser. 0 is off.
     """
 
     steps: int = 12
@@ -53,6 +62,7 @@ class SamplerSettings:
     guidance_ramp: GuidanceRamp = "constant"
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     order: Order = "confidence"
+    entropy_bound: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1, maximum=_STEPS_LIMIT))
@@ -63,6 +73,20 @@ class SamplerSettings:
         choice("schedule", self.schedule, SCHEDULES)
         choice("guidance_ramp", self.guidance_ramp, GUIDANCE_RAMPS)
         choice("order", self.order, ORDERS)
+        object.__setattr__(self, "entropy_bound", real_number("entropy_bound", self.entropy_bound))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as files name them: without those of `LATER_OPTIONS` that are off."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in LATER_OPTIONS or field.name in self.later
+        }
+
+    @property
+    def later(self) -> list[str]:
+        """Names of the `LATER_OPTIONS` that are on."""
+        return [name for name, off in LATER_OPTIONS.items() if getattr(self, name) != off]
 
     def guidance_at(self, step: int) -> float:
         """Return the guidance scale of a step, from 0; the unconditional branch runs where it is above 1."""
@@ -87,7 +111,7 @@ class GenerationOptions:
     ----------
     seed
         Whole number in [0, 2^64). The same seed gives the same picture.
-    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order
+    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound
         As in `SamplerSettings`.
     """
 
@@ -99,6 +123,7 @@ class GenerationOptions:
     guidance_ramp: GuidanceRamp | None = None
     guidance_interval: tuple[float, float] | None = None
     order: Order | None = None
+    entropy_bound: float | None = None
 
     def __post_init__(self) -> None:
         seed = whole_number("seed", self.seed, minimum=0)
