@@ -51,6 +51,11 @@ class Step:
     confidence: FloatArray
     probability: FloatArray
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was drawn, as all pictures were finished before: with an entropy bound, the last steps."""
+        return bool(np.isposinf(self.confidence).all())
+
 
 def mask_predict(
     denoise: Denoise,

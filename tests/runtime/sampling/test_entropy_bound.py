@@ -141,6 +141,7 @@ def test_a_finished_picture_asks_no_more_and_stays() -> None:
     steps = run(np.full((1, 4, 4), MASK, np.int64), SamplerSettings(steps=6, entropy_bound=1e6), denoiser)
     assert denoiser.asked == [(0, 0)]
     assert [step.index for step in steps] == list(range(6))
+    assert [step.idle for step in steps] == [False] + [True] * 5
     for step in steps:
         assert not step.mask.any()
         assert np.array_equal(step.tokens, steps[0].predicted)
