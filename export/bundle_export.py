@@ -67,7 +67,8 @@ class ExportOptions:
 
     def __post_init__(self) -> None:
         for name in self.sampler.settings(SamplerSettings()).later:
-            raise OptionsError(f"{name} is chosen for each picture; a bundle's defaults do not have it")
+            value = getattr(self.sampler, name)
+            raise OptionsError(f"{name} {value} is chosen for each picture; a bundle's defaults do not have it")
 
 
 def export_bundle(

@@ -15,7 +15,7 @@ from amused_edge.runtime.sampling.schedule import (
     guidance_at,
 )
 
-Order = Literal["confidence", "halton"]
+Order = Literal["confidence", "halton", "moment"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
 
@@ -23,6 +23,9 @@ LATER_OPTIONS: dict[str, Any] = {"entropy_bound": 0.0}
 """Settings that came after the first form of files -> where they are off. A bundle has them off, and files name them
 only where they are on, so that a runtime without them reads all others and refuses these.
 """
+
+_LATER_ORDERS = ("moment",)
+"""Orders that came later, too."""
 
 _SEED_LIMIT = 2**64
 _STEPS_LIMIT = 10_000
@@ -47,8 +50,9 @@ class SamplerSettings:
     guidance_interval
         Shares of the run, 0 to 1, between which guidance is on. A step outside it is cheaper.
     order
-        Which tokens stay: the most confident ("confidence", the reference), or those that a Halton sequence reaches
-        next ("halton"), which takes no temperature.
+        Which tokens stay: the most confident ("confidence", the reference), those that a Halton sequence reaches
+        next ("halton"), which takes no temperature, or those of whose positions the model is most sure ("moment"),
+        whose tokens are drawn sharper: from `p^(1 + 1 / temperature)`, at 0 the most likely one.
     entropy_bound
         In nats, 0 to 1e6. Above 0, more tokens stay after a step than the schedule keeps, as long as the entropies of
         all that stay, without the largest, sum up to this at most; once none is masked, the steps that are left call
@@ -85,8 +89,9 @@ class SamplerSettings:
 
     @property
     def later(self) -> list[str]:
-        """Names of the `LATER_OPTIONS` that are on."""
-        return [name for name, off in LATER_OPTIONS.items() if getattr(self, name) != off]
+        """Names of the settings that only runtimes of a later form of files know, and that are on."""
+        on = [name for name, off in LATER_OPTIONS.items() if getattr(self, name) != off]
+        return [*on, "order"] if self.order in _LATER_ORDERS else on
 
     def guidance_at(self, step: int) -> float:
         """Return the guidance scale of a step, from 0; the unconditional branch runs where it is above 1."""

@@ -13,6 +13,9 @@ _TINY = np.float32(1e-20)
 _FAR = np.float32(-100)
 """A logit so far below the largest has no probability in float32."""
 
+_COLD = np.float32(1e-6)
+"""Temperatures below count as 0."""
+
 
 def gumbel(uniforms: FloatArray) -> FloatArray:
     """Turn uniforms in [0, 1) into standard Gumbel noise of the same shape: `-log(-log(u))`, arguments kept above
@@ -66,6 +69,34 @@ def log_probabilities(logits: FloatArray, tokens: IntArray) -> FloatArray:
     chosen = np.take_along_axis(shifted, tokens[:, None], axis=1)[:, 0]
     np.exp(shifted, out=shifted)
     result: FloatArray = chosen - np.log(shifted.sum(axis=1))
+    return np.maximum(result, np.log(_TINY), out=result)
+
+
+def sharpened(logits: FloatArray, temperature: np.float32) -> FloatArray:
+    """Return logits (M, V) of `p^(1 + 1 / temperature)`, not normalised, where p is softmax(logits); of a temperature
+    of 0 the most likely code alone is left.
+
+    Choosing positions by the noisy log-probabilities of tokens drawn before, as `confidences` does, prefers tokens as
+    if they had been drawn from this distribution, as long as few of many positions are chosen (Hayakawa et al.,
+    "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525).
+    """
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    if temperature < _COLD:
+        return np.where(shifted == 0, shifted, np.float32(-np.inf))
+    shifted *= np.float32(1) + np.float32(1) / temperature
+    return shifted
+
+
+def log_moments(logits: FloatArray, temperature: np.float32) -> FloatArray:
+    """Return how sure the model is of a position, whatever code is drawn there: `T log sum p^(1 + 1 / T)`, (M, V) ->
+    (M,) float32, not below log(1e-20); of T = 0 the largest log-probability. Source as of `sharpened`.
+    """
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    likeliest = -np.log(np.exp(shifted).sum(axis=1))
+    result: FloatArray = likeliest
+    if temperature >= _COLD:
+        shifted *= np.float32(1) + np.float32(1) / temperature
+        result = (np.float32(1) + temperature) * likeliest + temperature * np.log(np.exp(shifted).sum(axis=1))
     return np.maximum(result, np.log(_TINY), out=result)
 
 

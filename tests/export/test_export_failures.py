@@ -131,5 +131,7 @@ def test_a_terminated_command_leaves_nothing(make_checkpoint: Callable[..., Path
 
 
 def test_a_bundle_cannot_turn_on_what_other_runtimes_do_not_know() -> None:
-    with pytest.raises(OptionsError, match="entropy_bound is chosen for each picture"):
+    with pytest.raises(OptionsError, match=r"entropy_bound 2\.0 is chosen for each picture"):
         ExportOptions(sampler=GenerationOptions(entropy_bound=2.0))
+    with pytest.raises(OptionsError, match="order moment is chosen for each picture"):
+        ExportOptions(sampler=GenerationOptions(order="moment"))
