@@ -27,8 +27,9 @@ from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.bundle.writer import BundleWriter, new_bundle
 from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.engines import load_graph
+from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.sampling.options import GenerationOptions
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.stages import OnStage, Stages
 
 TOOLS = ("amused-edge", "torch", "transformers", "numpy", "tokenizers")
@@ -63,6 +64,11 @@ class ExportOptions:
     transformer: str | Path | None = None
     loras: Sequence[LoraSource] = ()
     lora_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.sampler.settings(SamplerSettings()).later:
+            value = getattr(self.sampler, name)
+            raise OptionsError(f"{name} {value} is chosen for each picture; a bundle's defaults do not have it")
 
 
 def export_bundle(

@@ -50,7 +50,7 @@ class AmusedPipeline:
         self.micro_conditions = micro_conditions(self.geometry, bundle.manifest.micro_conditioning)
         self._graphs = GraphStore(bundle, engine, load)
         self._condition = PromptConditioner(self.tokenizer, self._graphs.use, engine.remembered_prompts)
-        self._drawing = Drawing(bundle, self._graphs, self._condition)
+        self._drawing = Drawing(bundle, self._graphs, self._condition, engine.remembered_prompts)
         self._clips = ClipDrawing(self._drawing, self._graphs, self.geometry)
 
     @staticmethod

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click import Choice
 from cloup import option, option_group
 from cloup.typing import Decorator
 
@@ -14,6 +15,7 @@ from amused_edge.cli import cluster, console, options
 from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
 from amused_edge.cli.values import PATH, ListOf, TextType
+from amused_edge.runtime.sampling.options import ORDERS
 
 if TYPE_CHECKING:
     from amused_edge.benchmarks.device.plan import Drawing
@@ -192,6 +194,7 @@ def quality(
     examples=(
         "amused-edge bench compare amused-fp32 amused-w8 --steps 4,8,12",
         "amused-edge bench compare amused-w8 --steps 8 --guidance 1,5,10 --count 16",
+        "amused-edge bench compare amused-w8 --steps 6,12 --entropy-bound 0,20,40 --judge JUDGE --search 0.3",
     ),
 )
 @bundles
@@ -209,6 +212,18 @@ def quality(
     judge,
     clip,
     cluster.threads,
+)
+@option_group(
+    "Search",
+    option(
+        "--search",
+        type=float,
+        metavar="LOSS",
+        help="Of one BUNDLE, find the least work that loses so much quality at most against its own settings.",
+    ),
+    option("--temperature", type=ListOf(float), help="Of the first step, one or several; 0 at the last."),
+    option("--order", type=Choice(ORDERS), multiple=True, help="May be given several times."),
+    option("--entropy-bound", type=ListOf(float), help="In nats, one or several."),
 )
 @option_group("Cluster", *cluster.CLUSTER)
 @option_group("Output", out("bench-compare"))
@@ -229,22 +244,40 @@ def compare(
     plan: tuple[int, ...] | None,
     latency: Path | None,
     quiet: bool,
+    search: float | None,
+    **searched: Any,
 ) -> None:
     """Weigh quality against time and memory: every BUNDLE with every number of steps and guidance scale."""
     from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
+    from amused_edge.benchmarks.compare.search import SearchOptions, search_settings
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
-    from amused_edge.benchmarks.subjects.settings import settings_grid
+    from amused_edge.benchmarks.subjects.settings import search_grid, settings_grid
 
+    given = {name: value for name, value in searched.items() if value}
+    if search is None and given:
+        raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --search")
+    if search is not None and len(bundles) > 1:
+        raise click.UsageError(f"--search takes one BUNDLE, as each has settings of its own; {len(bundles)} were given")
+    if search is not None and (ray is not None or plan is not None):
+        raise click.UsageError("--search goes on from what it found, on this machine; leave out --ray and --plan")
     cluster.check_plan(plan, latency)
     specs = bundle_specs(bundles, threads=threads)
     tools = open_sources(judge=judge, clip=clip).tools
-    grid = settings_grid(bundles[0], steps, guidance)
-    chosen = CompareOptions(choose_prompts(prompts, tools.judge, count), grid, seed, threads, rounds)
-    if plan is not None:
-        drawings = [_drawing(spec, settings, chosen.prompts) for spec in specs for settings in grid]
-        cluster.tell_plan(drawings, plan, latency)
+    drawn = choose_prompts(prompts, tools.judge, count)
+    if search is not None:
+        own, tried = search_grid(bundles[0], steps, guidance, **searched)
+        asked = SearchOptions(drawn, own, tried, search, seed, threads, rounds)
+        with _resumable(out, quiet) as report:
+            found = search_settings(specs[0], asked, tools, out, report)
+        if not quiet:
+            console.say(found.line())
         return
+    grid = settings_grid(bundles[0], steps, guidance)
+    if plan is not None:
+        cluster.tell_plan([_drawing(spec, settings, drawn) for spec in specs for settings in grid], plan, latency)
+        return
+    chosen = CompareOptions(drawn, grid, seed, threads, rounds)
     with cluster.crew(ray, threads) as crew, _resumable(out, quiet) as report:
         bench_compare(specs, chosen, tools, out, report, crew)
 

@@ -103,7 +103,7 @@ def _watch(
     from amused_edge.runtime.pictures import write_png
 
     path = files.preview(index, step.index)
-    if path is None and not files.reveal:
+    if step.idle or (path is None and not files.reveal):
         return
     image = pipeline.preview(step)[0]
     if files.reveal:

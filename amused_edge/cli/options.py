@@ -28,6 +28,12 @@ STEERING: tuple[Decorator, ...] = (
         "--guidance-interval", type=Numbers(float, "BEGIN,END"), help="Shares of the run between which guidance is on."
     ),
     option("--order", type=Choice(ORDERS), help="Which tokens stay at each step."),
+    option(
+        "--entropy-bound",
+        type=float,
+        metavar="NATS",
+        help="Keep more at each step, up to so much entropy: fewer calls.  [default: 0, off]",
+    ),
 )
 MICRO: tuple[Decorator, ...] = (
     option("--aesthetic-score", type=float, metavar="X", help="As the model is told, about 1 to 10."),

@@ -24,6 +24,7 @@ _SETTINGS = {
     "guidance_ramp": "guidance_ramp",
     "guidance_interval": "guidance_interval",
     "order": "order",
+    "entropy_bound": "entropy_bound",
 }
 """Option of the command -> attribute of `GenerationOptions`."""
 
@@ -60,7 +61,7 @@ class TaskRequest:
         Whether prompts are read with weights.
     negative, count, first, crop_top, crop_left, aesthetic_score
         What every task takes.
-    seed, steps, guidance, temperature, schedule, guidance_ramp, guidance_interval, order
+    seed, steps, guidance, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound
         Of the loop.
     clip
         Whether what is drawn is the first frame of a clip.
@@ -92,6 +93,7 @@ class TaskRequest:
     guidance_ramp: str | None
     guidance_interval: tuple[float, float] | None
     order: str | None
+    entropy_bound: float | None
     clip: ClassVar[bool] = False
 
     @property

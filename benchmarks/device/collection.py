@@ -55,6 +55,7 @@ class DevicePlan:
         told = {
             "subjects": subjects,
             **asdict(self.options),
+            "settings": [each.to_dict() for each in self.options.settings],
             "provider": self.provider,
             "quality": {"steps": sorted({0, steps // 2}), "rows": ROWS},
         }

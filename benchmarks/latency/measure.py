@@ -177,5 +177,6 @@ def _with_threads(arguments: dict[str, Any], threads: int | None) -> dict[str, A
 def settings_of_run(specs: Sequence[SubjectSpec], options: LatencyOptions) -> dict[str, Any]:
     """Return everything that records depend on, for `RunFolder`; not the number of rounds, which may be raised."""
     settings = {"subjects": [spec.identity() for spec in specs], **asdict(options)}
+    settings["settings"] = [each.to_dict() for each in options.settings]
     del settings["rounds"]
     return settings

@@ -50,6 +50,8 @@ class QualityOptions:
         GenerationOptions(seed=self.seed)
         if not self.prompts:
             raise OptionsError("there is no prompt; give at least one")
+        if self.settings.entropy_bound:
+            raise OptionsError("bench quality compares logits step by step, and knows no entropy_bound; leave it out")
 
 
 logger = logging.getLogger(__name__)
@@ -131,7 +133,7 @@ def _settings_of_run(specs: Sequence[SubjectSpec], options: QualityOptions, mach
         "subjects": [spec.identity() for spec in specs],
         "prompts_sha256": prompts_hash(options.prompts),
         "prompts": len(options.prompts),
-        "settings": asdict(options.settings),
+        "settings": options.settings.to_dict(),
         "seed": options.seed,
         "packages": {name: machine.packages.get(name) for name in ("amused-edge", "onnxruntime", "numpy")},
         "cpu": machine.cpu,

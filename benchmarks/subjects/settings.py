@@ -5,7 +5,33 @@ from dataclasses import replace
 from pathlib import Path
 
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.sampling.options import SamplerSettings
+from amused_edge.runtime.sampling.options import Order, SamplerSettings
+
+
+def search_grid(
+    bundle: str | Path,
+    steps: Sequence[int],
+    guidance: Sequence[float] | None,
+    temperature: Sequence[float] | None,
+    order: Sequence[Order] | None,
+    entropy_bound: Sequence[float] | None,
+) -> tuple[SamplerSettings, tuple[SamplerSettings, ...]]:
+    """Return the bundle's own settings, and every combination; what is not given is the bundle's.
+
+    Parameters
+    ----------
+    temperature
+        Of the first step; that of the last one is 0.
+    """
+    own = Bundle.open(bundle).manifest.sampler
+    grid = tuple(
+        replace(each, temperature=heat, order=kept, entropy_bound=bound)
+        for each in settings_grid(bundle, steps, guidance)
+        for heat in ([(first, 0.0) for first in temperature] if temperature else [own.temperature])
+        for kept in order or (own.order,)
+        for bound in entropy_bound or (own.entropy_bound,)
+    )
+    return own, grid
 
 
 def settings_grid(

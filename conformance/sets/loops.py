@@ -1,6 +1,5 @@
 """Whole loops of mask-predict over small made-up logits, and one step of full size."""
 
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -84,7 +83,7 @@ def _loop(
         "grid": grid,
         "codebook_size": _CODES,
         "mask_token_id": _MASK,
-        "settings": asdict(SamplerSettings(**settings)),
+        "settings": SamplerSettings(**settings).to_dict(),
         "tokens": tokens or [_MASK] * (grid[0] * grid[1]),
         "first_step": first_step,
         "starting_mask_ratio": starting_mask_ratio,
@@ -166,7 +165,7 @@ def _full_given() -> list[Values]:
     shared = {"picture": "0", "grid": [16, 16], "codebook_size": 8192, "mask_token_id": 8255, "logits": rules}
     every_third = [8255 if position % 3 == 0 else position * 31 for position in range(256)]
     return [
-        {"seed": "5", **shared, "settings": asdict(SamplerSettings(**settings)), **start, "starting_mask_ratio": 1.0}
+        {"seed": "5", **shared, "settings": SamplerSettings(**settings).to_dict(), **start, "starting_mask_ratio": 1.0}
         for start in ({"tokens": [8255] * 256, "first_step": 0}, {"tokens": every_third, "first_step": 7})
     ]
 

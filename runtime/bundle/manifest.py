@@ -22,7 +22,7 @@ from amused_edge.runtime.bundle.measurements import (
     read_simulated,
 )
 from amused_edge.runtime.errors import BundleError, OptionsError, quoted
-from amused_edge.runtime.sampling.options import SamplerSettings
+from amused_edge.runtime.sampling.options import LATER_OPTIONS, SamplerSettings
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -196,6 +196,7 @@ class Manifest:
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
         content = {"schema_version": SCHEMA_VERSION, "format": "amused-edge bundle", **asdict(self)}
+        content["sampler"] = self.sampler.to_dict()
         if self.fine_tuning is None:
             del content["fine_tuning"]  # as manifests were before there was any
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -273,6 +274,7 @@ def _micro(fields: Fields) -> MicroConditioning:
 
 def _sampler(fields: Fields) -> SamplerSettings:
     try:
-        return SamplerSettings(**{name: fields.raw(name) for name in SamplerSettings.__dataclass_fields__})
+        names = [name for name in SamplerSettings.__dataclass_fields__ if name not in LATER_OPTIONS]
+        return SamplerSettings(**{name: fields.raw(name) for name in names})
     except OptionsError as error:
         raise BundleError(f"{MANIFEST_NAME}: sampler: {error}") from error

@@ -1,7 +1,8 @@
 """From prompts to what the denoiser reads: text encoder and conditioner, each run once per prompt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,29 @@ from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
 
 Conditioning = dict[str, NDArray[Any]]
 """The conditioner's outputs by name; each starts with a batch axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class Branches:
+    """The conditioning of a denoiser's call.
+
+    Attributes
+    ----------
+    values
+        One batch row for each branch of guidance: [negative prompt, prompt], or the prompt alone.
+    names
+        Of each row, what tells it from all others of the same pipeline.
+    """
+
+    values: Conditioning
+    names: tuple[Hashable, ...]
+
+    def of(self, guidance_scale: float) -> "Branches":
+        """Return those that a scale asks for: above 1 all, else the prompt alone."""
+        if guidance_scale > 1.0:
+            return self
+        return Branches({name: value[-1:] for name, value in self.values.items()}, self.names[-1:])
+
 
 Use = Callable[[str], AbstractContextManager[Graph]]
 """Gives the graph of a role for the length of a block."""
@@ -65,7 +89,7 @@ class PromptConditioner:
         micro
             (5,) float32, see `micro_conditions`.
         """
-        keys = [(_name(prompt), micro.tobytes()) for prompt in prompts]
+        keys = [self._key(prompt, micro) for prompt in prompts]
         found = {key: value for key in keys if (value := self._remembered.get(key)) is not None}
         missing = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in found}
         encoded = self._encode(missing, cancellation)
@@ -76,9 +100,20 @@ class PromptConditioner:
                     found[key] = self._remembered.put(key, made)
         return [found[key] for key in keys]
 
+    def branches(
+        self, prompts: Sequence[Prompt], micro: FloatArray, cancellation: Cancellation | None = None
+    ) -> Branches:
+        """Return the conditioning of the prompts of one call of the denoiser."""
+        parts = self(prompts, micro, cancellation)
+        return Branches(stack(parts), tuple(self._key(prompt, micro) for prompt in prompts))
+
     def close(self) -> None:
         """Drop what is remembered, and remember nothing more."""
         self._remembered.close()
+
+    @staticmethod
+    def _key(prompt: Prompt, micro: FloatArray) -> tuple[str, bytes]:
+        return _name(prompt), micro.tobytes()
 
     def _encode(
         self, prompts: dict[tuple[str, bytes], Prompt], cancellation: Cancellation | None

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from amused_edge.runtime.arrays import FloatArray, ImageArray, IntArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.drawing.canvas import Canvas
-from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
+from amused_edge.runtime.drawing.conditioning import Branches, Conditioning, PromptConditioner, micro_conditions
+from amused_edge.runtime.drawing.first_step import FirstStep
 from amused_edge.runtime.engines import Graph, call
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph_store import GraphStore
@@ -34,14 +35,21 @@ OnStep = Callable[[int, Step], None]
 
 
 class Drawing:
-    """Draws with the graphs of a bundle; each call may be cancelled, and several threads may make them."""
+    """Draws with the graphs of a bundle; each call may be cancelled, and several threads may make them.
 
-    def __init__(self, bundle: Bundle, graphs: GraphStore, condition: PromptConditioner) -> None:
+    Parameters
+    ----------
+    remembered
+        How many branches' logits of the first step are kept for prompts that come again.
+    """
+
+    def __init__(self, bundle: Bundle, graphs: GraphStore, condition: PromptConditioner, remembered: int) -> None:
         self._bundle = bundle
         self._geometry = bundle.manifest.geometry
         self._graphs = graphs
         self._condition = condition
         self._canvas = Canvas(self._geometry, self.encode)
+        self._first_step = FirstStep(remembered)
 
     def begin(
         self, task: Task, seed: int, settings: SamplerSettings, cancellation: Cancellation | None = None
@@ -82,7 +90,7 @@ class Drawing:
                 yield finished, one
 
     def steps(
-        self, states: Sequence[PictureState], conditionings: Sequence[Conditioning], cancellation: Cancellation | None
+        self, states: Sequence[PictureState], conditionings: Sequence[Branches], cancellation: Cancellation | None
     ) -> Iterator[Step]:
         """Run pictures side by side; each makes calls of the denoiser of its own (one for a guidance pair).
 
@@ -98,7 +106,9 @@ class Drawing:
 
             def denoise(index: int, step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
                 scale = parameters.settings.guidance_at(step)
-                return guided_logits(denoiser, tokens, rows, conditionings[index], scale, cancellation)
+                if len(rows) < tokens.size:
+                    return guided_logits(denoiser, tokens, rows, conditionings[index].values, scale, cancellation)
+                return _guided(self._first_step(denoiser, tokens, conditionings[index].of(scale), cancellation), scale)
 
             yield from mask_predict(
                 denoise,
@@ -118,14 +128,12 @@ class Drawing:
         image = self._canvas.finish(task, lambda: self.decode(state.tokens[None], cancellation)[0])
         return Picture(image, state.tokens, state.probability, task.prompts[0], state.parameters)
 
-    def conditioning(
-        self, task: Task, settings: SamplerSettings, cancellation: Cancellation | None = None
-    ) -> Conditioning:
+    def conditioning(self, task: Task, settings: SamplerSettings, cancellation: Cancellation | None = None) -> Branches:
         """Return the conditioning of [negative prompt, prompt] with guidance, else of the prompt alone."""
         self._graphs.load_ahead("conditioner", "denoiser")
         values = task.micro_conditioning or self._bundle.manifest.micro_conditioning
         prompts = [task.negative_prompts[0], task.prompts[0]] if settings.guided else [task.prompts[0]]
-        return stack(self._condition(prompts, micro_conditions(self._geometry, values), cancellation))
+        return self._condition.branches(prompts, micro_conditions(self._geometry, values), cancellation)
 
     def encode(self, images: ImageArray, cancellation: Cancellation | None = None) -> IntArray:
         """Turn pictures (B, H, W, 3) uint8 into tokens (B, h, w) int64, one at a time."""
@@ -176,6 +184,7 @@ class Drawing:
         """Drop what is remembered of prompts and pictures, and remember nothing more."""
         self._condition.close()
         self._canvas.close()
+        self._first_step.close()
 
 
 def guided_logits(
@@ -201,10 +210,12 @@ def guided_logits(
     logits = call(denoiser, {"tokens": np.stack([tokens] * branches), **conditioning}, cancellation)["logits"]
     if len(rows) < tokens.size:
         logits = logits[:, rows]
-    if branches == 2:
-        return sampler.guide(logits[0], logits[1], guidance_scale)
-    alone: FloatArray = logits[0]
-    return alone
+    return _guided(list(logits), guidance_scale)
+
+
+def _guided(logits: Sequence[FloatArray], guidance_scale: float) -> FloatArray:
+    """Return the logits (M, V) of one branch, or of two as a guidance scale has them."""
+    return logits[0] if len(logits) == 1 else sampler.guide(logits[0], logits[1], guidance_scale)
 
 
 def _grids(name: str, values: NDArray[IntType], ndim: int) -> NDArray[IntType]:

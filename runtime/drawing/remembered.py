@@ -9,29 +9,30 @@ Value = TypeVar("Value")
 
 
 class Remembered(Generic[Value]):
-    """Values by key, at most `capacity` of them; several threads may use it."""
+    """Values by key, `capacity` of them at most, or of their sizes together; several threads may use it."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
 
     def get(self, key: Hashable) -> Value | None:
         """Return a value that is remembered, or None."""
         with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
 
-    def put(self, key: Hashable, value: Value) -> Value:
+    def put(self, key: Hashable, value: Value, size: int = 1) -> Value:
         """Remember a value, and return it."""
         with self._lock:
             if self._closed:
                 return value
-            self._values[key] = value
+            self._values[key] = value, size
             self._values.move_to_end(key)
-            while len(self._values) > self._capacity:
+            while sum(each for _, each in self._values.values()) > self._capacity:
                 self._values.popitem(last=False)
         return value
 

@@ -41,7 +41,8 @@ class EngineOptions:
     keep_graphs
         Keep each graph once it is loaded (faster) instead of loading it just before use and dropping it just after.
     remembered_prompts
-        Conditionings that a pipeline keeps for prompts that come again, such as the empty negative prompt; 0: none.
+        Conditionings that a pipeline keeps for prompts that come again, such as the empty negative prompt, and as many
+        branches' logits of the first step, where every token is masked; 0: none.
     cache_bytes
         Of ONNX Runtime: keep what it makes of a graph (optimised, weights packed for this CPU) in the user's cache
         folder, so that later loads map it into memory: they are faster and take little memory of their own. At most

@@ -6,7 +6,7 @@ common cache takes a third of a call. Rows share nothing but weights.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays, Graph, call
-from amused_edge.runtime.engines.rows import joined, split
+from amused_edge.runtime.engines.rows import RowByRow
 from amused_edge.runtime.errors import GraphError
 
 
-class ParallelRows:
+class ParallelRows(RowByRow):
     """A graph of batch 1, called for as many rows at a time as there are threads; the outputs are put together again.
 
     An engine's threads are chosen when it loads a graph, so another number of rows at a time may need the graph to be
@@ -36,7 +36,7 @@ class ParallelRows:
     """
 
     def __init__(self, role: str, load: Callable[[int], Graph], threads: int, rows: int) -> None:
-        self._role = role
+        super().__init__(role)
         self._load = load
         self._threads = threads
         self._graphs: dict[int, Graph] = {}
@@ -46,11 +46,14 @@ class ParallelRows:
         with self._use(rows):
             pass
 
-    def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
-        """Run the graph, see `Graph`."""
-        rows = split(self._role, inputs)
-        with self._use(len(rows)) as graph:
-            return joined(_at_the_same_time(lambda row: call(graph, row, cancellation), rows, self._threads))
+    def some(
+        self, rows: Sequence[Arrays], of: int, cancellation: Cancellation | None = None
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Run some rows, see `RowByRow`: with the threads that each has in the whole batch, so that nothing is loaded
+        for them and no sum is split otherwise.
+        """
+        with self._use(of) as graph:
+            return _at_the_same_time(lambda row: call(graph, row, cancellation), rows, self._threads)
 
     def close(self) -> None:
         """Close the graph."""
@@ -93,7 +96,7 @@ def threads_of_a_row(rows: int, threads: int) -> int:
 
 
 def _at_the_same_time(
-    work: Callable[[Arrays], dict[str, NDArray[Any]]], rows: list[Arrays], threads: int
+    work: Callable[[Arrays], dict[str, NDArray[Any]]], rows: Sequence[Arrays], threads: int
 ) -> list[dict[str, NDArray[Any]]]:
     """Return the work's results for all rows, done in this thread and in others; they have ended when it returns.
 

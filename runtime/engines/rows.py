@@ -1,5 +1,6 @@
 """Lets a graph that takes one row at a time take several, by calling it once per row."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,16 +23,40 @@ def of_any_batch(role: str, entry: GraphEntry, graph: Graph) -> Graph:
     return OneByOne(role, graph) if has_static_batch(entry) else graph
 
 
-class OneByOne:
-    """A graph of batch 1 called for each row of its inputs; the outputs are put together again."""
+class RowByRow(ABC):
+    """A graph of any batch that computes each row by itself: what it says of one does not depend on the others."""
 
-    def __init__(self, role: str, graph: Graph) -> None:
+    def __init__(self, role: str) -> None:
         self._role = role
-        self._graph = graph
 
     def __call__(self, inputs: Arrays, cancellation: Cancellation | None = None) -> dict[str, NDArray[Any]]:
         """Run the graph, see `Graph`."""
-        return joined([call(self._graph, row, cancellation) for row in split(self._role, inputs)])
+        rows = split(self._role, inputs)
+        return joined(self.some(rows, len(rows), cancellation))
+
+    @abstractmethod
+    def some(
+        self, rows: Sequence[Arrays], of: int, cancellation: Cancellation | None = None
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Return the outputs of some rows, batch 1 each, to the bit as they are in a batch of `of` rows."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the graph."""
+
+
+class OneByOne(RowByRow):
+    """A graph of batch 1 called for each row of its inputs; the outputs are put together again."""
+
+    def __init__(self, role: str, graph: Graph) -> None:
+        super().__init__(role)
+        self._graph = graph
+
+    def some(
+        self, rows: Sequence[Arrays], of: int, cancellation: Cancellation | None = None
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Run some rows, see `RowByRow`."""
+        return [call(self._graph, row, cancellation) for row in rows]
 
     def close(self) -> None:
         """Close the graph."""

@@ -38,7 +38,8 @@ class Step:
         (B, h, w) bool: masked again after this step; nowhere after the last.
     confidence
         (B, h, w) float32: what the least of were masked again. Log-probability of the drawn token plus its noise, or
-        the place in the Halton order, negative; +inf where the token was known before.
+        its position's moment plus noise (`sampler.log_moments`), or the place in the Halton order, negative; +inf where
+        the token was known before.
     probability
         (B, h, w) float32: what softmax(logits) gave each token when it was drawn; 1 for those given at the start.
     """
@@ -50,6 +51,11 @@ class Step:
     mask: BoolArray
     confidence: FloatArray
     probability: FloatArray
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was drawn, as all pictures were finished before: with an entropy bound, the last steps."""
+        return bool(np.isposinf(self.confidence).all())
 
 
 def mask_predict(
@@ -171,32 +177,46 @@ def _step(
     rules: _StepRules,
 ) -> tuple[IntArray, BoolArray, FloatArray, FloatArray]:
     """One step of one picture: tokens (h, w) -> predicted tokens, mask, confidence and probability, each (h, w)."""
-    predicted, probability = grid.flatten(), probability.flatten()
+    predicted, probability, shape = grid.flatten(), probability.flatten(), grid.shape
     rows = np.flatnonzero(predicted == rules.mask_token_id)
-    log_probability = np.empty(0, np.float32)
-    if len(rows):
-        logits = denoise(grid, rows)
-        drawn = sampler.draw_tokens(logits, noise.tokens(rows, logits.shape[1]))
-        log_probability = sampler.log_probabilities(logits, drawn)
-        if not np.isfinite(log_probability).all():
-            raise GenerationError(
-                f"the denoiser returned logits that are not finite at step {rules.index + 1}; "
-                "the bundle does not fit this engine; try another engine"
-            )
-        predicted[rows] = drawn
-        probability[rows] = np.exp(log_probability)
-    confidence = _confidence(log_probability, rows, grid.shape, noise, rules)
-    mask = sampler.remask(confidence, rules.mask_length(grid.size, len(rows), starting_mask_ratio))
-    shape = grid.shape
+    if not len(rows):
+        known = np.full(shape, np.inf, np.float32)
+        return grid, np.zeros(shape, np.bool_), known, probability.reshape(shape)
+    logits = denoise(grid, rows)
+    drawn, log_probability, sureness = _draw(logits, rows, noise, rules)
+    predicted[rows] = drawn
+    probability[rows] = np.exp(log_probability)
+    confidence = _confidence(sureness, rows, shape, noise, rules)
+    length = rules.mask_length(grid.size, len(rows), starting_mask_ratio)
+    if rules.settings.entropy_bound:
+        bound = rules.settings.entropy_bound
+        length = min(length, len(rows) - sampler.within_entropy(confidence[rows], sampler.entropies(logits), bound))
+    mask = sampler.remask(confidence, length)
     return predicted.reshape(shape), mask.reshape(shape), confidence.reshape(shape), probability.reshape(shape)
 
 
+def _draw(
+    logits: FloatArray, rows: IntArray, noise: _Noise, rules: _StepRules
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return the tokens drawn for the rows, their log-probabilities, and how sure the model is of each row, (M,)."""
+    by_moment = rules.settings.order == "moment"
+    sharp = sampler.sharpened(logits, rules.temperature) if by_moment else logits
+    drawn = sampler.draw_tokens(sharp, noise.tokens(rows, logits.shape[1]))
+    log_probability = sampler.log_probabilities(logits, drawn)
+    if not np.isfinite(log_probability).all():
+        raise GenerationError(
+            f"the denoiser returned logits that are not finite at step {rules.index + 1}; "
+            "the bundle does not fit this engine; try another engine"
+        )
+    return drawn, log_probability, sampler.log_moments(logits, rules.temperature) if by_moment else log_probability
+
+
 def _confidence(
-    log_probability: FloatArray, rows: IntArray, shape: tuple[int, ...], noise: _Noise, rules: _StepRules
+    sureness: FloatArray, rows: IntArray, shape: tuple[int, ...], noise: _Noise, rules: _StepRules
 ) -> FloatArray:
     """Return what decides which tokens stay, (N,): the most confident, or the next in the Halton order."""
     positions = math.prod(shape)
-    if rules.settings.order == "confidence":
-        return sampler.confidences(log_probability, noise.confidence(positions), rules.temperature, rows)
+    if rules.settings.order != "halton":
+        return sampler.confidences(sureness, noise.confidence(positions), rules.temperature, rows)
     order = np.roll(halton_order(*shape), -noise.order_start(positions))
     return sampler.order_confidences(order, rows)

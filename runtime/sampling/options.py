@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from amused_edge.runtime.checks import choice, real_number, whole_number
 from amused_edge.runtime.errors import OptionsError, quoted
@@ -15,9 +15,17 @@ from amused_edge.runtime.sampling.schedule import (
     guidance_at,
 )
 
-Order = Literal["confidence", "halton"]
+Order = Literal["confidence", "halton", "moment"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
+
+LATER_OPTIONS: dict[str, Any] = {"entropy_bound": 0.0}
+"""Settings that came after the first form of files -> where they are off. A bundle has them off, and files name them
+only where they are on, so that a runtime without them reads all others and refuses these.
+"""
+
+_LATER_ORDERS = ("moment",)
+"""Orders that came later, too."""
 
 _SEED_LIMIT = 2**64
 _STEPS_LIMIT = 10_000
@@ -42,8 +50,13 @@ class SamplerSettings:
     guidance_interval
         Shares of the run, 0 to 1, between which guidance is on. A step outside it is cheaper.
     order
-        Which tokens stay: the most confident ("confidence", the reference), or those that a Halton sequence reaches
-        next ("halton"), which takes no temperature.
+        Which tokens stay: the most confident ("confidence", the reference), those that a Halton sequence reaches
+        next ("halton"), which takes no temperature, or those of whose positions the model is most sure ("moment"),
+        whose tokens are drawn sharper: from `p^(1 + 1 / temperature)`, at 0 the most likely one.
+    entropy_bound
+        In nats, 0 to 1e6. Above 0, more tokens stay after a step than the schedule keeps, as long as the entropies of
+        all that stay, without the largest, sum up to this at most; once none is masked, the steps that are left call
+        no denoiser. 0 is off.
     """
 
     steps: int = 12
@@ -53,6 +66,7 @@ class SamplerSettings:
     guidance_ramp: GuidanceRamp = "constant"
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     order: Order = "confidence"
+    entropy_bound: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1, maximum=_STEPS_LIMIT))
@@ -63,6 +77,21 @@ class SamplerSettings:
         choice("schedule", self.schedule, SCHEDULES)
         choice("guidance_ramp", self.guidance_ramp, GUIDANCE_RAMPS)
         choice("order", self.order, ORDERS)
+        object.__setattr__(self, "entropy_bound", real_number("entropy_bound", self.entropy_bound))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return them as files name them: without those of `LATER_OPTIONS` that are off."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in LATER_OPTIONS or field.name in self.later
+        }
+
+    @property
+    def later(self) -> list[str]:
+        """Names of the settings that only runtimes of a later form of files know, and that are on."""
+        on = [name for name, off in LATER_OPTIONS.items() if getattr(self, name) != off]
+        return [*on, "order"] if self.order in _LATER_ORDERS else on
 
     def guidance_at(self, step: int) -> float:
         """Return the guidance scale of a step, from 0; the unconditional branch runs where it is above 1."""
@@ -87,7 +116,7 @@ class GenerationOptions:
     ----------
     seed
         Whole number in [0, 2^64). The same seed gives the same picture.
-    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order
+    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound
         As in `SamplerSettings`.
     """
 
@@ -99,6 +128,7 @@ class GenerationOptions:
     guidance_ramp: GuidanceRamp | None = None
     guidance_interval: tuple[float, float] | None = None
     order: Order | None = None
+    entropy_bound: float | None = None
 
     def __post_init__(self) -> None:
         seed = whole_number("seed", self.seed, minimum=0)

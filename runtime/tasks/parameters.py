@@ -8,7 +8,7 @@ from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.checks import check_text
 from amused_edge.runtime.errors import OptionsError, StateError, quoted
 from amused_edge.runtime.pictures.sources import ImageSource
-from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.sampling.options import LATER_OPTIONS, GenerationOptions, SamplerSettings
 from amused_edge.runtime.tasks.clip import ClipFrame
 from amused_edge.runtime.tasks.kinds import KINDS, Task
 from amused_edge.runtime.tasks.record import ADVICE, EmbeddingsHash, TaskRecord
@@ -17,6 +17,8 @@ from amused_edge.runtime.tasks.weights import PromptWeights
 VERSION = 1
 CLIP_VERSION = 2
 """Of a clip's frames, so that a runtime that knows no clips refuses them."""
+LATER_VERSION = 3
+"""Of what was drawn with settings that came later, so that a runtime that does not know them refuses it."""
 
 _FORMAT = "amused-edge picture"
 
@@ -58,11 +60,11 @@ class PictureParameters:
         """Return them as plain values."""
         return {
             "format": _FORMAT,
-            "version": VERSION if self.clip is None else CLIP_VERSION,
+            "version": _version(self.settings, self.clip is not None),
             "bundle": {"name": self.bundle_name, "sha256": self.bundle_sha256},
             "task": self.task.to_dict(),
             "seed": self.seed,
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_dict(),
             **({} if self.clip is None else {"clip": self.clip.to_dict()}),
         }
 
@@ -80,13 +82,15 @@ class PictureParameters:
         """Read what `to_dict` returned; raises `StateError` if it is anything else."""
         try:
             values = Fields(content, "parameters", ADVICE, _unreadable)
-            version = CLIP_VERSION if "clip" in values else VERSION
-            if values.get("format", str) != _FORMAT or values.get("version", int) != version:
-                raise StateError("these are parameters of another format or version; use the amused-edge that wrote it")
-            bundle, settings = values.child("bundle"), values.child("settings")
+            known = (VERSION, CLIP_VERSION, LATER_VERSION)
+            if values.get("format", str) != _FORMAT or (version := values.get("version", int)) not in known:
+                raise _other_version()
+            bundle = values.child("bundle")
             name, sha256, task = bundle.get("name", str), bundle.get("sha256", str), values.get("task", dict)
             seed = GenerationOptions(seed=values.get("seed", int)).seed
-            chosen = SamplerSettings(**{field.name: settings.raw(field.name) for field in fields(SamplerSettings)})
+            chosen = _settings(values.child("settings"))
+            if version != _version(chosen, "clip" in values):
+                raise _other_version()
             check_text(name)
             check_text(sha256)
             clip = ClipFrame.read(values.child("clip")) if "clip" in values else None
@@ -126,6 +130,19 @@ class PictureParameters:
         if KINDS[self.task.kind].sources:
             raise StateError(f"{self.task.kind} needs its pictures again; give them as they were")
         return rebuild_task(self)
+
+
+def _version(settings: SamplerSettings, clip: bool) -> int:
+    return LATER_VERSION if settings.later else CLIP_VERSION if clip else VERSION
+
+
+def _settings(values: Fields) -> SamplerSettings:
+    names = [field.name for field in fields(SamplerSettings) if field.name not in LATER_OPTIONS or field.name in values]
+    return SamplerSettings(**{name: values.raw(name) for name in names})
+
+
+def _other_version() -> StateError:
+    return StateError("these are parameters of another format or version; use the amused-edge that wrote it")
 
 
 def _unreadable(why: str) -> StateError:

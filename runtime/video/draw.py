@@ -8,7 +8,7 @@ import numpy as np
 
 from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.checks import present
-from amused_edge.runtime.drawing.conditioning import Conditioning
+from amused_edge.runtime.drawing.conditioning import Branches
 from amused_edge.runtime.drawing.draw import LOW_MEMORY_BATCH, Drawing
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph_store import GraphStore
@@ -84,7 +84,7 @@ class ClipDrawing:
     def _finished(
         self,
         state: ClipState,
-        conditioning: Conditioning,
+        conditioning: Branches,
         on_step: OnFrameStep | None,
         cancellation: Cancellation | None,
     ) -> Iterator[ClipState]:

@@ -42,6 +42,7 @@ _SAMPLER: dict[str, Schema] = {
         "description": "Shares of the run between which guidance is on; they rise.",
     },
     "order": {"enum": list(ORDERS)},
+    "entropy_bound": {**_SCALE, "description": "Nats; 0, which is off, where it is left out."},
 }
 
 _DRAWN: dict[str, Schema] = {

@@ -17,7 +17,7 @@ def draw(pipeline: AmusedPipeline, request: DrawRequest, tell: Tell, cancellatio
 
     def on_step(index: int, step: Step) -> None:
         content: dict[str, Any] = {"picture": index, "pictures": total, "step": step.index + 1, "steps": step.steps}
-        if has_preview(step.index + 1, step.steps, request.previews):
+        if has_preview(step.index + 1, step.steps, request.previews) and not step.idle:
             content["preview"] = to_base64(pipeline.preview(step)[0])
         cancellation.check()
         tell(Event("step", content))

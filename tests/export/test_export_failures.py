@@ -15,9 +15,10 @@ import onnx_ir
 import pytest
 
 from amused_edge.export import bundle_export
-from amused_edge.export.bundle_export import export_bundle
+from amused_edge.export.bundle_export import ExportOptions, export_bundle
 from amused_edge.export.errors import ParityError
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.errors import BundleError, OptionsError
+from amused_edge.runtime.sampling.options import GenerationOptions
 from tests.support.tiny_export import TinyExport
 
 TEXT_ENCODER = "exporting text_encoder"
@@ -127,3 +128,10 @@ def test_a_terminated_command_leaves_nothing(make_checkpoint: Callable[..., Path
     assert b"Traceback" not in err
     assert out == b""
     assert list(place.iterdir()) == []
+
+
+def test_a_bundle_cannot_turn_on_what_other_runtimes_do_not_know() -> None:
+    with pytest.raises(OptionsError, match=r"entropy_bound 2\.0 is chosen for each picture"):
+        ExportOptions(sampler=GenerationOptions(entropy_bound=2.0))
+    with pytest.raises(OptionsError, match="order moment is chosen for each picture"):
+        ExportOptions(sampler=GenerationOptions(order="moment"))

@@ -151,6 +151,24 @@ def test_quality_that_makes_no_sense(options: list[str], words: list[str], place
     assert left(place) == set()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--search", "-1"], ["search is -1.0; it must be between 0 and"]),
+        (["--search", "1", "--prompts", "prompts.txt"], ["a search got 2 prompts; give 16 or more"]),
+        (["--search", "1", "--entropy-bound", "0,-2"], ["entropy_bound is -2"]),
+        (["--search", "1", "demo"], ["--search takes one BUNDLE", "2 were given"]),
+        (["--order", "halton"], ["--order goes with --search"]),
+        (["--entropy-bound", "4"], ["--entropy-bound goes with --search"]),
+    ],
+)
+def test_a_search_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Command) -> None:
+    result = command("bench", "compare", "demo", "--steps", "1", *options)
+    assert result.returncode == 2
+    assert all(word in result.stderr.splitlines()[-1] for word in words), result.stderr
+    assert left(place) == set()
+
+
 def test_quality_without_the_reference(place: Path, command: Command) -> None:
     fails(command("bench", "quality", "demo", "--reference", "nowhere"), 1, "nowhere")
     assert left(place) == set()

@@ -51,6 +51,8 @@ def test_a_picture_says_how_it_was_drawn_and_is_drawn_again(demo_bundle: Path, t
         "cosine",
         "--order",
         "halton",
+        "--entropy-bound",
+        "60",
     )
     draws(
         run("generate", demo_bundle, "ein Fuchs 🦊", *QUICK, *options, "-o", "a.png", cwd=tmp_path),
@@ -62,6 +64,7 @@ def test_a_picture_says_how_it_was_drawn_and_is_drawn_again(demo_bundle: Path, t
     parameters = json.loads(shown.stdout)
     assert parameters["task"]["prompt"] == "ein Fuchs 🦊"
     assert (parameters["task"]["picture"], parameters["seed"], parameters["settings"]["order"]) == (1, 3, "halton")
+    assert (parameters["version"], parameters["settings"]["entropy_bound"]) == (3, 60)
     draws(run("generate", demo_bundle, "--like", "a-1.png", "-o", "b.png", cwd=tmp_path), "b.png")
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a-1.png").read_bytes()
     draws(run("generate", demo_bundle, "--like", "a-1.png", "--seed", "4", "-o", "c.png", cwd=tmp_path), "c.png")

@@ -99,7 +99,7 @@ def test_nothing_asked_for_says_what_to_do_first(tmp_path: Path) -> None:
         ("generate", "--coverage", ["half", "any"]),
         ("generate", "--schedule", ["cosine", "linear"]),
         ("generate", "--guidance-ramp", ["constant", "linear", "cosine"]),
-        ("generate", "--order", ["confidence", "halton"]),
+        ("generate", "--order", ["confidence", "halton", "moment"]),
         ("generate", "--simulate", ["half", "float"]),
         ("export", "--schedule", ["cosine", "linear"]),
         ("export", "--target", ["onnx", "coreml", "coreai"]),

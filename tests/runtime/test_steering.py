@@ -41,7 +41,7 @@ def test_outside_its_interval_guidance_costs_nothing_and_does_nothing(demo_bundl
 
     from amused_edge.runtime.bundle.folder import Bundle
 
-    with AmusedPipeline(Bundle.open(demo_bundle), EngineOptions(), load=load) as counted:
+    with AmusedPipeline(Bundle.open(demo_bundle), EngineOptions(remembered_prompts=0), load=load) as counted:
         options = GenerationOptions(seed=3, steps=4, guidance_scale=4.0, guidance_interval=(0.25, 0.75))
         interval = counted.generate(PROMPT, options).tokens
         assert rows == [1, 2, 2, 1]

@@ -111,6 +111,7 @@ def test_all_settings_and_conditions_reach_the_runtime(client: TestClient) -> No
         "order": "confidence",
         "guidance_ramp": "cosine",
         "guidance_interval": [0.25, 1.0],
+        "entropy_bound": 2.5,
     }
     task = {"negative_prompts": "blur", "first_picture": 4, "micro_conditioning": {"aesthetic_score": 5}}
     told = drawn(client, prompts=["a fox"], seed=str(2**64 - 1), previews=False, **chosen, **task)

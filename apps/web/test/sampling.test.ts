@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { OptionsError, StateError } from "../src/errors.js";
 import { expSum } from "../src/sampling/exp-sum.js";
 import { gumbel, LARGEST_NOISE, noiseBound } from "../src/sampling/gumbel.js";
+import { type GenerationOptions, type SamplerSettings, settingsOf } from "../src/sampling/options.js";
 import { Stream, uniform, uniforms } from "../src/sampling/philox.js";
 import { drawCode, drawPlainly } from "../src/sampling/sampler.js";
+import { parametersFromText } from "../src/tasks/parameters.js";
 
 const NAME = { seed: 11n, picture: 2n, step: 3, purpose: 0 };
 
@@ -53,4 +56,32 @@ test("the sum of exponentials is that of float64 to the last bits of float32", (
   }
   assert.ok(Number.isNaN(expSum(Float32Array.of(0, Number.NaN, 1), 1)));
   assert.ok(Number.isNaN(expSum(Float32Array.of(Number.POSITIVE_INFINITY, 0), Number.POSITIVE_INFINITY)));
+});
+
+test("what only another runtime can do is refused", () => {
+  const defaults: SamplerSettings = {
+    steps: 12,
+    guidanceScale: 10,
+    temperature: [2, 0],
+    schedule: "cosine",
+    guidanceRamp: "constant",
+    guidanceInterval: [0, 1],
+    order: "confidence",
+  };
+  const given = (options: object) => settingsOf(options as GenerationOptions, defaults);
+  assert.deepEqual(
+    given({ entropyBound: undefined, signal: new AbortController().signal, onStep: () => {} }),
+    defaults,
+  );
+  for (const name of ["entropyBound", "entropy_bound", "guidance_scale"]) {
+    assert.throws(
+      () => given({ [name]: 2.5 }),
+      (error) => error instanceof OptionsError && error.message.includes(`"${name}"`),
+    );
+  }
+  const drawn = { format: "amused-edge picture", version: 3, settings: { steps: 12, entropy_bound: 2.5 } };
+  assert.throws(
+    () => parametersFromText(JSON.stringify(drawn)),
+    (error) => error instanceof StateError && error.message.includes("another format or version"),
+  );
 });

@@ -228,6 +228,12 @@ def test_figures_of_each_picture_are_in_the_table(fake: Fake, tmp_path: Path) ->
     assert found["equal_tokens"]["estimate"] == pytest.approx(mean, rel=1e-4)  # the table has six digits
 
 
+def test_steps_that_call_no_denoiser_are_refused() -> None:
+    """Their logits could not be compared."""
+    with pytest.raises(OptionsError, match="knows no entropy_bound"):
+        QualityOptions(PROMPTS, SamplerSettings(entropy_bound=2.0))
+
+
 def test_other_grids_are_refused_before_anything_is_drawn(fake: Fake, log: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match=r"b has 8 x 8 pixels from 2 x 2 tokens .* a has 24 x 16 pixels"):
         bench_quality([fake("a"), fake("b", kind="Coarse")], OPTIONS, BARE, tmp_path / "run")

@@ -120,6 +120,10 @@ def test_what_is_used_least_recently_is_forgotten() -> None:
     remembered.close()
     assert remembered.put("d", 4) == 4
     assert (remembered.get("a"), remembered.get("d")) == (None, None)
+    sized = Remembered[int](3)
+    for key, size in (("a", 2), ("b", 1), ("c", 2), ("d", 4)):
+        sized.put(key, size, size)
+        assert [key for key in "abcd" if sized.get(key)] == {"a": ["a"], "b": ["a", "b"], "c": ["b", "c"], "d": []}[key]
     nothing = Remembered[int](0)
     nothing.put("a", 1)
     assert nothing.get("a") is None

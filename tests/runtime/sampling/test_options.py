@@ -31,6 +31,8 @@ BAD_SETTINGS: list[tuple[str, Any, str]] = [
     ("temperature", (2.0, float("nan")), "temperature is nan; it must be a number"),
     ("temperature", (2.0, None), "temperature is None; it must be a number"),
     ("temperature", "ab", "temperature is 'ab'; it must be a number"),
+    ("entropy_bound", -1, "entropy_bound is -1; it must be between 0 and 1e+06"),
+    ("entropy_bound", "2", "entropy_bound is '2'; it must be a number"),
     ("schedule", "cosin", "schedule is 'cosin'; choose one of: cosine, linear"),
     ("schedule", ["cosine"], "schedule is ['cosine']; choose one of: cosine, linear"),
 ]

@@ -1,6 +1,7 @@
 """Saved states: what they hold, and that damaged and foreign ones are refused with one clear error."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,24 @@ def test_damaged_parameters_are_refused(path: list[str], value: object) -> None:
     inner[path[-1]] = value
     with pytest.raises(StateError):
         PictureParameters.from_json(json.dumps(content)).restore()
+
+
+def test_settings_that_came_later_are_named_only_where_they_are_on() -> None:
+    """So that runtimes without them read everything else, and refuse what they would draw otherwise."""
+    assert PARAMETERS.to_dict()["version"] == 1
+    assert "entropy_bound" not in PARAMETERS.to_dict()["settings"]
+    bound = replace(PARAMETERS, settings=SamplerSettings(steps=7, entropy_bound=2.5))
+    content = bound.to_dict()
+    assert (content["version"], content["settings"]["entropy_bound"]) == (3, 2.5)
+    assert PictureParameters.from_dict(content) == bound
+    assert bound.options().entropy_bound == 2.5
+    for version, settings in (
+        (1, content["settings"]),
+        (2, content["settings"]),
+        (3, PARAMETERS.to_dict()["settings"]),
+    ):
+        with pytest.raises(StateError, match="another format or version"):
+            PictureParameters.from_dict({**content, "version": version, "settings": settings})
 
 
 @pytest.mark.parametrize("strength", [[[0.5]], None, {}, "\ud800"])

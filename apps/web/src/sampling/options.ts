@@ -17,6 +17,12 @@ export type Order = (typeof ORDERS)[number];
 const SEED_LIMIT = 2n ** 64n;
 const STEPS_LIMIT = 10_000;
 
+/** What a caller may give: settings, the seed, and how the run is watched. */
+const OPTIONS: ReadonlySet<string> = new Set([
+  ...["seed", "steps", "guidanceScale", "temperature", "schedule", "guidanceRamp", "guidanceInterval", "order"],
+  ...["signal", "onStep"],
+]);
+
 /** Complete settings of the loop; a bundle's manifest carries its own. */
 export interface SamplerSettings {
   /** Calls of the denoiser, 1 to 10,000. */
@@ -63,8 +69,13 @@ export function checkedSettings(
   };
 }
 
-/** Fill what options leave open from `defaults`. */
+/** Fill what options leave open from `defaults`; an option of a runtime that can more is refused, not left out. */
 export function settingsOf(options: GenerationOptions, defaults: SamplerSettings): SamplerSettings {
+  for (const name of Object.keys(options)) {
+    if (!OPTIONS.has(name) && options[name as keyof GenerationOptions] !== undefined) {
+      throw new OptionsError(`${quoted(name)} is no option of this runtime; it has: ${[...OPTIONS].join(", ")}`);
+    }
+  }
   return checkedSettings({
     steps: options.steps ?? defaults.steps,
     guidanceScale: options.guidanceScale ?? defaults.guidanceScale,

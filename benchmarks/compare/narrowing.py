@@ -1,0 +1,110 @@
+"""Leaves out settings step by step, and lets prompts judge that had no part in the choice."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amused_edge.benchmarks.compare.merit import Merit, choose_merit
+from amused_edge.benchmarks.compare.search_draw import Work, name_of
+from amused_edge.benchmarks.compare.tried import Found, Tried
+from amused_edge.benchmarks.metrics.statistics import bootstrap, difference, mean, resampled
+from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.runtime.pictures import ImageArray
+from amused_edge.runtime.sampling.options import SamplerSettings
+
+_SHARES = (0.25, 0.5, 1.0)
+"""Of the choosing prompts, after which settings are left out."""
+
+_MOST_CHECKED = 3
+"""Settings that the other prompts judge, from the least work on."""
+
+
+class Drawing(Protocol):
+    """Pictures of a search, by setting and place of the prompt."""
+
+    def pictures(self, settings: SamplerSettings, places: Sequence[int]) -> list[ImageArray]:
+        """Return the pictures (H, W, 3) of the prompts of these places."""
+        ...
+
+    def work(self, settings: SamplerSettings, place: int) -> Work:
+        """Return what a picture took that was drawn."""
+        ...
+
+
+class Narrowing:
+    """Narrows settings down to the one with the least work that loses little enough.
+
+    Parameters
+    ----------
+    baseline, loss
+        What they are measured against, and how much less will do.
+    """
+
+    def __init__(
+        self, drawing: Drawing, baseline: SamplerSettings, prompts: Sequence[str], loss: float, tools: Instruments
+    ) -> None:
+        self._drawing = drawing
+        self._baseline = baseline
+        self._prompts = prompts
+        self._loss = loss
+        self._tools = tools
+        self._tried: dict[SamplerSettings, Tried] = {}
+
+    def found(self, grid: Sequence[SamplerSettings], choosing: Sequence[int], checking: Sequence[int]) -> Found:
+        """Return the setting with the least work that is kept by the prompts of some places and confirmed by those of
+        others, or the baseline.
+        """
+        left = [settings for settings in dict.fromkeys(grid) if settings != self._baseline]
+        for share in _SHARES:
+            left = self._narrowed(left, choosing[: max(2, round(share * len(choosing)))])
+        checked = []
+        for settings in islice(left, _MOST_CHECKED):
+            checked.append(self._weigh([settings], checking)[1])
+            if checked[-1].kept(self._loss):
+                break
+        baseline = self._weigh([], checking)[0]
+        merit = self._merit(checking)
+        tried = tuple(self._tried.values())
+        return Found(merit.metric, merit.about, self._loss, tried, baseline, tuple(checked))
+
+    def _narrowed(self, left: Sequence[SamplerSettings], places: Sequence[int]) -> list[SamplerSettings]:
+        """Leave out what is surely below the floor, and what takes more than one that is surely above; the least work
+        comes first.
+        """
+        weighed = self._weigh(left, places)[1:]
+        self._tried.update({each.settings: each for each in weighed})
+        possible = [each for each in weighed if each.difference.high >= -self._loss]
+        most = min((each.rows for each in possible if each.kept(self._loss)), default=np.inf)
+        return [each.settings for each in sorted(possible, key=lambda each: each.rows) if each.rows <= most]
+
+    def _weigh(self, left: Sequence[SamplerSettings], places: Sequence[int]) -> list[Tried]:
+        """Draw the prompts of these places with the baseline and each of the settings, and weigh them."""
+        merit, weights = self._merit(places), resampled(len(places))
+        values = [self._values(each, places, merit) for each in (self._baseline, *left)]
+        result = []
+        for settings, each in zip((self._baseline, *left), values, strict=True):
+            works = [self._drawing.work(settings, place) for place in places]
+            result.append(
+                Tried(
+                    settings,
+                    name_of(settings),
+                    len(places),
+                    merit.metric.present(bootstrap(mean(each), weights)),
+                    bootstrap(difference(mean(each), mean(values[0])), weights),
+                    calls=float(np.mean([work.calls for work in works])),
+                    rows=float(np.mean([work.rows for work in works])),
+                )
+            )
+        return result
+
+    def _values(self, settings: SamplerSettings, places: Sequence[int], merit: Merit) -> NDArray[np.float64]:
+        """Return the quality of each picture, turned so that more is better."""
+        values = merit.measure(self._drawing.pictures(settings, places))
+        return values if merit.metric.better == "higher" else -values
+
+    def _merit(self, places: Sequence[int]) -> Merit:
+        prompts = [self._prompts[place] for place in places]
+        return choose_merit(prompts, self._tools, lambda: self._drawing.pictures(self._baseline, places))
