@@ -136,6 +136,7 @@ compat: install $(COMPATIBLE:%=%/manifest.json)
 include apps/web/Makefile
 include apps/android/Makefile
 include benchmarks/Makefile
+include tests/faults/Makefile
 
 clean:
 	rm -rf build $(VENV) *.egg-info

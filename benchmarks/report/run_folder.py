@@ -104,7 +104,7 @@ class RunFolder:
     def _resume(self) -> None:
         try:
             found = json.loads((self.path / SETTINGS_NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise OutputExistsError(f"{self.path} exists and holds no benchmark run; choose another folder") from error
         if (self.path / RESULTS_NAME).exists():
             raise OutputExistsError(f"{self.path} holds a complete run; choose another folder or remove it")
@@ -127,7 +127,7 @@ class RunFolder:
             for line in whole.splitlines():
                 record = json.loads(line)
                 self._records[record["key"]] = record
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise AmusedEdgeError(f"{file} is damaged; remove {self.path} and run again") from error
         if whole != content:
             _write_whole(file, whole)
