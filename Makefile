@@ -148,6 +148,7 @@ include apps/web/Makefile
 include apps/android/Makefile
 include apps/optimum/Makefile
 include benchmarks/Makefile
+include tests/faults/Makefile
 
 clean:
 	rm -rf build $(VENV) *.egg-info

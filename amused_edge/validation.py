@@ -12,6 +12,7 @@ from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.named import load_recipe
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.places import check_free
+from amused_edge.runtime.bundle.writer import new_folder
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, quoted
 from amused_edge.runtime.stages import OnStage
 
@@ -19,6 +20,8 @@ DEFAULT_RECIPES = ("fp16", "w8", "w8a8", "w4")
 
 PARENT = "fp32"
 """Name of the exported bundle in the report's folder."""
+
+REPORT = "report.md"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def validate(
     source
         A folder in diffusers layout, or a hub id.
     out
-        New folder for the bundles (`fp32`, and one named after each recipe), their accounts and the report.
+        New folder for the bundles (`fp32`, and one named after each recipe), their accounts and the report. It appears
+        complete or not at all.
 
     Raises
     ------
@@ -70,25 +74,25 @@ def validate(
     _check_names([recipe.name for recipe in chosen])
     for recipe in chosen:
         account.check_places(out / recipe.name)
-    parent = export_bundle(source, out / PARENT, export, on_stage=on_stage)
-    bundles, failures = {PARENT: parent}, {}
-    for recipe in chosen:
-        try:
-            bundles[recipe.name] = quantize_bundle(
-                parent.path, out / recipe.name, recipe, options, on_stage=_prefixed(on_stage, recipe.name)
-            )
-        except AmusedEdgeError as error:
-            failures[recipe.name] = str(error)
-    report = out / "report.md"
-    report.write_text(_page(bundles, failures), encoding="utf-8")
-    (out / "report.json").write_text(_data(bundles, failures), encoding="utf-8")
-    return Validation(bundles, failures, report)
+    with new_folder(out) as folder:
+        parent = export_bundle(source, folder / PARENT, export, on_stage=on_stage)
+        bundles, failures = {PARENT: parent}, {}
+        for recipe in chosen:
+            try:
+                bundles[recipe.name] = quantize_bundle(
+                    parent.path, folder / recipe.name, recipe, options, on_stage=_prefixed(on_stage, recipe.name)
+                )
+            except AmusedEdgeError as error:
+                failures[recipe.name] = str(error).replace(str(folder), str(out))
+        (folder / REPORT).write_text(_page(bundles, failures), encoding="utf-8")
+        (folder / "report.json").write_text(_data(bundles, failures), encoding="utf-8")
+    return Validation({name: Bundle.open(out / name) for name in bundles}, failures, out / REPORT)
 
 
 def _check_names(names: Sequence[str]) -> None:
     """Each recipe gets a folder of its own beside the report."""
     for name in names:
-        if name in (PARENT, "report.md", "report.json"):
+        if name in (PARENT, REPORT, "report.json"):
             raise OptionsError(f"a recipe is named {quoted(name)}, which the report needs; give it another name")
         if names.count(name) > 1:
             raise OptionsError(f"two recipes are named {quoted(name)}; give each its own name, once")

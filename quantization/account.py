@@ -14,6 +14,7 @@ from amused_edge.runtime.bundle.graph_entry import TensorFormat
 from amused_edge.runtime.bundle.manifest import Manifest
 from amused_edge.runtime.bundle.measurements import Fidelity, LogitFidelity, PictureFidelity, shown_psnr
 from amused_edge.runtime.bundle.places import check_free
+from amused_edge.runtime.system.companions import companions, remove_abandoned_companions
 
 WORST = 10
 """Weights that the page shows."""
@@ -130,7 +131,8 @@ def paths(out: Path) -> tuple[Path, Path]:
 
 
 def check_places(out: Path) -> None:
-    """Raise as `check_free` if a bundle, or its account, cannot be written."""
+    """Raise as `check_free` if a bundle, or its account, cannot be written; what a killed process left of one goes."""
+    remove_abandoned_companions(paths(out), out)
     check_free(out)
     for path in paths(out):
         check_free(path)
@@ -139,17 +141,10 @@ def check_places(out: Path) -> None:
 @contextlib.contextmanager
 def beside(out: Path) -> Iterator[Callable[[Account], None]]:
     """Give a function that writes both files of an account; an error in the block removes them again."""
-    made: list[Path] = []
+    with companions() as files:
 
-    def write(account: Account) -> None:
-        for path, text in zip(paths(out), (account.to_json(), account.to_markdown()), strict=True):
-            with path.open("x", encoding="utf-8") as file:
-                made.append(path)
-                file.write(text)
+        def write(account: Account) -> None:
+            for path, text in zip(paths(out), (account.to_json(), account.to_markdown()), strict=True):
+                files.add(path, text.encode())
 
-    try:
         yield write
-    except BaseException:
-        for path in made:
-            path.unlink(missing_ok=True)
-        raise

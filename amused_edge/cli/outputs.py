@@ -98,10 +98,15 @@ class OutputFiles:
     kept: bool = False
 
     def check(self) -> None:
-        """Raise if a file cannot be written or exists; with a state, pictures may exist."""
+        """Raise if a file cannot be written or exists; with a state, pictures may exist.
+
+        What a killed process left unfinished goes, and of a picture's companions all, if the picture is not there.
+        """
         from amused_edge.runtime import OptionsError, OutputExistsError
         from amused_edge.runtime.bundle.places import check_folder
         from amused_edge.runtime.pictures import check_png_path
+        from amused_edge.runtime.system.companions import remove_abandoned_companions
+        from amused_edge.runtime.system.unfinished import remove_abandoned
 
         if self.state is not None and (self.previews is not None or self.heatmap or self.reveal):
             raise click.UsageError("--preview-dir, --heatmap and --reveal do not go with --resume")
@@ -110,6 +115,8 @@ class OutputFiles:
         if self.state is not None:
             check_state_path(self.state)
         for index, path in enumerate(self.paths):
+            remove_abandoned(path)
+            remove_abandoned_companions(self.companions(path), path)
             for each in (path, *self.companions(path)):
                 try:
                     check_png_path(each)
@@ -129,17 +136,20 @@ class OutputFiles:
 
     def write(self, index: int, picture: "Picture", frames: "list[ImageArray]") -> list[Path]:
         """Write a picture and what goes with it; `frames` are its steps. Return the files."""
-        from amused_edge.runtime.pictures import write_animation, write_png
+        from amused_edge.runtime.pictures import write_png
+        from amused_edge.runtime.pictures.files import encode_animation, encode_png
         from amused_edge.runtime.pictures.heat_map import heat_map
+        from amused_edge.runtime.system.companions import companions
 
         path = self.paths[index]
-        companions = self.companions(path)
-        if self.heatmap:
-            write_png(heat_map(picture.image, picture.probability), companions[0])
-        if self.reveal:
-            write_animation([*frames, picture.image], companions[-1], _FRAME_SECONDS)
-        write_png(picture.image, path, picture.parameters.to_json())
-        return [path, *companions]
+        beside = self.companions(path)
+        with companions() as files:
+            if self.heatmap:
+                files.add(beside[0], encode_png(heat_map(picture.image, picture.probability)))
+            if self.reveal:
+                files.add(beside[-1], encode_animation([*frames, picture.image], _FRAME_SECONDS))
+            write_png(picture.image, path, picture.parameters.to_json())
+        return [path, *beside]
 
     def companions(self, path: Path) -> list[Path]:
         """Return the files that go with a picture: heat map, animation."""

@@ -27,6 +27,7 @@ from amused_edge.runtime.pictures.sources import read_image
 from amused_edge.runtime.sampling.options import SamplerSettings
 from amused_edge.runtime.stages import OnStage
 from amused_edge.runtime.system.library_paths import file_name
+from amused_edge.runtime.system.whole_file import whole_file
 
 PICTURES = "pictures"
 
@@ -241,6 +242,7 @@ def png(image: ImageArray) -> bytes:
 
 
 def save_picture(content: bytes, path: Path) -> None:
-    """Write a picture of a run, over one that an interrupted run may have left."""
+    """Write a picture of a run, whole or not at all, over one that an interrupted run may have left."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    with whole_file(path, replace=True) as file:
+        file.write(content)

@@ -111,7 +111,7 @@ class RunFolder:
     def _resume(self) -> None:
         try:
             found = json.loads((self.path / SETTINGS_NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise OutputExistsError(f"{self.path} exists and holds no benchmark run; choose another folder") from error
         if (self.path / RESULTS_NAME).exists():
             raise OutputExistsError(f"{self.path} holds a complete run; choose another folder or remove it")
@@ -137,7 +137,7 @@ class RunFolder:
                         break
                     self._places[json.loads(line)["key"]] = place
                     place += len(line)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise self._damaged() from error
 
     def _damaged(self) -> AmusedEdgeError:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from amused_edge.export.modules.configs import TextConfig, UVitConfig, VQGanConfig, parse_config
-from amused_edge.runtime.bundle.places import check_free
+from amused_edge.runtime.bundle.writer import new_folder
 from amused_edge.runtime.system.scripts import run
 
 _VQGAN_STAGES = 5
@@ -70,7 +70,7 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
     name
         "amused-256" or "amused-512".
     out
-        New folder.
+        New folder, which appears complete or not at all.
     dtype
         Of the weights: "float32" or "float16".
 
@@ -78,12 +78,12 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
     ------
     OutputExistsError, OptionsError
         `out` exists, or cannot be written.
+    BundleError
+        The disk is full.
     """
     from amused_edge.export.modules.shapes import text_shapes, uvit_shapes, vqgan_shapes
 
     uvit, vqgan = CONFIGS[name]
-    check_free(out)
-    out.mkdir(parents=True)
     uvit_config = {"_class_name": "UVit2DModel", **asdict(uvit)}
     vqgan_config = {"_class_name": "VQModel", **asdict(vqgan)}
     parts = {
@@ -91,15 +91,16 @@ def write_standin(name: str, out: Path, *, seed: int = 0, dtype: str = "float32"
         "transformer/diffusion_pytorch_model": (uvit_config, uvit_shapes(uvit)),
         "vqvae/diffusion_pytorch_model": (vqgan_config, vqgan_shapes(vqgan)),
     }
-    for stem, (config, shapes) in parts.items():
-        file = out / f"{stem}.safetensors"
-        file.parent.mkdir()
-        _write_json(file.parent / "config.json", config)
-        _write_weights(file, shapes, seed, dtype)
-    _write_json(out / "model_index.json", _MODEL_INDEX)
-    (out / "scheduler").mkdir()
-    _write_json(out / "scheduler" / "scheduler_config.json", {"mask_token_id": MASK_TOKEN_ID})
-    _write_tokenizer(out / "tokenizer")
+    with new_folder(out) as folder:
+        for stem, (config, shapes) in parts.items():
+            file = folder / f"{stem}.safetensors"
+            file.parent.mkdir()
+            _write_json(file.parent / "config.json", config)
+            _write_weights(file, shapes, seed, dtype)
+        _write_json(folder / "model_index.json", _MODEL_INDEX)
+        (folder / "scheduler").mkdir()
+        _write_json(folder / "scheduler" / "scheduler_config.json", {"mask_token_id": MASK_TOKEN_ID})
+        _write_tokenizer(folder / "tokenizer")
 
 
 def _write_weights(file: Path, shapes: Mapping[str, tuple[int, ...]], seed: int, dtype: str) -> None:

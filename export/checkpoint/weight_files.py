@@ -5,6 +5,7 @@ safetensors. Where another choice than the library's would be silent, none is ma
 """
 
 import json
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +137,11 @@ def _shards(index: Path) -> tuple[Path, ...]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         files = tuple(index.parent / name for name in names)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{index} is not a safetensors index ({error}); download it again") from error
     for name, file in zip(names, files, strict=True):
         if Path(name).name != name:
             raise CheckpointError(f"{index} names the shard {quoted(name)}, which may lie outside its folder")
-        if not file.is_file():
-            raise CheckpointError(f"{index} names the shard {name}, which is missing; download it again")
+        if not os.path.isfile(file):  # False too of names that no file can have
+            raise CheckpointError(f"{index} names the shard {quoted(name)}, which is missing; download it again")
     return files

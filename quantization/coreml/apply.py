@@ -15,7 +15,7 @@ from amused_edge.quantization.rounding.palettes import Palette, palette
 from amused_edge.quantization.rounding.uniform import rounding_error
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
 from amused_edge.runtime.engines.coreml.program import Name, Program, read_model, read_program
-from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, quietly
+from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, writing
 from amused_edge.runtime.errors import quoted
 
 compression = ct.optimize.coreml
@@ -42,7 +42,7 @@ def compress(
     """
     palettes = {name: _palettes(weights[name], rules[name], seen) for name in weights if rules[name].palette}
     scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
-    with quietly():
+    with writing(out):
         spec, values = read_model(source)
         model = ct.models.MLModel(spec, weights_dir=str(values), skip_model_load=True)
         if scaled:

@@ -6,11 +6,7 @@ killed process left is removed by the next one that writes to the same place.
 
 import contextlib
 import errno
-import glob
-import os
-import secrets
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,9 +16,7 @@ from amused_edge.runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.bundle.verification import sha256
 from amused_edge.runtime.errors import BundleError, OutputExistsError
-
-_NAME_BYTES = 96
-"""Of a bundle's name, in that of its unfinished folder."""
+from amused_edge.runtime.system.unfinished import remove_abandoned, unfinished
 
 
 class BundleWriter:
@@ -90,8 +84,8 @@ def passing_folder(out: Path) -> Iterator[Path]:
     Raises as `new_bundle`.
     """
     check_free(out)
-    _remove_abandoned(out)
-    partial = out.parent / f"{_mark(out)}{os.getpid()}-{secrets.token_hex(4)}"
+    remove_abandoned(out)
+    partial = unfinished(out)
     parents = [parent for parent in out.parents if not parent.exists()]
     try:
         partial.mkdir(parents=True)
@@ -105,36 +99,6 @@ def passing_folder(out: Path) -> Iterator[Path]:
         for parent in parents:  # the innermost first; those that hold the bundle stay
             with contextlib.suppress(OSError):
                 parent.rmdir()
-
-
-def _mark(out: Path) -> str:
-    """Return how names of unfinished folders of this bundle begin on this host; process id and a random part follow.
-
-    Of a long name only the beginning is in it, so that the whole stays within the 255 bytes that file systems take.
-    """
-    name = os.fsencode(out.name)[:_NAME_BYTES].decode(errors="ignore")
-    return f".{name}.partial-{socket.gethostname()}-"
-
-
-def _remove_abandoned(out: Path) -> None:
-    """Remove what writers of the same bundle left on this host when they were killed."""
-    mark = _mark(out)
-    for folder in out.parent.glob(f"{glob.escape(mark)}*"):
-        process = folder.name.removeprefix(mark).partition("-")[0]
-        if process.isdigit() and not _alive(int(process)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    if os.name == "nt":  # there, signal 0 is not a question
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _explain(error: OSError, out: Path) -> str:

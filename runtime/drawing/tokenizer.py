@@ -59,7 +59,12 @@ class PromptTokenizer:
         """Encode prompts; warns where one is cut."""
         for prompt in prompts:
             check_text(prompt)
-        encodings: list[Encoding] = self._tokenizer.encode_batch(list(prompts))
+        try:
+            encodings: list[Encoding] = self._tokenizer.encode_batch(list(prompts))
+        except Exception as error:  # the library raises bare Exception
+            raise BundleError(
+                f"the bundle's tokenizer cannot read the prompt: {error}; export the bundle again"
+            ) from error
         for prompt, encoding in zip(prompts, encodings, strict=True):
             if encoding.overflowing:
                 cut = prompt[max(end for _, end in encoding.offsets) :].strip()

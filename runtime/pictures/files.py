@@ -43,8 +43,19 @@ def encode_png(image: ImageArray, parameters: str = "") -> bytes:
 
 def write_animation(frames: Sequence[ImageArray], path: Path, seconds: float) -> None:
     """Write an animated PNG that shows each frame for a time and stays longer on the last; errors as of `write_png`."""
-    milliseconds = [round(1000 * seconds)] * (len(frames) - 1) + [round(4000 * seconds)]
-    _write(path, frames, {"save_all": True, "duration": milliseconds, "loop": 0, "pnginfo": extras()})
+    _write(path, frames, _animated(len(frames), seconds))
+
+
+def encode_animation(frames: Sequence[ImageArray], seconds: float) -> bytes:
+    """Return the content of the file that `write_animation` writes."""
+    content = io.BytesIO()
+    _save(content, frames, _animated(len(frames), seconds))
+    return content.getvalue()
+
+
+def _animated(frames: int, seconds: float) -> dict[str, Any]:
+    milliseconds = [round(1000 * seconds)] * (frames - 1) + [round(4000 * seconds)]
+    return {"save_all": True, "duration": milliseconds, "loop": 0, "pnginfo": extras()}
 
 
 def extras(parameters: str = "") -> PngImagePlugin.PngInfo:

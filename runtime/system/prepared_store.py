@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from amused_edge.runtime.errors import AmusedEdgeError
 from amused_edge.runtime.system import cache_folder
+from amused_edge.runtime.system.unfinished import is_abandoned, unfinished
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +24,15 @@ _NOTE = "entry.json"
 """Written last; its time stamp is that of the last use."""
 
 _ABANDONED = 24 * 3600.0
-"""Seconds after which nobody writes an entry any more."""
+"""Seconds after which nobody writes an entry any more, on whatever host."""
 
 
 _PROBE = 2**16
 """Bytes that still find room where a disk is not full."""
+
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+"""What reading a note may raise."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class PreparedStore:
         if folder is None or not os.path.exists(folder / key):  # False too where one may not look
             return None
         note = folder / key / _NOTE
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(*_DAMAGE):
             if json.loads(note.read_text(encoding="utf-8"))["files"] == _state(folder / key):
                 with suppress(OSError):  # a cache that may only be read
                     os.utime(note)
@@ -82,7 +86,7 @@ class PreparedStore:
         if folder is None:
             cache_folder.note(None)
             return None
-        partial = folder / f".{key}.{uuid.uuid4().hex}"
+        partial = unfinished(folder / key)
         try:
             partial.mkdir(parents=True)
             _make(partial, make)
@@ -135,7 +139,7 @@ def prepared_entries() -> list[Prepared]:
             label = str(json.loads((path / _NOTE).read_text(encoding="utf-8"))["label"])
             size = sum(file.stat().st_size for file in path.iterdir())
             found.append(Prepared(path, label, size, (path / _NOTE).stat().st_mtime))
-        except (OSError, ValueError, KeyError, TypeError):  # being written, being removed, or damaged
+        except _DAMAGE:  # being written, being removed, or damaged
             continue
     return sorted(found, key=lambda entry: entry.used)
 
@@ -152,7 +156,8 @@ def _remove_abandoned() -> None:
     """Remove what processes that were killed left half written or half removed."""
     for path in _listed():
         with suppress(OSError):
-            if path.name.startswith(".") and time.time() - path.stat().st_mtime > _ABANDONED:
+            old = path.name.startswith(".") and time.time() - path.stat().st_mtime > _ABANDONED
+            if old or is_abandoned(path):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -204,7 +209,7 @@ def _put(partial: Path, path: Path) -> None:
 
 def _remove(path: Path) -> bool:
     """Take an entry away at once, then delete it: nobody finds half of one. Returns whether it went."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside = unfinished(path)
     try:
         path.rename(aside)
     except OSError as error:

@@ -2,18 +2,19 @@
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError
 from amused_edge.runtime.system.library_paths import check_name
+from amused_edge.runtime.system.unfinished import remove_abandoned, unfinished
 
 
 @contextlib.contextmanager
 def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
-    """Give a file to write to that takes its place when the block ends well, and else goes.
+    """Give a file to write to that takes its place when the block ends well, and else goes; what killed writers of the
+    same file left goes too.
 
     Raises
     ------
@@ -25,7 +26,8 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
         The file cannot be written.
     """
     check_name(path)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")
+    remove_abandoned(path)
+    partial = unfinished(path)
     try:
         with partial.open("xb") as file:
             yield file

@@ -203,20 +203,23 @@ def save_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     import coremltools as ct
     from coremltools.converters.mil import Builder
 
+    from amused_edge.runtime.engines.coreml.quiet_coremltools import writing
+
     def save(block: Callable[..., Any], *inputs: Any, name: str = "program", **convert: Any) -> Path:
         system = convert.pop("system", ct.target.iOS17)
         specs = [Builder.TensorSpec(shape) if isinstance(shape, tuple) else shape for shape in inputs]
-        model = ct.convert(
-            Builder.program(input_specs=specs, opset_version=system)(block),
-            convert_to="mlprogram",
-            minimum_deployment_target=system,
-            compute_precision=ct.precision.FLOAT32,
-            pass_pipeline=ct.PassPipeline.EMPTY,
-            skip_model_load=True,
-            **convert,
-        )
         package = tmp_path_factory.mktemp("programs") / f"{name}.mlpackage"
-        model.save(str(package))
+        with writing(package):
+            model = ct.convert(
+                Builder.program(input_specs=specs, opset_version=system)(block),
+                convert_to="mlprogram",
+                minimum_deployment_target=system,
+                compute_precision=ct.precision.FLOAT32,
+                pass_pipeline=ct.PassPipeline.EMPTY,
+                skip_model_load=True,
+                **convert,
+            )
+            model.save(str(package))
         return package
 
     return save

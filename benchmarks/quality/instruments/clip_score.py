@@ -124,7 +124,7 @@ def _transformers(folder: Path) -> tuple[Embed, int]:
         model, loaded = CLIPModel.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise OptionsError(f"{folder} holds neither model.onnx nor a transformers CLIP: {error}") from error
     if loaded["missing_keys"]:  # they would be random numbers
         raise OptionsError(

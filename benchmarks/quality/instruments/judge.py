@@ -46,7 +46,7 @@ class Judge:
             self._side = self._sheet.shape[1] // (1 + max(entry["column"] for entry in self._entries.values()))
             if self._sheet.shape[0] < self._side * (1 + max(entry["row"] for entry in self._entries.values())):
                 raise ValueError("references.png has too few rows")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise OptionsError(
                 f"{folder} holds no judge: {quoted(error)}; it needs judge.json and references.*"
             ) from error

@@ -22,6 +22,7 @@ from amused_edge.benchmarks.quality.instruments.lpips import INPUTS, OUTPUT
 from amused_edge.runtime.bundle.places import check_new_file
 from amused_edge.runtime.errors import OptionsError, quoted
 from amused_edge.runtime.system.scripts import run
+from amused_edge.runtime.system.whole_file import whole_file
 
 if TYPE_CHECKING:
     import onnx
@@ -162,10 +163,10 @@ def _main() -> None:
     parser.add_argument("archive", type=Path)
     parser.add_argument("out", type=Path)
     chosen = parser.parse_args()
-    import onnx
-
     check_new_file(chosen.out)
-    onnx.save(make_model(read_weights(chosen.archive)), chosen.out)
+    model = make_model(read_weights(chosen.archive))
+    with whole_file(chosen.out) as file:
+        file.write(model.SerializeToString())
 
 
 if __name__ == "__main__":

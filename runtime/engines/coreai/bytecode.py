@@ -19,6 +19,9 @@ _STRINGS, _BLOBS, _BLOB_TABLE = 0, 5, 6
 _ALIGNED = 0x80
 """Flag of a section's number: an alignment and padding stand before its content."""
 
+_LARGEST_ALIGNMENT = 2**32
+"""In bytes, far above what processors know."""
+
 _BLOB = 0
 """Kind of an entry that holds bytes, and no truth value or text."""
 
@@ -71,6 +74,8 @@ class _Cursor:
         return piece
 
     def align(self, alignment: int) -> None:
+        if not 0 < alignment <= _LARGEST_ALIGNMENT:
+            raise IndexError
         self.place += -self.place % alignment
 
     @property

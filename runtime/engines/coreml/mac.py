@@ -6,7 +6,6 @@ It has not been run by us: `docs/verify-on-mac.md` tells how to check it.
 import contextlib
 import os
 import platform
-import secrets
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +25,7 @@ from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.options import EngineOptions
 from amused_edge.runtime.errors import GraphError
 from amused_edge.runtime.system import cache_folder
+from amused_edge.runtime.system.unfinished import remove_abandoned, unfinished
 
 _UNITS = {
     "all": ct.ComputeUnit.ALL,
@@ -119,7 +119,8 @@ def _compile(bundle: Bundle, role: str, place: Path) -> Path:
     if os.path.exists(compiled):
         return compiled
     place.mkdir(parents=True, exist_ok=True)
-    partial = place / f".{role}-{os.getpid()}-{secrets.token_hex(4)}.mlmodelc"
+    remove_abandoned(compiled)
+    partial = unfinished(compiled, ".mlmodelc")
     source = package(bundle, role)
     try:
         with TemporaryDirectory(prefix="amused-edge-") as plain:

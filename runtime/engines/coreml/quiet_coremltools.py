@@ -6,15 +6,17 @@ Its import warns of Apple's frameworks, which other systems do not have, and of 
 import contextlib
 import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 logging.getLogger("coremltools").setLevel(logging.ERROR)
 import coremltools as ct  # noqa: E402
 from coremltools.converters.mil.frontend.milproto.load import load as load_program  # noqa: E402
 from coremltools.converters.mil.mil import types  # noqa: E402
 
-__all__ = ["ct", "load_program", "quietly", "types"]
+__all__ = ["ct", "load_program", "quietly", "types", "writing"]
 
 
 @contextlib.contextmanager
@@ -23,3 +25,19 @@ def quietly() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def writing(package: Path) -> Iterator[None]:
+    """Be quiet, and keep what coremltools puts into the temporary folder in one beside a package, which goes again.
+
+    It keeps a copy of each package there until the process ends, and forever if that is killed. Beside a bundle in the
+    making, also what a killed process left goes when the bundle is made again.
+    """
+    before = tempfile.tempdir
+    with quietly(), tempfile.TemporaryDirectory(dir=package.parent, ignore_cleanup_errors=True) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before

@@ -1,0 +1,26 @@
+"""Commands that write, with a file-changing system call that fails, or that the process does not live to make: some of
+what `make faults` tries, by chance, always the same. Outputs are whole or not there, and a second run succeeds.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults.supervised import supported
+from tests.support.paths import ROOT
+
+SAMPLE = 7
+
+
+@pytest.mark.skipif(bool(supported()), reason=supported() or "-")
+@pytest.mark.parametrize("command", ["generate, companions", "generate, resume", "cache, clear"])
+def test_a_command(command: str, tmp_path: Path) -> None:
+    """In a process of its own: what is forked must have one thread."""
+    program = [sys.executable, str(ROOT / "tests" / "faults" / "run.py"), command, "--folder", str(tmp_path)]
+    chosen = ["--bundle", str(ROOT / "demo" / "bundle"), "--sample", str(SAMPLE)]
+    tried = subprocess.run([*program, *chosen], capture_output=True, text=True, env=os.environ, check=False)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+    assert f"| {SAMPLE} |" in tried.stdout

@@ -1,0 +1,103 @@
+"""Run as a script, `make fuzz`: coverage-guided fuzzing of what reads bytes that others made, by Atheris (libFuzzer).
+
+Each parser has a process of its own, for so many seconds, with a limit of memory and of time for each input. What is
+found is an input in build/fuzz/NAME, and ends the parser's run; a table says how many inputs were read.
+"""
+
+import argparse
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT))  # last: in the root, the hall's folder would hide the rooms
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"
+
+CORPUS = Path(__file__).parent / "corpus"
+MEMORY, SECONDS = 256, 10
+"""Megabytes above what the libraries take, and seconds, for one input."""
+
+
+def fuzz_one(name: str, folder: Path, arguments: list[str]) -> None:
+    """Fuzz a parser in this process, which libFuzzer ends."""
+    import atheris
+
+    with atheris.instrument_imports(include=["amused_edge", "starlette", "python_multipart"]):
+        from tests.support.fuzzing.parsers import PARSERS, tried
+
+        parser = PARSERS[name]
+        seeds = parser.seeds()
+        read = tried(parser, folder)
+        for seed in seeds:
+            read(seed)  # imports what reading takes
+    corpus = folder.parent / "corpus"
+    corpus.mkdir(exist_ok=True)
+    for number, seed in enumerate(seeds):
+        (corpus / f"seed-{number}").write_bytes(seed)
+
+    def mutate(data: bytes, most: int, seed: int) -> bytes:
+        chance = random.Random(seed)
+        if chance.random() < 0.3:
+            return bytes(atheris.Mutate(data, most))
+        return parser.mutate(data, chance)[:most]
+
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    limits = [f"-rss_limit_mb={taken + MEMORY}", f"-malloc_limit_mb={MEMORY}", f"-timeout={SECONDS}", "-max_len=65536"]
+    atheris.Setup([sys.argv[0], str(corpus), *limits, *arguments], read, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+def fuzz_all(names: list[str], seconds: int, out: Path) -> int:
+    """Fuzz parsers one after the other and print a table; return how many found something."""
+    found = 0
+    print("| parser | inputs | seconds | inputs/s | found |", "|---" * 5 + "|", sep="\n", flush=True)
+    for name in names:
+        place = out / name.replace(" ", "-")
+        place.mkdir(parents=True, exist_ok=True)
+        if (CORPUS / place.name).is_dir():
+            shutil.copytree(CORPUS / place.name, place / "corpus", dirs_exist_ok=True)
+        command = [sys.executable, __file__, "--one", name, "--out", str(out)]
+        options = [f"-max_total_time={seconds}", f"-artifact_prefix={place}/", "-print_final_stats=1"]
+        begun = time.monotonic()
+        with (place / "log").open("wb") as log:
+            code = subprocess.run([*command, "--", *options], stdout=log, stderr=log, check=False).returncode
+        took, text = time.monotonic() - begun, (place / "log").read_text(errors="replace")
+        inputs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text) or re.findall(r"^#(\d+)", text, re.M)
+        errors = re.findall(r"RuntimeError: (.*)|(ERROR: libFuzzer.*)", text) or [("see the log",)]
+        what, inputs = "" if code == 0 else "".join(errors[-1]), inputs or ["0"]
+        found += code != 0
+        print(f"| {name} | {inputs[-1]} | {took:.0f} | {int(inputs[-1]) / took:.0f} | {what} |", flush=True)
+    return found
+
+
+def main() -> None:
+    """Fuzz what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=int, default=3600, help="for each parser")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "fuzz-inputs")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    ours, theirs = sys.argv[1:], []
+    if "--" in ours:
+        place = ours.index("--")
+        ours, theirs = ours[:place], ours[place + 1 :]
+    chosen = parser.parse_args(ours)
+    if chosen.one:
+        folder = chosen.out / chosen.one.replace(" ", "-") / "files"
+        folder.mkdir(parents=True, exist_ok=True)
+        fuzz_one(chosen.one, folder, theirs)
+        return
+    from tests.support.fuzzing.parsers import PARSERS
+
+    sys.exit(int(fuzz_all(chosen.names or list(PARSERS), chosen.seconds, chosen.out) > 0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""What reads bytes that others made takes whatever comes, or refuses it with one error of ours: some hundred mutated
+inputs of each kind, always the same. `make fuzz` looks for more, guided by what the code covers.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support.fuzzing.parsers import PARSERS, tried
+
+CORPUS = Path(__file__).parent / "corpus"
+INPUTS = 300
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_parser(name: str, tmp_path: Path) -> None:
+    """The corpus holds what fuzzing found, once it is mended."""
+    parser, chance = PARSERS[name], random.Random(name)
+    read = tried(parser, tmp_path)
+    kept = [path.read_bytes() for path in sorted((CORPUS / name.replace(" ", "-")).glob("*"))]
+    for data in kept:
+        read(data)
+    pool = [*parser.seeds(), *kept]
+    for number in range(INPUTS):
+        data = parser.mutate(chance.choice(pool), chance)
+        try:
+            read(data)
+        except RuntimeError as error:
+            raise AssertionError(f"input {number} of {name}: {data[:2000]!r}") from error

@@ -1,0 +1,34 @@
+"""Where what is installed and shipped comes from, and under which licences. `make supply` also asks for known faults."""
+
+import re
+
+from tests.support.paths import ROOT
+from tests.support.supply import FREE, locked, packages, shipped_by_the_page
+
+
+def test_every_licence_is_free() -> None:
+    """Of all that an installation with extras brings."""
+    found = packages()
+    assert len(found) > 30
+    assert {name: told for name, told in found.items() if not FREE.search(told)} == {}
+
+
+def test_npm_packages_are_pinned_by_hash() -> None:
+    """`npm ci` refuses whatever does not have it; nothing comes from an address of its own."""
+    for name, each in locked().items():
+        assert str(each["integrity"]).startswith("sha512-"), name
+        assert "resolved" not in each, name
+
+
+def test_every_version_that_is_tested_is_one() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[^ ]+( ;.*)?", line)] == []
+
+
+def test_the_page_tells_the_licences_of_all_that_it_holds() -> None:
+    """The build's own list, beside what the lock file says is not for development only."""
+    build = (ROOT / "apps" / "web" / "studio" / "build.mjs").read_text()
+    listed = re.search(r"for \(const name of \[([^\]]+)\]\)", build)
+    assert listed is not None
+    assert set(re.findall(r'"([^"]+)"', listed[1])) == shipped_by_the_page()

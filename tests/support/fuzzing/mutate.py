@@ -1,0 +1,104 @@
+"""Small changes of an input, by chance: of its bytes, or of what its JSON says."""
+
+import copy
+import json
+import random
+from typing import Any
+
+ODD: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 2**31, 2**63, 2**64, -(2**63), 10**400),
+    *(0.5, -0.0, 1e308, float("inf"), float("nan")),
+    *("", "x", "..", "../../etc/passwd", "/etc/passwd", "a\0b", "\ud800", "\u202e", "é" * 300, "C:\\x", ".", "-0"),
+    *([], {}, [[]], {"": {}}, [0] * 100, "9" * 5000),
+)
+"""Values that stand where others are expected."""
+
+
+def mutated_json(data: bytes, chance: random.Random, most: int = 2**16) -> bytes:
+    """Return JSON with some of its values, names or lengths changed; other bytes where `data` is no JSON."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        return mutated_bytes(data, chance, most)
+    if chance.random() < 0.02:
+        return b"[" * chance.choice((10, 100, 2000, 30000))
+    for _ in range(chance.choice((1, 1, 1, 2, 4))):
+        content = _changed(content, chance)
+    try:
+        text = json.dumps(content, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
+    except (ValueError, RecursionError):
+        return data
+    return text[:most] if chance.random() < 0.9 else mutated_bytes(text, chance, most)
+
+
+def _changed(content: Any, chance: random.Random) -> Any:
+    """Change one place in parsed JSON."""
+    places = list(_places(content))
+    if not places or chance.random() < 0.02:
+        return copy.deepcopy(chance.choice(ODD))
+    holder, key = chance.choice(places)
+    kind = chance.random()
+    if kind < 0.2:
+        del holder[key]
+    elif kind < 0.35:
+        other, at = chance.choice(places)
+        holder[key] = copy.deepcopy(other[at])
+    elif kind < 0.45 and isinstance(holder, list):
+        holder.append(copy.deepcopy(holder[key]))
+    elif kind < 0.5 and isinstance(holder, dict):
+        holder[str(chance.choice(ODD))[:50]] = holder.pop(key)
+    elif kind < 0.6 and isinstance(holder[key], (int, float)) and not isinstance(holder[key], bool):
+        holder[key] = chance.choice((holder[key] + 1, -holder[key], holder[key] * 2, float(holder[key]) / 3))
+    elif kind < 0.7 and isinstance(holder[key], str):
+        text = holder[key]
+        place = chance.randrange(len(text) + 1)
+        holder[key] = text[:place] + str(chance.choice(ODD))[:20] + text[place + chance.randrange(3) :]
+    else:
+        holder[key] = copy.deepcopy(chance.choice(ODD))
+    return content
+
+
+def _places(content: Any, depth: int = 0) -> Any:
+    """Yield (holder, key) of each value."""
+    if depth > 30:
+        return
+    keys: Any = content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
+    for key in list(keys):
+        yield content, key
+        yield from _places(content[key], depth + 1)
+
+
+def mutated_bytes(data: bytes, chance: random.Random, most: int = 2**16) -> bytes:
+    """Return other bytes: some changed, removed, doubled, put in, cut off, or a number in them replaced."""
+    changed = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 4, 8))):
+        place = chance.randrange(len(changed) + 1)
+        kind = chance.randrange(7)
+        if kind == 0 and changed:
+            changed[min(place, len(changed) - 1)] ^= 1 << chance.randrange(8)
+        elif kind == 1 and changed:
+            changed[min(place, len(changed) - 1)] = chance.choice((0, 1, 127, 128, 255, chance.randrange(256)))
+        elif kind == 2:
+            changed[place:place] = chance.randbytes(chance.randrange(1, 9))
+        elif kind == 3:
+            del changed[place : place + chance.randrange(1, 17)]
+        elif kind == 4:
+            piece = changed[place : place + chance.randrange(1, 65)]
+            changed[place:place] = piece * chance.choice((1, 1, 2, 50))
+        elif kind == 5:
+            number, size = chance.choice((0, 1, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1)), chance.choice((4, 8))
+            packed = (number % 256**size).to_bytes(size, chance.choice(("little", "big")))
+            changed[place : place + len(packed)] = packed
+        elif chance.random() < 0.2:
+            del changed[place:]
+    return bytes(changed[:most])
+
+
+def mutated_safetensors(data: bytes, chance: random.Random, most: int = 2**16) -> bytes:
+    """Return a safetensors file whose header says something else, mostly of a length that fits."""
+    length = int.from_bytes(data[:8], "little")
+    if length > len(data) - 8 or chance.random() < 0.3:
+        return mutated_bytes(data, chance, most)
+    header = mutated_json(data[8 : 8 + length], chance, most)
+    size = len(header) if chance.random() < 0.9 else chance.choice((0, 2**63, len(header) + 1))
+    return (size.to_bytes(8, "little") + header + data[8 + length :])[:most]

@@ -1,0 +1,59 @@
+"""What is shipped along, or installed with it, and under which licences."""
+
+import json
+import re
+from importlib.metadata import PackageNotFoundError, distribution, requires
+
+from tests.support.paths import ROOT
+
+FREE = re.compile(
+    r"apache|\bbsd\b|\bmit\b|mit-cmu|\bisc\b|python software foundation|\bpsf|mpl|mozilla public|hpnd|zlib|unlicense|0bsd"
+    r"|cc0|public domain",
+    re.IGNORECASE,
+)
+"""Licences that ask for no more than their own text, or (MPL) for changes of their own files. Of wheels that hold other
+libraries, their own is told here: PyAV's, of the extra video, holds FFmpeg with x264 (GPL), and is not shipped by us.
+"""
+
+EXTRAS = ("export", "lora", "quantize", "coreml", "video", "bench", "serve", "tls")
+"""But coreai, whose licence is Apple's own; its users accept it when they install it."""
+
+
+def packages() -> dict[str, str]:
+    """Return name -> licence of all that this package and its extras install, as far as it is installed here."""
+    found: dict[str, str] = {}
+    waiting = [_name(each) for each in requires("amused-edge") or () if _wanted(each)]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            metadata = distribution(name).metadata
+        except PackageNotFoundError:  # for another system
+            continue
+        told = metadata.get("License-Expression") or metadata.get("License") or ""
+        classifiers = [each for each in metadata.get_all("Classifier") or () if each.startswith("License")]
+        found[name] = f"{told.splitlines()[0] if told else ''} {' '.join(classifiers)}".strip()
+        waiting += [_name(each) for each in requires(name) or () if "extra ==" not in each]
+    return found
+
+
+def _wanted(requirement: str) -> bool:
+    extra = re.search(r"extra == ['\"]([^'\"]+)", requirement)
+    return extra is None or extra[1] in EXTRAS
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def locked() -> dict[str, dict[str, object]]:
+    """Return the npm packages of the lock file, by their folder."""
+    content = json.loads((ROOT / "apps" / "web" / "package-lock.json").read_text())
+    return {name: each for name, each in content["packages"].items() if name}
+
+
+def shipped_by_the_page() -> set[str]:
+    """Return the npm packages that the page holds: what the package needs to run, and the browser's engine."""
+    needed = {name.removeprefix("node_modules/") for name, each in locked().items() if not each.get("dev")}
+    return needed | {"onnxruntime-web", "onnxruntime-common"}
