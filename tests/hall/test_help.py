@@ -15,7 +15,8 @@ from amused_edge.cli.program import commands
 from tests.support.command import COMMAND, run
 
 NAMES = [
-    *["generate", "video", "serve", "inspect", "cache", "export", "lora", "quantize", "validate", "card", "push", "fit"],
+    *["generate", "video", "serve", "inspect", "cache", "export", "lora", "quantize", "validate"],
+    *["card", "push", "fit"],
     *["bench latency", "bench quality", "bench compare", "bench device", "bench import"],
 ]
 
