@@ -38,7 +38,9 @@ def test_a_phone_stands_beside_a_desktop(tmp_path: Path) -> None:
     assert "| Phone: w8 | 12 | 2 | 4 | 1 | 2.00 s (1.50–2.50) |" in report
     assert "| Some CPU: w8 | 12 |" in report
     assert "severe, 44.5 °C" in report
-    assert "Phone: some CPU of a phone, 8 cores, 7.5 GiB; Android 16; Kotlin, amused-edge 0.1.0; battery 90 %." in report
+    assert "Phone: some CPU of a phone, 8 cores, 7.5 GiB; Android 16; Kotlin, amused-edge 0.1.0; battery 90 %." in (
+        report
+    )
     results = read_json(tmp_path / "out" / "results.json")
     assert (results["kind"], results["runs"][0]) == ("devices", phone)
     assert "audits" not in results["runs"][1]
