@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "quantization": {"quantization", "runtime", "benchmarks"},
     "conformance": {"conformance", "runtime"},
     "serve": {"serve", "runtime"},
-    "amused_edge": set(ROOMS) | {"cli", "validation"},
+    "amused_edge": set(ROOMS) | {"cli", "conversion", "validation"},
 }
 
 # Room within a room -> the places that it does not know. A place ends in a dot where all below it is meant.
