@@ -61,12 +61,28 @@ def _check_address(address: str) -> None:
         raise OptionsError(
             f"{quoted(address)} is no address of a Ray cluster; give HOST:PORT, {AUTO} or {LOCAL}, as in --ray={AUTO}"
         )
+    advice = "start one there: ray start --head"
     try:
-        socket.create_connection((host, int(port)), PATIENCE).close()
+        with socket.create_connection((host, int(port)), PATIENCE) as connection:
+            greeted = "RAY_USE_TLS" in os.environ or _greets(connection)
     except (OSError, OverflowError) as error:
-        raise ClusterError(
-            f"no Ray cluster can be reached at {address}: {first_line(error)}; start one there: ray start --head"
-        ) from error
+        raise ClusterError(f"no Ray cluster can be reached at {address}: {first_line(error)}; {advice}") from error
+    if not greeted:
+        raise ClusterError(f"what answers at {address} is no Ray cluster; {advice}")
+
+
+def _greets(connection: socket.socket) -> bool:
+    """Return whether a server answers as gRPC does, by HTTP/2: Ray itself would wait for others without end."""
+    connection.settimeout(PATIENCE)
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _SETTINGS)
+    try:
+        return connection.recv(9)[3:4] == _SETTINGS[3:4]
+    except TimeoutError:
+        return False
+
+
+_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""A frame of no length and type 4: RFC 9113, 6.5."""
 
 
 def _connect(ray: Any, address: str) -> None:

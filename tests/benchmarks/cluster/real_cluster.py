@@ -7,11 +7,15 @@ own. It fails where the two runs differ in anything but their times.
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+import venv
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +76,45 @@ def wrong_ways(address: str, arguments: list[str], environment: dict[str, str], 
         (["--ray=somewhere"], "is no address of a Ray cluster"),
         ([f"--ray={address}", "--threads", "64"], "no node of the cluster has 64 cores"),
     ):
-        command = [COMMAND, *arguments, "--out", str(out / "wrong"), *options]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        lines = result.stderr.splitlines()
-        assert result.returncode in (1, 2), (options, result)
-        assert len(lines) == 1, lines
-        assert words in lines[0], lines
-        assert not (out / "wrong").exists()
-        print(lines[0])
+        refused([*arguments, *options], words, environment, out)
+    with socket.create_server(("127.0.0.1", 0)) as other:  # which takes all and says nothing
+        options = [f"--ray=127.0.0.1:{other.getsockname()[1]}"]
+        refused([*arguments, *options], "is no Ray cluster; start one there", environment, out)
+    with stranger(address, out):
+        refused([*arguments, f"--ray={address}"], "has no amused-edge; install amused-edge", environment, out)
+
+
+def refused(arguments: list[str], words: str, environment: dict[str, str], out: Path) -> None:
+    """The command ends with one line, and leaves nothing."""
+    command = [COMMAND, *arguments, "--out", str(out / "wrong")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    lines = result.stderr.splitlines()
+    assert result.returncode in (1, 2), result
+    assert len(lines) == 1, lines
+    assert words in lines[0], lines
+    assert not (out / "wrong").exists()
+    print(lines[0], flush=True)
+
+
+@contextmanager
+def stranger(address: str, out: Path) -> Iterator[None]:
+    """A node that has Ray, and not this package."""
+    bare, packages = out / "bare", out / "bare-packages"
+    packages.mkdir()
+    for entry in Path(ray.__file__).parents[1].iterdir():
+        if not entry.name.startswith("amused_edge"):
+            (packages / entry.name).symlink_to(entry)
+    venv.create(bare)
+    (folder,) = bare.glob("lib/python*/site-packages")
+    (folder / "packages.pth").write_text(str(packages))
+    start = [bare / "bin" / "python", "-m", "ray.scripts.scripts", "start", f"--address={address}", "--num-cpus=1"]
+    node = subprocess.Popen([*start, "--block"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(15)
+        yield
+    finally:
+        node.terminate()
+        node.wait(60)
 
 
 def compare(out: Path) -> dict[str, Any]:
