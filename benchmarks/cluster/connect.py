@@ -40,6 +40,7 @@ def ray_crew(address: str, threads: int | None = None) -> Iterator["RayCrew"]:
         The cluster cannot be reached, is of other versions of Ray or Python, or a node cannot do the work.
     """
     _check_address(address)
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # or Ray would tell of lost nodes among the results
     import ray
 
     from amused_edge.benchmarks.cluster.ray_crew import RayCrew

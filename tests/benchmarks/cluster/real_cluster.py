@@ -51,7 +51,8 @@ def main() -> None:
         killer = threading.Thread(target=kill, args=(cluster, nodes[1], out / "cluster" / "records.jsonl", killed))
         killer.start()
         command = [COMMAND, *arguments, "--out", str(out / "cluster"), f"--ray={cluster.address}"]
-        subprocess.run(command, check=True, env=environment)
+        said = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+        assert (said.stdout, said.stderr) == ("", ""), said
         spread = time.monotonic() - start
         killer.join(1)
     finally:
