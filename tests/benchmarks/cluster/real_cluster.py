@@ -58,6 +58,7 @@ def main() -> None:
     finally:
         cluster.shutdown()
         ray.shutdown()
+    at_home(arguments, out)
     table(out, alone, spread, killed, compare(out))
 
 
@@ -67,6 +68,19 @@ def kill(cluster: Cluster, node: Any, records: Path, killed: list[str]) -> None:
         time.sleep(0.2)
     cluster.remove_node(node, allow_graceful=False)
     killed.append(f"after {len(records.read_text().splitlines())} prompts")
+
+
+def at_home(arguments: list[str], out: Path) -> None:
+    """A cluster that lives as long as the run leaves our own cache in a fresh home, and none of Ray's tokens."""
+    home = out / "fresh"
+    home.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    command = [COMMAND, *arguments, "--out", str(out / "local"), "--count", "12", "--ray=local"]
+    said = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("", ""), said
+    left = [str(file.relative_to(home)) for file in home.rglob("*") if file.is_file()]
+    strangers = [name for name in left if not name.startswith((".cache/amused-edge/", ".cache/matplotlib/"))]
+    assert not strangers, strangers
 
 
 def wrong_ways(address: str, arguments: list[str], environment: dict[str, str], out: Path) -> None:
