@@ -3,7 +3,9 @@
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -93,8 +95,11 @@ def _connect(ray: Any, address: str) -> None:
         quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         if "RAY_AUTH_MODE" not in os.environ:
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    heeded = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself
     try:
         ray.init(address=address, **quiet)
+        if heeded is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, heeded)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         where = "on this machine" if address in (AUTO, LOCAL) else f"at {address}"
         raise ClusterError(f"no Ray cluster can be joined {where}: {error}") from error
