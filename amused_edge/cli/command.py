@@ -74,7 +74,8 @@ class Command(cloup.Command):
 def _asked(options: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the extras that options ask for."""
     ray = ("cluster",) if options.get("ray") is not None else ()
-    return (*_of_target(options), *ray)
+    measured = ("bench",) if options.get("latency") is not None else ()
+    return (*_of_target(options), *measured, *ray)
 
 
 def _of_target(options: Mapping[str, Any]) -> tuple[str, ...]:

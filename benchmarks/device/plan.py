@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from amused_edge.benchmarks.device.results import DeviceResults, read_results
-from amused_edge.benchmarks.latency.results import PICTURE, Timing
 from amused_edge.benchmarks.report.run_folder import RESULTS_NAME
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.sampling.options import SamplerSettings
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.device.results import DeviceResults
+    from amused_edge.benchmarks.latency.results import Timing
 
 ASSUMED_SECONDS, ASSUMED_STEPS, ASSUMED_CORES = 30.2, 12, 2
 ASSUMED = (
@@ -66,14 +69,18 @@ class Plan:
 
     def lines(self, nodes: Iterable[int]) -> list[str]:
         """Return the estimate as lines of text, with one for each number of machines."""
-        rows = [f"{count:>6}  {count * self.cores:>6}  {self.hours(count):>10.1f}" for count in nodes]
+        rows = [f"{count:>6}  {count * self.cores:>6}  {_hours(self.hours(count)):>10}" for count in nodes]
         return [
-            f"{self.pictures} pictures, {self.core_hours:.1f} core-hours at most",
+            f"{self.pictures} picture{'' if self.pictures == 1 else 's'}, {_hours(self.core_hours)} core-hours at most",
             f"{'nodes':>6}  {'cores':>6}  {'hours':>10}",
             *rows,
             f"Basis: {self.basis}.",
             "Not counted: measuring the pictures, loading bundles, and shards that are lost with a node.",
         ]
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def plan(drawings: Sequence[Drawing], latency: Path | None = None) -> Plan:
@@ -94,6 +101,8 @@ def plan(drawings: Sequence[Drawing], latency: Path | None = None) -> Plan:
         branches = sum(each.pictures * each.passes * each.settings.steps * each.settings.branches for each in drawings)
         core_seconds = branches * ASSUMED_SECONDS / (2 * ASSUMED_STEPS) * ASSUMED_CORES
         return Plan(pictures, core_seconds / 3600, ASSUMED_CORES, ASSUMED)
+    from amused_edge.benchmarks.device.results import read_results  # which knows what only benchmarks need
+
     results = read_results(latency / RESULTS_NAME)
     cores = results.device.cores
     core_seconds = sum(
@@ -104,14 +113,16 @@ def plan(drawings: Sequence[Drawing], latency: Path | None = None) -> Plan:
     return Plan(pictures, core_seconds / 3600, cores, basis)
 
 
-def _timed(drawing: Drawing, results: DeviceResults) -> bool:
+def _timed(drawing: Drawing, results: "DeviceResults") -> bool:
     """Return whether a setting itself was timed."""
     wanted = (drawing.settings.steps, drawing.settings.guidance_scale)
     return wanted in [(timing.steps, timing.guidance_scale) for timing in results.result.timings]
 
 
-def _core_seconds(drawing: Drawing, results: DeviceResults, latency: Path) -> float:
+def _core_seconds(drawing: Drawing, results: "DeviceResults", latency: Path) -> float:
     """Return the core-seconds of a picture: of the bundle's own times, those of the nearest setting, in proportion."""
+    from amused_edge.benchmarks.latency.results import PICTURE
+
     subjects = results.content["subjects"]
     labels = [each["label"] for each in subjects if each.get("manifest_sha256") == drawing.bundle]
     found = [
@@ -133,7 +144,7 @@ def _core_seconds(drawing: Drawing, results: DeviceResults, latency: Path) -> fl
     return core_seconds * (drawing.settings.steps * drawing.settings.branches) / (steps * branches)
 
 
-def _used(timing: Timing, results: DeviceResults) -> float:
+def _used(timing: "Timing", results: "DeviceResults") -> float:
     """Return the core-seconds of a picture."""
     return timing.seconds.median * (timing.threads or results.device.cores)
 

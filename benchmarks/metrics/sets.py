@@ -220,7 +220,8 @@ def _triangle(count: int) -> Iterator[tuple[slice, slice]]:
 
 def _kernel(x: Features, y: Features, *, own: bool = False) -> Features:
     """Return the kernels of a tile; of `own` ones, none of a picture with that of its place."""
-    kernel: Features = (x @ y.T / x.shape[1] + 1.0) ** 3
+    similar: Features = x @ y.T / x.shape[1] + 1.0
+    kernel = similar * similar * similar  # a tenth of the time of a power
     if own:
         np.fill_diagonal(kernel, 0.0)
     return kernel

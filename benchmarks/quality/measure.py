@@ -62,8 +62,10 @@ class PicturesPiece:
     def png(self, label: str) -> bytes:
         """Return a subject's picture as a PNG file."""
         picture = self.pictures[label]
+        if isinstance(picture, bytes):
+            return picture
         try:
-            return picture if isinstance(picture, bytes) else picture.read_bytes()
+            return picture.read_bytes()
         except OSError as error:
             raise OptionsError(f"a picture of the run is missing or damaged: {picture}; remove the folder") from error
 

@@ -10,7 +10,6 @@ from amused_edge.cli.draw_pieces import draw_pieces
 from amused_edge.cli.outputs import OutputFiles, OutputRequest
 from amused_edge.cli.program import commands
 from amused_edge.runtime import AmusedPipeline, EngineOptions, GenerationOptions, OutputExistsError, TextToImage
-from tests.support.command import fails, run
 from tests.support.paths import ROOT
 from tests.support.scattered import Scattered
 
@@ -67,8 +66,14 @@ def test_plans_that_make_no_sense(options: list[str], words: str, prompts: Path)
 def test_what_is_no_address_is_told_before_ray_is_needed(prompts: Path) -> None:
     """So is a bundle that the option took for one."""
     words = "is no address of a Ray cluster; give HOST:PORT, auto or local, as in --ray=auto"
-    fails(run("bench", "quality", "--ray", BUNDLE, BUNDLE, "--prompts", prompts, cwd=prompts.parent), 2, words)
-    fails(run("generate", BUNDLE, "x", "--ray=127.0.0.1:1", cwd=prompts.parent), 1, "no Ray cluster can be reached at")
+    nobody = "no Ray cluster can be reached at 127.0.0.1:1"
+    for command, expected, message in (
+        (["bench", "quality", "--ray", BUNDLE, BUNDLE, "--prompts", prompts], 2, words),
+        (["generate", BUNDLE, "x", "--ray=127.0.0.1:1"], 1, nobody),
+    ):
+        code, told, wrong = asked(*command)
+        assert (code, told, wrong.count("\n")) == (expected, "", 1)
+        assert message in wrong
     assert [path.name for path in prompts.parent.iterdir()] == ["prompts.txt"]
 
 

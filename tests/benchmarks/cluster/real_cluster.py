@@ -7,11 +7,15 @@ own. It fails where the two runs differ in anything but their times.
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
+import venv
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +51,14 @@ def main() -> None:
         killer = threading.Thread(target=kill, args=(cluster, nodes[1], out / "cluster" / "records.jsonl", killed))
         killer.start()
         command = [COMMAND, *arguments, "--out", str(out / "cluster"), f"--ray={cluster.address}"]
-        subprocess.run(command, check=True, env=environment)
+        said = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+        assert (said.stdout, said.stderr) == ("", ""), said
         spread = time.monotonic() - start
         killer.join(1)
     finally:
         cluster.shutdown()
         ray.shutdown()
+    at_home(arguments, out)
     table(out, alone, spread, killed, compare(out))
 
 
@@ -64,6 +70,19 @@ def kill(cluster: Cluster, node: Any, records: Path, killed: list[str]) -> None:
     killed.append(f"after {len(records.read_text().splitlines())} prompts")
 
 
+def at_home(arguments: list[str], out: Path) -> None:
+    """A cluster that lives as long as the run leaves our own cache in a fresh home, and none of Ray's tokens."""
+    home = out / "fresh"
+    home.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    command = [COMMAND, *arguments, "--out", str(out / "local"), "--count", "12", "--ray=local"]
+    said = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("", ""), said
+    left = [str(file.relative_to(home)) for file in home.rglob("*") if file.is_file()]
+    strangers = [name for name in left if not name.startswith((".cache/amused-edge/", ".cache/matplotlib/"))]
+    assert not strangers, strangers
+
+
 def wrong_ways(address: str, arguments: list[str], environment: dict[str, str], out: Path) -> None:
     """What cannot work is told in one line, and leaves nothing."""
     host = address.rpartition(":")[0]
@@ -72,14 +91,45 @@ def wrong_ways(address: str, arguments: list[str], environment: dict[str, str], 
         (["--ray=somewhere"], "is no address of a Ray cluster"),
         ([f"--ray={address}", "--threads", "64"], "no node of the cluster has 64 cores"),
     ):
-        command = [COMMAND, *arguments, "--out", str(out / "wrong"), *options]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        lines = result.stderr.splitlines()
-        assert result.returncode in (1, 2), (options, result)
-        assert len(lines) == 1, lines
-        assert words in lines[0], lines
-        assert not (out / "wrong").exists()
-        print(lines[0])
+        refused([*arguments, *options], words, environment, out)
+    with socket.create_server(("127.0.0.1", 0)) as other:  # which takes all and says nothing
+        options = [f"--ray=127.0.0.1:{other.getsockname()[1]}"]
+        refused([*arguments, *options], "is no Ray cluster; start one there", environment, out)
+    with stranger(address, out):
+        refused([*arguments, f"--ray={address}"], "has no amused-edge; install amused-edge", environment, out)
+
+
+def refused(arguments: list[str], words: str, environment: dict[str, str], out: Path) -> None:
+    """The command ends with one line, and leaves nothing."""
+    command = [COMMAND, *arguments, "--out", str(out / "wrong")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    lines = result.stderr.splitlines()
+    assert result.returncode in (1, 2), result
+    assert len(lines) == 1, lines
+    assert words in lines[0], lines
+    assert not (out / "wrong").exists()
+    print(lines[0], flush=True)
+
+
+@contextmanager
+def stranger(address: str, out: Path) -> Iterator[None]:
+    """A node that has Ray, and not this package."""
+    bare, packages = out / "bare", out / "bare-packages"
+    packages.mkdir()
+    for entry in Path(ray.__file__).parents[1].iterdir():
+        if not entry.name.startswith("amused_edge"):
+            (packages / entry.name).symlink_to(entry)
+    venv.create(bare)
+    (folder,) = bare.glob("lib/python*/site-packages")
+    (folder / "packages.pth").write_text(str(packages))
+    start = [bare / "bin" / "python", "-m", "ray.scripts.scripts", "start", f"--address={address}", "--num-cpus=1"]
+    node = subprocess.Popen([*start, "--block"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(15)
+        yield
+    finally:
+        node.terminate()
+        node.wait(60)
 
 
 def compare(out: Path) -> dict[str, Any]:

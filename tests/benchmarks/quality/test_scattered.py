@@ -22,7 +22,7 @@ from tests.support.scattered import Scattered
 
 Fake = Callable[..., SubjectSpec]
 STEPS = SamplerSettings(steps=3, guidance_scale=1.0)
-OPTIONS = QualityOptions(tuple(f"a fox, {number}" for number in range(23)), STEPS, seed=3)
+OPTIONS = QualityOptions(tuple(f"a fox, {number}" for number in range(11)), STEPS, seed=3)
 
 
 @pytest.fixture(autouse=True)
@@ -62,21 +62,18 @@ def records(folder: Path) -> list[str]:
     return (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize(("size", "seed"), [(1, 1), (4, 2)])
-def test_the_result_does_not_depend_on_who_draws(
-    size: int, seed: int, fake: Fake, sources: Sources, tmp_path: Path
-) -> None:
+def test_the_result_does_not_depend_on_who_draws(fake: Fake, sources: Sources, tmp_path: Path) -> None:
     """Also where a run was begun by one and is gone on with by the other."""
     specs = [fake("a"), fake("b", later=1, below=9)]
     bench_quality(specs, OPTIONS, sources, tmp_path / "alone")
 
     def stop(text: str, done: int, _: int) -> None:
-        if text.startswith("prompt") and done == 7:
+        if text.startswith("prompt") and done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         bench_quality(specs, OPTIONS, sources, tmp_path / "run", stop)
-    crew = Scattered(size, seed)
+    crew = Scattered(3, 2)
     bench_quality(specs, OPTIONS, sources, tmp_path / "run", crew=crew)
     assert results(tmp_path / "run") == results(tmp_path / "alone")
     assert content(tmp_path / "run") == content(tmp_path / "alone")
@@ -102,8 +99,8 @@ def test_a_bundle_and_a_judge_travel(tmp_path: Path) -> None:
     judge = judged.tools.judge
     assert judge is not None
     specs = bundle_specs([ROOT / "demo" / "bundle"] * 2, threads=1)
-    options = QualityOptions(judge.prompts[:3], SamplerSettings(steps=2, guidance_scale=1.25))
-    crew = Scattered(2, 1)
+    options = QualityOptions(judge.prompts[:2], SamplerSettings(steps=1, guidance_scale=1.25))
+    crew = Scattered(1, 1)
     bench_quality(specs, options, judged, tmp_path / "run", crew=crew)
     bench_quality(specs, options, judged, tmp_path / "alone")
     assert results(tmp_path / "run") == results(tmp_path / "alone")
