@@ -178,8 +178,7 @@ def quality(
     extras=("bench",),
     examples=(
         "amused-edge bench compare amused-fp32 amused-w8 --steps 4,8,12",
-        "amused-edge bench compare amused-w8 --steps 8 --guidance 1,5,10 --count 16",
-        "amused-edge bench compare amused-w8 --steps 6,12 --entropy-bound 0,20,40 --judge JUDGE --search 0.3",
+        "amused-edge bench compare amused-w8 --steps 4,8 --order moment --search 0.3",
     ),
 )
 @bundles

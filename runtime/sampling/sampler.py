@@ -82,7 +82,8 @@ def sharpened(logits: FloatArray, temperature: np.float32) -> FloatArray:
     """
     shifted = logits - logits.max(axis=1, keepdims=True)
     if temperature < _COLD:
-        return np.where(shifted == 0, shifted, np.float32(-np.inf))
+        likeliest: FloatArray = np.where(shifted == 0, shifted, np.float32(-np.inf))
+        return likeliest
     shifted *= np.float32(1) + np.float32(1) / temperature
     return shifted
 
