@@ -3,19 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click import Choice
 from cloup import option, option_group
 from cloup.typing import Decorator
 
 from amused_edge.benchmarks.report.run_folder import RECORDS_NAME, is_new
 from amused_edge.cli import console, options
+from amused_edge.cli.bench_search import SEARCH, check_search
 from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
 from amused_edge.cli.values import PATH, ListOf, TextType
-from amused_edge.runtime.sampling.options import ORDERS
+
+if TYPE_CHECKING:
+    from amused_edge.benchmarks.compare.search import SearchOptions
+    from amused_edge.benchmarks.quality.metrics import Instruments
+    from amused_edge.benchmarks.subjects.subject import SubjectSpec
 
 bundles = click.argument("bundles", nargs=-1, required=True, type=PATH, metavar="BUNDLE...")
 prompt = option("--prompt", type=TextType(), default="a red fox in the snow", show_default=True)
@@ -197,18 +201,7 @@ def quality(
     clip,
     option("--threads", type=int, metavar="N", help="Of the engine.  [default: the engine's]"),
 )
-@option_group(
-    "Search",
-    option(
-        "--search",
-        type=float,
-        metavar="LOSS",
-        help="Of one BUNDLE, find the least work that loses so much quality at most against its own settings.",
-    ),
-    option("--temperature", type=ListOf(float), help="Of the first step, one or several; 0 at the last."),
-    option("--order", type=Choice(ORDERS), multiple=True, help="May be given several times."),
-    option("--entropy-bound", type=ListOf(float), help="In nats, one or several."),
-)
+@option_group("Search", *SEARCH)
 @option_group("Output", out("bench-compare"))
 @options.quiet
 def compare(
@@ -229,30 +222,33 @@ def compare(
 ) -> None:
     """Weigh quality against time and memory: every BUNDLE with every number of steps and guidance scale."""
     from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
-    from amused_edge.benchmarks.compare.search import SearchOptions, search_settings
+    from amused_edge.benchmarks.compare.search import SearchOptions
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.benchmarks.subjects.settings import search_grid, settings_grid
 
-    given = {name: value for name, value in searched.items() if value}
-    if search is None and given:
-        raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --search")
-    if search is not None and len(bundles) > 1:
-        raise click.UsageError(f"--search takes one BUNDLE, as each has settings of its own; {len(bundles)} were given")
+    check_search(search, bundles, searched)
     specs = bundle_specs(bundles)
     tools = open_sources(judge=judge, clip=clip).tools
     drawn = choose_prompts(prompts, tools.judge, count)
     if search is not None:
         own, tried = search_grid(bundles[0], steps, guidance, **searched)
         asked = SearchOptions(drawn, own, tried, search, seed, threads, rounds)
-        with _resumable(out, quiet) as report:
-            found = search_settings(specs[0], asked, tools, out, report)
-        if not quiet:
-            console.say(found.line())
+        _search(specs[0], asked, tools, out, quiet)
         return
     chosen = CompareOptions(drawn, settings_grid(bundles[0], steps, guidance), seed, threads, rounds)
     with _resumable(out, quiet) as report:
         bench_compare(specs, chosen, tools, out, report)
+
+
+def _search(spec: "SubjectSpec", asked: "SearchOptions", tools: "Instruments", out: Path, quiet: bool) -> None:
+    """Search, and say what was found."""
+    from amused_edge.benchmarks.compare.search import search_settings
+
+    with _resumable(out, quiet) as report:
+        found = search_settings(spec, asked, tools, out, report)
+    if not quiet:
+        console.say(found.line())
 
 
 @bench.command(
