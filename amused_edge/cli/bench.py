@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click import Choice
 from cloup import option, option_group
 from cloup.typing import Decorator
 
 from amused_edge.benchmarks.report.run_folder import RECORDS_NAME, is_new
 from amused_edge.cli import cluster, console, options
+from amused_edge.cli.bench_search import SEARCH, check_search
 from amused_edge.cli.command import Command, Group
 from amused_edge.cli.progress import Report, progress
 from amused_edge.cli.values import PATH, ListOf, TextType
-from amused_edge.runtime.sampling.options import ORDERS
 
 if TYPE_CHECKING:
+    from amused_edge.benchmarks.compare.search import SearchOptions
     from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.quality.metrics import Instruments
     from amused_edge.benchmarks.subjects.subject import SubjectSpec
     from amused_edge.runtime.sampling.options import SamplerSettings
 
@@ -193,8 +194,7 @@ def quality(
     extras=("bench",),
     examples=(
         "amused-edge bench compare amused-fp32 amused-w8 --steps 4,8,12",
-        "amused-edge bench compare amused-w8 --steps 8 --guidance 1,5,10 --count 16",
-        "amused-edge bench compare amused-w8 --steps 6,12 --entropy-bound 0,20,40 --judge JUDGE --search 0.3",
+        "amused-edge bench compare amused-w8 --steps 4,8 --order moment --search 0.3",
     ),
 )
 @bundles
@@ -213,18 +213,7 @@ def quality(
     clip,
     cluster.threads,
 )
-@option_group(
-    "Search",
-    option(
-        "--search",
-        type=float,
-        metavar="LOSS",
-        help="Of one BUNDLE, find the least work that loses so much quality at most against its own settings.",
-    ),
-    option("--temperature", type=ListOf(float), help="Of the first step, one or several; 0 at the last."),
-    option("--order", type=Choice(ORDERS), multiple=True, help="May be given several times."),
-    option("--entropy-bound", type=ListOf(float), help="In nats, one or several."),
-)
+@option_group("Search", *SEARCH)
 @option_group("Cluster", *cluster.CLUSTER)
 @option_group("Output", out("bench-compare"))
 @options.quiet
@@ -249,18 +238,12 @@ def compare(
 ) -> None:
     """Weigh quality against time and memory: every BUNDLE with every number of steps and guidance scale."""
     from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
-    from amused_edge.benchmarks.compare.search import SearchOptions, search_settings
+    from amused_edge.benchmarks.compare.search import SearchOptions
     from amused_edge.benchmarks.quality.sources import choose_prompts, open_sources
     from amused_edge.benchmarks.subjects.bundle_subject import bundle_specs
     from amused_edge.benchmarks.subjects.settings import search_grid, settings_grid
 
-    given = {name: value for name, value in searched.items() if value}
-    if search is None and given:
-        raise click.UsageError(f"--{next(iter(given)).replace('_', '-')} goes with --search")
-    if search is not None and len(bundles) > 1:
-        raise click.UsageError(f"--search takes one BUNDLE, as each has settings of its own; {len(bundles)} were given")
-    if search is not None and (ray is not None or plan is not None):
-        raise click.UsageError("--search goes on from what it found, on this machine; leave out --ray and --plan")
+    check_search(search, bundles, searched, elsewhere=ray is not None or plan is not None)
     cluster.check_plan(plan, latency)
     specs = bundle_specs(bundles, threads=threads)
     tools = open_sources(judge=judge, clip=clip).tools
@@ -268,10 +251,7 @@ def compare(
     if search is not None:
         own, tried = search_grid(bundles[0], steps, guidance, **searched)
         asked = SearchOptions(drawn, own, tried, search, seed, threads, rounds)
-        with _resumable(out, quiet) as report:
-            found = search_settings(specs[0], asked, tools, out, report)
-        if not quiet:
-            console.say(found.line())
+        _search(specs[0], asked, tools, out, quiet)
         return
     grid = settings_grid(bundles[0], steps, guidance)
     if plan is not None:
@@ -287,6 +267,16 @@ def _drawing(spec: "SubjectSpec", settings: "SamplerSettings", prompts: tuple[st
     from amused_edge.benchmarks.device.plan import Drawing
 
     return Drawing(spec.label, spec.facts["manifest_sha256"], settings, len(prompts), passes)
+
+
+def _search(spec: "SubjectSpec", asked: "SearchOptions", tools: "Instruments", out: Path, quiet: bool) -> None:
+    """Search, and say what was found."""
+    from amused_edge.benchmarks.compare.search import search_settings
+
+    with _resumable(out, quiet) as report:
+        found = search_settings(spec, asked, tools, out, report)
+    if not quiet:
+        console.say(found.line())
 
 
 @bench.command(

@@ -1,7 +1,6 @@
 """Leaves out settings step by step, and lets prompts judge that had no part in the choice."""
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +17,13 @@ from amused_edge.runtime.sampling.options import SamplerSettings
 _SHARES = (0.25, 0.5, 1.0)
 """Of the choosing prompts, after which settings are left out."""
 
-_MOST_CHECKED = 3
+_MOST_CHECKED = 4
 """Settings that the other prompts judge, from the least work on."""
+
+_MORE_WORK = 1.1
+"""What the next one takes at least, times the work of one that they did not confirm: others of the same work differ
+little, and each is another chance to be lucky.
+"""
 
 
 class Drawing(Protocol):
@@ -52,6 +56,7 @@ class Narrowing:
         self._loss = loss
         self._tools = tools
         self._tried: dict[SamplerSettings, Tried] = {}
+        self._most = np.inf  # rows of the baseline
 
     def found(self, grid: Sequence[SamplerSettings], choosing: Sequence[int], checking: Sequence[int]) -> Found:
         """Return the setting with the least work that is kept by the prompts of some places and confirmed by those of
@@ -60,23 +65,31 @@ class Narrowing:
         left = [settings for settings in dict.fromkeys(grid) if settings != self._baseline]
         for share in _SHARES:
             left = self._narrowed(left, choosing[: max(2, round(share * len(choosing)))])
-        checked = []
-        for settings in islice(left, _MOST_CHECKED):
-            checked.append(self._weigh([settings], checking)[1])
-            if checked[-1].kept(self._loss):
+        checked: list[Tried] = []
+        for each in self._worth_checking(left):
+            if checked and each.rows < _MORE_WORK * checked[-1].rows:
+                continue
+            checked.append(self._weigh([each.settings], checking)[1])
+            if checked[-1].kept(self._loss) or len(checked) == _MOST_CHECKED:
                 break
         baseline = self._weigh([], checking)[0]
         merit = self._merit(checking)
         tried = tuple(self._tried.values())
         return Found(merit.metric, merit.about, self._loss, tried, baseline, tuple(checked))
 
+    def _worth_checking(self, left: Sequence[SamplerSettings]) -> list[Tried]:
+        """Return what is left, and what was left out for its work alone, the least work first."""
+        worth = [each for each in self._tried.values() if each.settings in left or each.kept(self._loss)]
+        return sorted((each for each in worth if each.rows < self._most), key=lambda each: each.rows)
+
     def _narrowed(self, left: Sequence[SamplerSettings], places: Sequence[int]) -> list[SamplerSettings]:
-        """Leave out what is surely below the floor, and what takes more than one that is surely above; the least work
-        comes first.
+        """Leave out what is surely below the floor, what takes more than one that is surely above, and what saves
+        nothing; the least work comes first.
         """
-        weighed = self._weigh(left, places)[1:]
+        baseline, *weighed = self._weigh(left, places)
         self._tried.update({each.settings: each for each in weighed})
-        possible = [each for each in weighed if each.difference.high >= -self._loss]
+        self._most = baseline.rows
+        possible = [each for each in weighed if each.difference.high >= -self._loss and each.rows < self._most]
         most = min((each.rows for each in possible if each.kept(self._loss)), default=np.inf)
         return [each.settings for each in sorted(possible, key=lambda each: each.rows) if each.rows <= most]
 

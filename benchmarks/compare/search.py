@@ -128,7 +128,7 @@ def _settings_of_run(spec: SubjectSpec, options: SearchOptions, machine: Environ
     return {
         "command": "search",
         "environment": asdict(machine),
-        "subject": spec.identity(),
+        "subjects": [spec.identity()],
         "prompts_sha256": prompts_hash(options.prompts),
         "prompts": len(options.prompts),
         "baseline": options.baseline.to_dict(),

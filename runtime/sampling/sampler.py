@@ -80,9 +80,10 @@ def sharpened(logits: FloatArray, temperature: np.float32) -> FloatArray:
     if they had been drawn from this distribution, as long as few of many positions are chosen (Hayakawa et al.,
     "Demystifying MaskGIT Sampler and Beyond", arXiv 2510.04525).
     """
-    shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted: FloatArray = logits - logits.max(axis=1, keepdims=True)
     if temperature < _COLD:
-        return np.where(shifted == 0, shifted, np.float32(-np.inf))
+        likeliest: FloatArray = np.where(shifted == 0, shifted, np.float32(-np.inf))
+        return likeliest
     shifted *= np.float32(1) + np.float32(1) / temperature
     return shifted
 

@@ -1,7 +1,7 @@
 """One step of one picture as a graph: `runtime.sampling.mask_predict` without the denoiser's call.
 
 What a caller may choose is an input, under the name of the manifest's `sampler`; words are their places in `SCHEDULES`,
-`GUIDANCE_RAMPS` and `ORDERS`.
+`GUIDANCE_RAMPS` and `ORDERS`, whose third is not here.
 """
 
 import numpy as np

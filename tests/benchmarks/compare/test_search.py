@@ -19,7 +19,7 @@ from tests.support.files import read_json
 
 PROMPTS = tuple(f"prompt {place}" for place in range(64))
 CHOOSING, CHECKING = range(0, 64, 2), range(1, 64, 2)
-BASELINE = SamplerSettings(steps=12)
+BASELINE = SamplerSettings(steps=200)
 QUALITY = 100
 SPREAD = np.random.default_rng(0).integers(-9, 10, 64)
 
@@ -74,10 +74,22 @@ def test_what_is_surely_below_or_takes_more_is_drawn_no_longer_and_others_judge(
 
 
 def test_what_looks_good_to_those_that_chose_alone_is_not_chosen() -> None:
-    found = Made({4: 1, 6: 1}, spoilt=[4]).searched(5)
-    assert [each.settings.steps for each in found.checked] == [4]  # 6 was left out, as it takes more than 4
+    made = Made({3: 1, 4: 1, 6: 1}, spoilt=[3, 6])
+    found = made.searched(5)
+    assert [each.settings.steps for each in found.checked] == [3, 4]
+    assert found.chosen.settings.steps == 4
+    assert made.asked[4] == set(CHOOSING[:8]) | set(CHECKING)  # it was left out for its work, and comes back
+
+
+def test_what_saves_nothing_is_not_chosen() -> None:
+    found = Made({200: 0, 300: -20}).searched(5)
+    assert found.checked == ()
     assert found.chosen is found.baseline
-    assert "nothing" in found.line()
+
+
+def test_what_takes_hardly_more_than_one_that_failed_is_not_asked() -> None:
+    found = Made({100: 1, 105: 1, 115: 1}, spoilt=[100]).searched(5)
+    assert [each.settings.steps for each in found.checked] == [100, 115]
 
 
 def test_several_that_may_be_above_are_asked_in_turn() -> None:
@@ -90,6 +102,7 @@ def test_with_nothing_above_the_floor_the_baseline_stays() -> None:
     found = Made({2: 40, 4: 30}).searched(5)
     assert found.checked == ()
     assert found.chosen is found.baseline
+    assert "nothing" in found.line()
     assert found.baseline.difference.estimate == 0
 
 
