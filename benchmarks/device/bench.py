@@ -9,7 +9,7 @@ from amused_edge.benchmarks.device.page import page
 from amused_edge.benchmarks.device.results import DeviceResults, read_results
 from amused_edge.benchmarks.report.run_folder import RunFolder, is_new
 from amused_edge.benchmarks.report.write import report_files
-from amused_edge.runtime.errors import OptionsError, OutputExistsError
+from amused_edge.runtime.errors import OptionsError
 
 _NOT_SHOWN = ("shares_of_the_limit", "audits")
 """Members that the report of the run itself shows, and that are not read here."""
@@ -23,19 +23,18 @@ def import_results(files: Sequence[Path], out: Path) -> list[DeviceResults]:
     files
         One or more `results.json` of latency benchmarks, by `bench latency` or by a runtime on its device.
     out
-        A new folder, or an empty one.
+        A new folder, an empty one, or that of such a command that was interrupted.
 
     Raises
     ------
     OptionsError
         A file is not such, or names one device and bundle as another does; nothing is written.
     OutputExistsError
-        `out` holds something.
+        `out` holds something else, or is complete.
     """
     if not files:
         raise OptionsError("there is no file; give results.json of one latency benchmark or more")
-    if not is_new(out):
-        raise OutputExistsError(f"{out} exists; choose another folder")
+    is_new(out)  # before files are read
     runs = distinct_devices([read_results(file) for file in files])
     folder = RunFolder(out, {"command": "import", "files": [file.name for file in files]})
     folder.finish(devices_report(runs, "import"))

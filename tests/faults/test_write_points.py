@@ -12,7 +12,8 @@ import pytest
 from tests.support.faults.supervised import supported
 from tests.support.paths import ROOT
 
-SAMPLE = 7
+SAMPLE = 3
+TINY = ROOT / "apps" / "web" / "test" / "browser" / "tiny-bundle"
 
 
 @pytest.mark.skipif(bool(supported()), reason=supported() or "-")
@@ -20,7 +21,7 @@ SAMPLE = 7
 def test_a_command(command: str, tmp_path: Path) -> None:
     """In a process of its own: what is forked must have one thread."""
     program = [sys.executable, str(ROOT / "tests" / "faults" / "run.py"), command, "--folder", str(tmp_path)]
-    chosen = ["--bundle", str(ROOT / "demo" / "bundle"), "--sample", str(SAMPLE)]
+    chosen = ["--bundle", str(TINY), "--sample", str(SAMPLE)]
     tried = subprocess.run([*program, *chosen], capture_output=True, text=True, env=os.environ, check=False)
     assert tried.returncode == 0, tried.stdout + tried.stderr
     assert f"| {SAMPLE} |" in tried.stdout

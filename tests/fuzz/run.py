@@ -54,27 +54,65 @@ def fuzz_one(name: str, folder: Path, arguments: list[str]) -> None:
     atheris.Fuzz()
 
 
+def fuzz(name: str, place: Path, seconds: int, environment: dict[str, str]) -> tuple[str, bool]:
+    """Fuzz a parser in a process of its own; return a row of the table, and whether something was found."""
+    (place / "corpus").mkdir(parents=True, exist_ok=True)
+    if (CORPUS / place.name).is_dir():
+        shutil.copytree(CORPUS / place.name, place / "corpus", dirs_exist_ok=True)
+    command = [sys.executable, __file__, "--one", name, "--out", str(place.parent)]
+    options = [f"-max_total_time={seconds}", f"-artifact_prefix={place}/", "-print_final_stats=1"]
+    begun = time.monotonic()
+    with (place / "log").open("wb") as log:
+        ran = subprocess.run([*command, "--", *options], stdout=log, stderr=log, env=environment, check=False)
+    took, text = time.monotonic() - begun, (place / "log").read_text(errors="replace")
+    inputs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text) or re.findall(r"^#(\d+)", text, re.M)
+    errors = re.findall(r"^RuntimeError: .*|ERROR: libFuzzer.*", text, re.M) or ["see the log"]
+    what, count = "" if ran.returncode == 0 else errors[0], int(inputs[-1]) if inputs else 0
+    return f"| {name} | {count} | {took:.0f} | {count / took:.0f} | {what[:150]} |", ran.returncode != 0
+
+
 def fuzz_all(names: list[str], seconds: int, out: Path) -> int:
     """Fuzz parsers one after the other and print a table; return how many found something."""
     found = 0
     print("| parser | inputs | seconds | inputs/s | found |", "|---" * 5 + "|", sep="\n", flush=True)
     for name in names:
-        place = out / name.replace(" ", "-")
-        place.mkdir(parents=True, exist_ok=True)
-        if (CORPUS / place.name).is_dir():
-            shutil.copytree(CORPUS / place.name, place / "corpus", dirs_exist_ok=True)
-        command = [sys.executable, __file__, "--one", name, "--out", str(out)]
-        options = [f"-max_total_time={seconds}", f"-artifact_prefix={place}/", "-print_final_stats=1"]
-        begun = time.monotonic()
-        with (place / "log").open("wb") as log:
-            code = subprocess.run([*command, "--", *options], stdout=log, stderr=log, check=False).returncode
-        took, text = time.monotonic() - begun, (place / "log").read_text(errors="replace")
-        inputs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text) or re.findall(r"^#(\d+)", text, re.M)
-        errors = re.findall(r"RuntimeError: (.*)|(ERROR: libFuzzer.*)", text) or [("see the log",)]
-        what, inputs = "" if code == 0 else "".join(errors[-1]), inputs or ["0"]
-        found += code != 0
-        print(f"| {name} | {inputs[-1]} | {took:.0f} | {int(inputs[-1]) / took:.0f} | {what} |", flush=True)
+        row, wrong = fuzz(name, out / name.replace(" ", "-"), seconds, dict(os.environ))
+        found += wrong
+        print(row, flush=True)
     return found
+
+
+PLANTED = {
+    "external data": (
+        "runtime/engines/onnx/external_data.py",
+        "while position < len(message):\n        byte",
+        "while True:\n        byte",
+    ),
+    "bytecode": ("runtime/engines/coreai/bytecode.py", "if not 0 < alignment <= _LARGEST_ALIGNMENT:", "if False:"),
+    "state": ("runtime/tasks/state.py", " or not all(1 <= side <= _LARGEST_SIDE for side in shape)", ""),
+}
+"""Parser -> a file, what stands there, and what is put in its place: a check that is forgotten."""
+
+
+def find_planted(seconds: int, out: Path) -> int:
+    """Plant faults in copies of the package, one at a time; return how many were not found in so many seconds."""
+    missed = 0
+    print("| parser | inputs | seconds | inputs/s | found |", "|---" * 5 + "|", sep="\n", flush=True)
+    for name, (file, before, after) in PLANTED.items():
+        package = out / "planted" / name.replace(" ", "-") / "amused_edge"
+        shutil.rmtree(package.parent, ignore_errors=True)
+        shutil.copytree(ROOT / "amused_edge", package)
+        for room in ("runtime", "export", "quantization", "benchmarks", "conformance", "serve"):
+            shutil.copytree(ROOT / room, package / room, ignore=shutil.ignore_patterns("page", "vectors"))
+        text = (package / file).read_text()
+        if before not in text:
+            sys.exit(f"{file} does not hold {before}")
+        (package / file).write_text(text.replace(before, after, 1))
+        paths = f"{package.parent}:{os.environ.get('PYTHONPATH', '')}"
+        row, found = fuzz(name, package.parent / name.replace(" ", "-"), seconds, {**os.environ, "PYTHONPATH": paths})
+        missed += not found
+        print(row, flush=True)
+    return missed
 
 
 def main() -> None:
@@ -83,6 +121,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=int, default=3600, help="for each parser")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "fuzz-inputs")
+    parser.add_argument("--planted", action="store_true", help="plant faults in copies, and look for them")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     ours, theirs = sys.argv[1:], []
     if "--" in ours:
@@ -94,9 +133,11 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         fuzz_one(chosen.one, folder, theirs)
         return
+    if chosen.planted:
+        sys.exit(int(find_planted(chosen.seconds, chosen.out.resolve()) > 0))
     from tests.support.fuzzing.parsers import PARSERS
 
-    sys.exit(int(fuzz_all(chosen.names or list(PARSERS), chosen.seconds, chosen.out) > 0))
+    sys.exit(int(fuzz_all(chosen.names or list(PARSERS), chosen.seconds, chosen.out.resolve()) > 0))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from tests.support.fuzzing.parsers import PARSERS, tried
 
 CORPUS = Path(__file__).parent / "corpus"
-INPUTS = 300
+INPUTS = 60
 
 
 @pytest.mark.parametrize("name", PARSERS)

@@ -11,7 +11,7 @@ def test_every_finished_picture_is_the_one_that_is_drawn_alone() -> None:
     soak = Soak(ROOT / "demo" / "bundle", seed=1)
     soak.threads(0, 4)
     before = threading.active_count(), len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    soak.threads(4, 8)
+    soak.threads(4, 7)
     soak.pipelines(12, 4)
     assert soak.wrong == []
     assert min(soak.came[what] for what in ("drawn", "cancelled", "gone on with", "left")) > 0

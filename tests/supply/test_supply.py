@@ -1,4 +1,4 @@
-"""Where what is installed and shipped comes from, and under which licences. `make supply` also asks for known faults."""
+"""Where what is installed and shipped comes from, and its licences. `make supply` also asks for known faults."""
 
 import re
 

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, distribution, requires
 from tests.support.paths import ROOT
 
 FREE = re.compile(
-    r"apache|\bbsd\b|\bmit\b|mit-cmu|\bisc\b|python software foundation|\bpsf|mpl|mozilla public|hpnd|zlib|unlicense|0bsd"
-    r"|cc0|public domain",
+    r"apache|\bbsd\b|\bmit\b|mit-cmu|\bisc\b|python software foundation|\bpsf|mpl|mozilla public|hpnd|zlib|unlicense"
+    r"|0bsd|cc0|public domain",
     re.IGNORECASE,
 )
 """Licences that ask for no more than their own text, or (MPL) for changes of their own files. Of wheels that hold other

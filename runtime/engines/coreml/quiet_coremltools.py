@@ -6,6 +6,7 @@ Its import warns of Apple's frameworks, which other systems do not have, and of 
 import contextlib
 import io
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ logging.getLogger("coremltools").setLevel(logging.ERROR)
 import coremltools as ct  # noqa: E402
 from coremltools.converters.mil.frontend.milproto.load import load as load_program  # noqa: E402
 from coremltools.converters.mil.mil import types  # noqa: E402
+
+from amused_edge.runtime.errors import first_line  # noqa: E402
+
+_WRITING = re.compile(r"writ|stor(e|age)|sav(e|ing)|cop(y|ied)|package|\bfile", re.IGNORECASE)
+"""In what coremltools says where the disk does not take a file: it has no kind of error for that."""
 
 __all__ = ["ct", "load_program", "quietly", "types", "writing"]
 
@@ -33,11 +39,20 @@ def writing(package: Path) -> Iterator[None]:
 
     It keeps a copy of each package there until the process ends, and forever if that is killed. Beside a bundle in the
     making, also what a killed process left goes when the bundle is made again.
+
+    Raises
+    ------
+    OSError
+        A file could not be written, which coremltools tells as `RuntimeError`.
     """
     before = tempfile.tempdir
     with quietly(), tempfile.TemporaryDirectory(dir=package.parent, ignore_cleanup_errors=True) as folder:
         tempfile.tempdir = folder
         try:
             yield
+        except RuntimeError as error:
+            if _WRITING.search(str(error)) is None:
+                raise
+            raise OSError(f"coremltools: {first_line(error)}") from error
         finally:
             tempfile.tempdir = before

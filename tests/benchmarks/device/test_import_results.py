@@ -44,7 +44,7 @@ def test_a_phone_stands_beside_a_desktop(tmp_path: Path) -> None:
     results = read_json(tmp_path / "out" / "results.json")
     assert (results["kind"], results["runs"][0]) == ("devices", phone)
     assert "audits" not in results["runs"][1]
-    with pytest.raises(OutputExistsError, match="exists"):
+    with pytest.raises(OutputExistsError, match="complete run"):
         import_results(files, tmp_path / "out")
 
 
@@ -158,3 +158,19 @@ def test_the_schema_is_one_and_the_example_is_conforming() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert conforms(device_results())
     parse_results(json.dumps(device_results()))
+
+
+def test_an_interrupted_import_is_done_again(tmp_path: Path) -> None:
+    """The folder that a full disk or a kill left was in the way of the same command."""
+    file = tmp_path / "phone.json"
+    file.write_text(json.dumps(device_results()), encoding="utf-8")
+    out = tmp_path / "out"
+    import_results([file], out)
+    whole = sorted(path.name for path in out.iterdir())
+    (out / "results.json").unlink()  # written last
+    (out / "report.html").write_text("half")
+    import_results([file], out)
+    assert sorted(path.name for path in out.iterdir()) == whole
+    assert (out / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    with pytest.raises(OutputExistsError, match="complete"):
+        import_results([file], out)

@@ -121,7 +121,7 @@ def after_second(command: Command, scene: Scene, reference: Reference, before: T
     made = units(command, found, reference.before)
     complete = set(there) == set(reference.units)
     if (complete or (command.one_by_one and there)) and ended.code != 0:
-        named = any(unit.split("/")[-1] in ended.err for unit in there)
+        named = any(part in ended.err for unit in there for part in unit.split("/"))
         kept = all(there.get(unit) == content for unit, content in made.items())
         return [] if named and _one_line(ended) and kept else [f"refused with {ended.err[-300:]}"]
     if ended.code != 0:

@@ -48,7 +48,7 @@ def _changed(content: Any, chance: random.Random) -> Any:
     elif kind < 0.5 and isinstance(holder, dict):
         holder[str(chance.choice(ODD))[:50]] = holder.pop(key)
     elif kind < 0.6 and isinstance(holder[key], (int, float)) and not isinstance(holder[key], bool):
-        holder[key] = chance.choice((holder[key] + 1, -holder[key], holder[key] * 2, float(holder[key]) / 3))
+        holder[key] = chance.choice((holder[key] + 1, -holder[key], holder[key] * 2, holder[key] // 3))
     elif kind < 0.7 and isinstance(holder[key], str):
         text = holder[key]
         place = chance.randrange(len(text) + 1)

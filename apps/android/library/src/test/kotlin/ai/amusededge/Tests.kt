@@ -35,6 +35,7 @@ private fun test(wanted: List<String>) {
     val runner = Runner(wanted)
     samplingTests(runner)
     storeTests(runner)
+    mutatedTests(runner)
     Python().use { python ->
         val engine = PipeEngine(python)
         for (name in setNames()) {
