@@ -73,7 +73,7 @@ class Narrowing:
             if checked[-1].kept(self._loss) or len(checked) == _MOST_CHECKED:
                 break
         baseline = self._weigh([], checking)[0]
-        merit = self._merit(checking)
+        merit = self._merit()
         tried = tuple(self._tried.values())
         return Found(merit.metric, merit.about, self._loss, tried, baseline, tuple(checked))
 
@@ -95,7 +95,7 @@ class Narrowing:
 
     def _weigh(self, left: Sequence[SamplerSettings], places: Sequence[int]) -> list[Tried]:
         """Draw the prompts of these places with the baseline and each of the settings, and weigh them."""
-        merit, weights = self._merit(places), resampled(len(places))
+        merit, weights = self._merit(), resampled(len(places))
         values = [self._values(each, places, merit) for each in (self._baseline, *left)]
         result = []
         for settings, each in zip((self._baseline, *left), values, strict=True):
@@ -115,9 +115,10 @@ class Narrowing:
 
     def _values(self, settings: SamplerSettings, places: Sequence[int], merit: Merit) -> NDArray[np.float64]:
         """Return the quality of each picture, turned so that more is better."""
-        values = merit.measure(self._drawing.pictures(settings, places))
+        pictures = self._drawing.pictures(settings, places)
+        each = zip(places, pictures, strict=True)
+        values = np.array([merit.measure(self._prompts[place], place, image) for place, image in each])
         return values if merit.metric.better == "higher" else -values
 
-    def _merit(self, places: Sequence[int]) -> Merit:
-        prompts = [self._prompts[place] for place in places]
-        return choose_merit(prompts, self._tools, lambda: self._drawing.pictures(self._baseline, places))
+    def _merit(self) -> Merit:
+        return choose_merit(self._tools, lambda place: self._drawing.pictures(self._baseline, [place])[0])

@@ -17,6 +17,7 @@ from amused_edge.benchmarks.subjects.prompts import BUILT_IN
 from amused_edge.runtime.bundle.verification import sha256
 from amused_edge.runtime.checks import whole_number
 from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.pictures.opening import check_picture
 from amused_edge.runtime.pictures.sources import read_image
 from amused_edge.runtime.tasks.prompt_file import read_prompts
 
@@ -134,10 +135,12 @@ def choose_prompts(file: Path | None, judge: Judge | None, count: int | None) ->
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """Return the pictures (PNG or JPEG) of a folder; raises `OptionsError` if there are less than two."""
+    """Return the pictures (PNG or JPEG) of a folder; raises `OptionsError` for less than two, or what is none."""
     files = sorted(file for file in folder.glob("*") if file.suffix.lower() in (".png", ".jpg", ".jpeg"))
     if len(files) < 2:
         raise OptionsError(f"{folder} holds {len(files)} pictures (.png, .jpg); a set has two or more")
+    for file in files:
+        check_picture(file)
     return files
 
 

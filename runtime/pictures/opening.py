@@ -64,6 +64,15 @@ def open_picture(source: str | Path | Image.Image) -> Image.Image:
         raise OptionsError(f"{name} cannot be read as a picture: {first_line(error)}") from error
 
 
+def check_picture(path: Path) -> None:
+    """Raise as `open_picture` where a file is no picture; of one that begins as such, the pixels are not read."""
+    try:
+        with _opened(path):
+            return
+    except Exception:  # which is told below, unless it can be read all the same
+        open_picture(path)
+
+
 def decode_picture(content: bytes, name: str, pixels: int) -> Image.Image:
     """Return what `open_picture` returns of a file with this content; a name stands for it in messages.
 

@@ -265,6 +265,6 @@ def test_import_shows_devices_and_refuses_what_is_no_result(place: Path, command
     done = command("bench", "import", "phone.json", "phone.json", "both")
     assert (done.returncode, done.stdout, done.stderr) == (0, "both/report.html\n", "")
     assert "Phone (2): w8" in (place / "both" / "report.md").read_text(encoding="utf-8")
-    fails(command("bench", "import", "phone.json", "both"), 2, "both exists")
+    fails(command("bench", "import", "phone.json", "both"), 2, "both holds a complete run")
     fails(command("bench", "import", "prompts.txt", "other"), 2, "prompts.txt is not JSON")
     assert left(place) == {"phone.json", "both"}

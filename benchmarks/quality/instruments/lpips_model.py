@@ -164,6 +164,7 @@ def _main() -> None:
     parser.add_argument("out", type=Path)
     chosen = parser.parse_args()
     check_new_file(chosen.out)
+    importlib.import_module("onnx")  # where it is missing, that is said first
     model = make_model(read_weights(chosen.archive))
     with whole_file(chosen.out) as file:
         file.write(model.SerializeToString())
