@@ -137,6 +137,7 @@ compat: install $(COMPATIBLE:%=%/manifest.json)
 ARM := build/arm64
 $(ARM)/qemu-aarch64-static: tests/arm64/system.sh constraints.txt | $(VENV)/.made
 	tests/arm64/system.sh $(ARM) $(BIN)/python
+	touch $@
 
 .PHONY: arm64
 ARM_BUNDLES := $(DEMO_BUNDLES) $(DEMO)-w8a8-blocks $(DEMO)-cpu-w8a8

@@ -1,7 +1,9 @@
 """`export --recipe`: export and quantization in one go."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,9 +34,15 @@ def test_it_makes_what_two_commands_make(cli: Cli, validated: Validated) -> None
     assert {path.name for path in Path("deep").iterdir()} == {"made", "made.account.json", "made.account.md"}
 
 
-def test_a_recipe_that_fails_after_the_export_leaves_nothing(cli: Cli, validated: Validated) -> None:
+def test_a_recipe_that_fails_after_the_export_leaves_nothing(
+    cli: Cli, validated: Validated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exported(source: str, out: Path, *_: Any, **__: Any) -> Bundle:
+        return Bundle.open(shutil.copytree(validated.bundle, out))
+
+    monkeypatch.setattr(conversion, "export_bundle", exported)
     Path("odd.json").write_text(json.dumps({"name": "odd", "rules": [{"tensors": "denoiser/nowhere.*", "bits": 8}]}))
-    one_line(cli("export", validated.checkpoint, "deep/made", "--recipe", "odd.json"), 2, "denoiser/nowhere.*")
+    one_line(cli("export", "checkpoint", "deep/made", "--recipe", "odd.json"), 2, "denoiser/nowhere.*")
     assert left() == {"odd.json"}
 
 
