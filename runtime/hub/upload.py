@@ -134,10 +134,10 @@ def check_token(address: HubAddress) -> None:
 
 @contextmanager
 def quiet_uploads() -> Iterator[None]:
-    """Show no bars of the hub's library while the block lasts."""
-    from huggingface_hub import utils
+    """Show no bars of the hub's library while the block lasts, unless its variable has decided otherwise."""
+    from huggingface_hub import constants, utils
 
-    if utils.are_progress_bars_disabled():
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is not None or utils.are_progress_bars_disabled():
         yield
         return
     utils.disable_progress_bars()
