@@ -43,7 +43,9 @@ def ray_crew(address: str, threads: int | None = None) -> Iterator["RayCrew"]:
     """
     _check_address(address)
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # or Ray would tell of lost nodes among the results
-    import ray
+    if address == LOCAL and "RAY_AUTH_MODE" not in os.environ:  # a secret of this run's, which is not left in the home
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    import ray  # which reads these as it is imported
 
     from amused_edge.benchmarks.cluster.ray_crew import RayCrew
 
@@ -91,10 +93,8 @@ _SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 def _connect(ray: Any, address: str) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # of nodes that are lost the caller tells
     quiet: dict[str, Any] = {"configure_logging": False, "log_to_driver": False, "include_dashboard": None}
-    if address == LOCAL:  # with a secret of this run's own, which Ray would else leave in the home
+    if address == LOCAL:
         quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-        if "RAY_AUTH_MODE" not in os.environ:
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     heeded = signal.getsignal(signal.SIGTERM)  # which Ray takes for itself
     try:
         ray.init(address=address, **quiet)
