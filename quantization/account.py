@@ -132,8 +132,8 @@ def paths(out: Path) -> tuple[Path, Path]:
 
 def check_places(out: Path) -> None:
     """Raise as `check_free` if a bundle, or its account, cannot be written; what a killed process left of one goes."""
-    remove_abandoned_companions(paths(out), out)
     check_free(out)
+    remove_abandoned_companions(paths(out), out)
     for path in paths(out):
         check_free(path)
 

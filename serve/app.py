@@ -1,5 +1,6 @@
 """The application: routes, errors, and who may ask."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,9 +22,14 @@ from amused_edge.serve.http.guard import Guard
 from amused_edge.serve.http.page import INDEX
 from amused_edge.serve.site import Site
 
+_TALKATIVE = ("python_multipart", "uvicorn.error")
+"""They warn on the terminal of each request that is none; whoever sent it is answered, and that is all."""
+
 
 def application(site: Site) -> ASGIApp:
     """Return the ASGI application of a site; its lifespan closes the pipelines."""
+    for library in _TALKATIVE:
+        logging.getLogger(library).setLevel(logging.ERROR)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
 """Quantization of ONNX bundles."""
 
+import errno
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -61,6 +62,7 @@ class OnnxQuantizationTarget(QuantizationTarget):
         formats = apply(plan, self._observations.pop(role, None), signed=signed)
         name = f"{role}.onnx"
         ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
+        _check_written(plan.model, writer.path / name)
         products = _products(role, writer.path / name)
         entry = self._parent.graph(role)
         return replace(
@@ -97,6 +99,17 @@ def calibrate(
         return {}
     calibration = present(recipe.calibration, "the calibration of a recipe with such rules")
     return observe(parent, graphs, calibration, options.prompt_list, on_picture=calibrating(report))
+
+
+def _check_written(model: ir.Model, file: Path) -> None:
+    """Raise `OSError` if the weights on the disk are not the model's: NumPy's `tofile` loses an error of the disk, and
+    what was written instead went into the bundle, with a hash that fits it.
+    """
+    written = ir.load(file).graph.initializers
+    for name, value in model.graph.initializers.items():
+        tensor, found = value.const_value, present(written.get(name), f"the weight {name}").const_value
+        if tensor is not None and (found is None or found.tobytes() != tensor.tobytes()):
+            raise OSError(errno.EIO, "what the disk holds is not what was written to it", str(file))
 
 
 def _products(role: str, model: Path) -> dict[str, int]:

@@ -215,3 +215,11 @@ def test_pictures_say_how_they_were_drawn(api: openai.OpenAI) -> None:
     result = api.images.generate(prompt="a fox", extra_body={"steps": 1})
     content = base64.b64decode((result.data or [])[0].b64_json or "")
     assert b"amused-edge picture" in content
+
+
+def test_a_form_that_is_none_fills_no_terminal(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    """The form's reader warned of each, as often as a stranger liked."""
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/v1/images/edits", content=b"--x\r\na\0b: c\r\n\r\n1\r\n--x--\r\n", headers=kind)
+    assert answer.status_code == 400
+    assert caplog.text == ""

@@ -35,7 +35,8 @@ def quietly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(package: Path) -> Iterator[None]:
-    """Be quiet, and keep what coremltools puts into the temporary folder in one beside a package, which goes again.
+    """Be quiet, and keep what coremltools puts into the temporary folder in one beside a package, which goes again; the
+    package becomes the same each time.
 
     It keeps a copy of each package there until the process ends, and forever if that is killed. Beside a bundle in the
     making, also what a killed process left goes when the bundle is made again.
@@ -50,9 +51,19 @@ def writing(package: Path) -> Iterator[None]:
         tempfile.tempdir = folder
         try:
             yield
+            _in_one_order(package)
         except RuntimeError as error:
             if _WRITING.search(str(error)) is None:
                 raise
             raise OSError(f"coremltools: {first_line(error)}") from error
         finally:
             tempfile.tempdir = before
+
+
+def _in_one_order(package: Path) -> None:
+    """Write a package's model anew with its tables sorted: protobuf leaves them in an order of each process's own."""
+    file = package / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    if file.exists():
+        model = ct.proto.Model_pb2.Model()
+        model.ParseFromString(file.read_bytes())
+        file.write_bytes(model.SerializeToString(deterministic=True))

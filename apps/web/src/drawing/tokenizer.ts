@@ -163,7 +163,9 @@ function checkPipeline(fields: Fields): string[] {
     .child("normalizer")
     .items("normalizers", (one) => [
       one.get("type", "string"),
-      ...(one.get("type", "string") === "Replace" ? [one.child("pattern").raw("Regex"), one.raw("content")] : []),
+      ...(one.get("type", "string") === "Replace"
+        ? [one.child("pattern").get("Regex", "string"), one.get("content", "string")]
+        : []),
     ]);
   const [words, bytes] = fields.child("pre_tokenizer").items("pretokenizers", (one) => one);
   const pattern = words?.child("pattern").get("Regex", "string") ?? "";

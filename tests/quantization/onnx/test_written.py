@@ -1,0 +1,24 @@
+"""A disk that loses what it is given: NumPy's `tofile` does not tell, and the bundle's hash would fit what is there."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from amused_edge.export.onnx import write as export_write
+from amused_edge.quantization.onnx import target as quantize_write
+
+
+@pytest.mark.parametrize("check", [quantize_write._check_written, export_write._check_written])
+def test_weights_that_are_not_on_the_disk_are_noticed(check: object, tmp_path: Path) -> None:
+    weight = ir.Value(name="w", const_value=ir.tensor(np.arange(2000, dtype=np.float32), name="w"))
+    model = ir.Model(ir.Graph([], [], nodes=[], initializers=[weight], opset_imports={"": 20}), ir_version=10)
+    ir.save(model, tmp_path / "m.onnx", external_data="m.onnx.data", size_threshold_bytes=1024)
+    assert callable(check)
+    check(model, tmp_path / "m.onnx")
+    with (tmp_path / "m.onnx.data").open("r+b") as file:
+        file.seek(4000)
+        file.write(b"\xff")
+    with pytest.raises(OSError, match="not what was written"):
+        check(model, tmp_path / "m.onnx")
