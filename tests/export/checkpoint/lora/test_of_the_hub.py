@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from amused_edge.export.errors import CheckpointError
 from amused_edge.export.checkpoint.lora.source import LoraSource, find_lora
+from amused_edge.export.errors import CheckpointError
 from tests.support.hub_client import point_at
 from tests.support.loopback_hub import LoopbackHub, loopback_hub
 from tests.support.paths import ROOT
