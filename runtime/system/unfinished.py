@@ -50,7 +50,7 @@ def _mark(path: Path) -> str:
 
     Of a long name only the beginning is in it, so that the whole stays within the 255 bytes that file systems take.
     """
-    name = os.fsencode(path.name)[:_NAME_BYTES].decode(errors="ignore")
+    name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES].decode(errors="ignore").encode())
     return f".{name}.partial-{socket.gethostname()}-"
 
 

@@ -17,8 +17,10 @@ import pytest
 from amused_edge.export import bundle_export
 from amused_edge.export.bundle_export import ExportOptions, export_bundle
 from amused_edge.export.errors import ParityError
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, OptionsError
 from amused_edge.runtime.sampling.options import GenerationOptions
+from tests.support.paths import ROOT
 from tests.support.tiny_export import TinyExport
 
 TEXT_ENCODER = "exporting text_encoder"
@@ -99,7 +101,7 @@ def test_an_output_that_appears_meanwhile_is_kept(make_checkpoint: Callable[...,
 
     with pytest.raises(OutputExistsError), new_bundle(place / "out") as writer:  # noqa: PT012
         writer.write_text("manifest.json", "{}")
-        writer.manifest = object()  # type: ignore[assignment]
+        writer.manifest = Bundle.open(ROOT / "demo" / "bundle").manifest
         (place / "out").mkdir()
     assert [path.name for path in place.iterdir()] == ["out"]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from amused_edge.runtime.bundle.folder import Bundle
 from tests.support.in_process import Cli, one_line, usage
 from tests.support.paths import ROOT
 
@@ -18,7 +19,7 @@ def cells(text: str, name: str) -> list[str]:
 def test_every_recipe_of_a_float32_bundle(cli: Cli, demo_bundle: Path) -> None:
     result = cli("fit", demo_bundle, "--ram", "4GB", "--gflops", "100", "--gops", "400")
     assert (result.code, result.err) == (0, "")
-    for name in ("'amused-edge-demo'", "fp16", "w8", "w8a8", "w8a8-blocks", "w4"):
+    for name in (f"'{Bundle.open(demo_bundle).manifest.model.name}'", "fp16", "w8", "w8a8", "w8a8-blocks", "w4"):
         files, kept, low, fits, seconds = cells(result.out, f"{name} ")
         assert 0 < int(files) < int(low) < int(kept) < 300
         assert fits == "fits"

@@ -18,7 +18,7 @@ def test_each_option_of_generate_is_asked_for_once() -> None:
     """They went through six functions in a dict, whose keys nothing checked."""
     task, output = ({field.name for field in fields(kind)} for kind in (TaskRequest, OutputRequest))
     assert not task & output
-    own = {"bundle", "threads", "low_memory", "cache", "simulate", "quiet"}
+    own = {"bundle", "threads", "low_memory", "cache", "simulate", "quiet", "ray", "plan", "latency"}
     assert {parameter.name for parameter in generate.params} == task | output | own
 
 

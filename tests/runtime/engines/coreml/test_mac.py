@@ -103,7 +103,7 @@ def test_a_package_is_compiled_into_a_temporary_folder_where_none_can_be_kept(
     monkeypatch.setattr(coreml, "package", lambda *_: tmp_path)
     monkeypatch.setattr(coreml.verification, "fingerprint", lambda *_: "0" * 64)
     monkeypatch.setattr(coreml.ct.models.utils, "compile_model", compile_model)
-    bundle: Any = Bundle(tmp_path, None)  # type: ignore[arg-type]
+    bundle: Any = Bundle(tmp_path, SimpleNamespace(graphs={"denoiser": SimpleNamespace(files=())}))  # type: ignore[arg-type]
     with pytest.warns(AmusedEdgeWarning, match="cannot be used"):
         compiled = coreml._compiled(bundle, "denoiser", tmp_path)
     assert compiled == tmp_path / "denoiser.mlmodelc"

@@ -202,7 +202,7 @@ class BenchmarkView {
   }
 
   async #send(run: Run): Promise<void> {
-    if (this.#offer.device && run.facts.length) {
+    if (this.#offer.device && run.facts.length && !run.sent) {
       const circumstances = await this.#circumstances();
       const results = resultsOf(run, circumstances);
       const { finished, quality, turns } = run; // as they are sent: measuring goes on meanwhile

@@ -70,7 +70,8 @@ private fun taken(read: () -> Any?) {
 private fun mutated(text: String, chance: Random): String {
     if (chance.nextInt(4) == 0) {
         val at = chance.nextInt(text.length)
-        return text.take(at) + listOf("", "\"", "[[[[", "\u0000", "9".repeat(400))[chance.nextInt(5)] + text.drop(at + 1)
+        val put = listOf("", "\"", "[[[[", "\u0000", "9".repeat(400))[chance.nextInt(5)]
+        return text.take(at) + put + text.drop(at + 1)
     }
     val tree = parseJson(text)
     val count = placesOf(tree)
@@ -92,7 +93,8 @@ private fun changedAt(tree: Any?, left: IntArray, value: Any?, chance: Random): 
         }
     }
     is List<*> -> tree.flatMap { inner ->
-        if (left[0]-- != 0) listOf(changedAt(inner, left, value, chance)) else listOf(value, inner).take(chance.nextInt(3))
+        if (left[0]-- != 0) listOf(changedAt(inner, left, value, chance))
+        else listOf(value, inner).take(chance.nextInt(3))
     }
     else -> tree
 }
