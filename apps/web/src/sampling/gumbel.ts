@@ -30,15 +30,3 @@ export const LARGEST_NOISE = BOUNDS[BINS - 1];
 export function noiseBound(half: number): number {
   return BOUNDS[half >>> BIN_BITS];
 }
-
-/** Return a number that no noise of these whole 32-bit numbers exceeds. */
-export function largestBound(halves: Int32Array): number {
-  let bin = 0;
-  for (let i = 0; i < halves.length; i++) {
-    const other = halves[i] >>> BIN_BITS;
-    if (other > bin) {
-      bin = other;
-    }
-  }
-  return BOUNDS[bin];
-}

@@ -5,13 +5,13 @@
  */
 
 import { expSum } from "./exp-sum.js";
-import { gumbel, LARGEST_NOISE, largestBound, noiseBound, TINY } from "./gumbel.js";
+import { gumbel, LARGEST_NOISE, noiseBound, TINY } from "./gumbel.js";
 import { BLOCK, type Stream, uniform } from "./philox.js";
 
 const f32 = Math.fround;
 const LOG_TINY = f32(Math.log(TINY));
 
-const words = new Int32Array(BLOCK); // its elements are small integers to engines, those of Uint32Array are not
+const words = new Uint32Array(BLOCK);
 
 /**
  * Write one row of guided logits, `u + scale * (c - u)`, to `row`.
@@ -52,8 +52,7 @@ let peaks = new Float32Array(0);
  * Draw a code from softmax(row) by Gumbel-max: the largest of logit + noise, the lowest code on a tie.
  *
  * What cannot win is left out: blocks of codes whose logits are too small for any noise, once those with the highest
- * logits have set what is to be beaten, blocks whose largest noise is too small, and codes whose own noise is.
- * `drawPlainly` gives the same codes.
+ * logits have set what is to be beaten, and codes whose noise is bounded below it. `drawPlainly` gives the same codes.
  *
  * @param first the place in the stream of the row's first code
  */
@@ -70,9 +69,6 @@ export function drawCode(row: Float32Array, stream: Pick<Stream, "block">, first
         continue;
       }
       stream.block(begin + block, words);
-      if (f32(peaks[block] + largestBound(words)) < best) {
-        continue;
-      }
       const from = block * BLOCK - skipped;
       const end = Math.min(from + BLOCK, row.length);
       for (let code = Math.max(from, 0); code < end; code++) {
@@ -100,15 +96,10 @@ function blockPeaks(row: Float32Array, skipped: number, count: number): number {
   for (let block = 0, code = 0; block < count; block++) {
     let peak = Number.NEGATIVE_INFINITY;
     for (const end = Math.min((block + 1) * BLOCK - skipped, row.length); code < end; code++) {
-      const logit = row[code];
-      if (logit > peak) {
-        peak = logit;
-      }
+      peak = Math.max(peak, row[code]);
     }
     peaks[block] = peak;
-    if (peak > highest) {
-      highest = peak;
-    }
+    highest = Math.max(highest, peak);
   }
   return highest;
 }
