@@ -30,7 +30,8 @@ def fuzz_one(name: str, folder: Path, arguments: list[str]) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["amused_edge", "starlette", "python_multipart"]):
-        from tests.support.fuzzing.parsers import PARSERS, tried
+        from tests.support.fuzzing.parser import tried
+        from tests.support.fuzzing.parsers import PARSERS
 
         parser = PARSERS[name]
         seeds = parser.seeds()

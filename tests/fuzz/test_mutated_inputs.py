@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fuzzing.parsers import PARSERS, tried
+from tests.support.fuzzing.parser import tried
+from tests.support.fuzzing.parsers import PARSERS
 
 CORPUS = Path(__file__).parent / "corpus"
 INPUTS = 60

@@ -1,0 +1,187 @@
+"""What is read of a bundle: manifest, golden output, tokenizer, graphs of each engine."""
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.support.fuzzing.mutate import mutated_bytes, mutated_json
+from tests.support.fuzzing.parser import Parser, Read, inside, of_file, reader
+from tests.support.paths import ROOT
+
+BUNDLE = ROOT / "demo" / "bundle"
+
+
+def small_manifest() -> dict[str, Any]:
+    """Return the demo's manifest with one tensor of each graph."""
+    content: dict[str, Any] = json.loads((BUNDLE / "manifest.json").read_text())
+    for graph in content["graphs"].values():
+        for name in ("tensors", "derived_tensors"):
+            graph[name] = dict(list(graph[name].items())[:1])
+    return content
+
+
+def _entries(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*manifest["files"].values(), *(file for graph in manifest["graphs"].values() for file in graph["files"])]
+
+
+def _manifest_seeds() -> list[bytes]:
+    content = small_manifest()
+    tuned = {"transformer": None, "parent": None, "loras": []}
+    return [json.dumps(each).encode() for each in (content, {**content, "fine_tuning": tuned})]
+
+
+def _open_bundle(folder: Path) -> Read:
+    """Open a bundle and check all hashes; beside it lies a file that is none of its own."""
+    from amused_edge.runtime.bundle.folder import Bundle
+    from amused_edge.runtime.bundle.verification import verify
+
+    bundle = folder / "bundle"
+    if not bundle.exists():
+        bundle.mkdir()
+        content = small_manifest()
+        for entry in _entries(content):
+            (bundle / entry["path"]).write_bytes(bytes(entry["bytes"] % 100))
+        (bundle / "link").symlink_to("/etc/passwd")
+        (bundle / "up").symlink_to("..")
+
+    def one(data: bytes) -> None:
+        (bundle / "manifest.json").write_bytes(data)
+        with inside(bundle):
+            verify(Bundle.open(bundle))
+
+    return one
+
+
+def _bundle_seeds() -> list[bytes]:
+    content = small_manifest()
+    for entry in _entries(content):
+        entry["bytes"] %= 100
+        entry["sha256"] = hashlib.sha256(bytes(entry["bytes"])).hexdigest()
+    return [json.dumps(content).encode()]
+
+
+def _tokenizers() -> list[bytes]:
+    content = json.loads((BUNDLE / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    content["model"]["vocab"] = {
+        name: number for name, number in vocabulary.items() if number < 40 or name.startswith("<|")
+    }
+    content["model"]["merges"] = []
+    return [json.dumps(content).encode()]
+
+
+def _read_tokenizer(path: Path) -> object:
+    from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
+
+    return PromptTokenizer(path, 77)(["a fox", "", "é\u202e" * 20])
+
+
+def _models() -> list[bytes]:
+    from onnx import TensorProto, helper
+
+    def tensor(name: str, **entries: str) -> Any:
+        made = helper.make_tensor(name, TensorProto.FLOAT, [2], [1.0, 2.0])
+        if entries:
+            made.ClearField("float_data")
+            made.data_location = TensorProto.EXTERNAL
+            for key, value in entries.items():
+                made.external_data.add(key=key, value=value)
+        return made
+
+    inner = helper.make_graph([], "inner", [], [], [tensor("c", location="x.data", offset="8", length="8")])
+    nodes = [
+        helper.make_node("Constant", [], ["k"], value=tensor("k")),
+        helper.make_node("If", ["k"], ["y"], then_branch=inner, else_branch=inner),
+    ]
+    graph = helper.make_graph(nodes, "g", [], [], [tensor("a"), tensor("b", location="x.data", length="8")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return [model.SerializeToString()]
+
+
+def _read_model(folder: Path) -> Read:
+    from amused_edge.runtime.engines.onnx.external_data import external_data
+    from amused_edge.runtime.engines.onnx.floats import with_hidden_floats
+
+    def one(data: bytes) -> None:
+        with contextlib.suppress(ValueError):  # which its callers make one error of
+            external_data(data)
+        with contextlib.suppress(ValueError):
+            with_hidden_floats(data)
+
+    return one
+
+
+def _bytecode() -> list[bytes]:
+    """MLIR bytecode of two strings and two constants, by the format's own description."""
+
+    def number(value: int) -> bytes:
+        return bytes([(value << 1 | 1) & 0xFF]) if value < 128 else (value << 2 | 2).to_bytes(2, "little")
+
+    def section(kind: int, content: bytes) -> bytes:
+        return bytes([kind]) + number(len(content)) + content
+
+    texts = number(2) + number(3) + number(3) + b"aa\0bb\0"
+    blob = number(1) + number(4) + b"1234"
+    table = number(0) + number(0) + number(2)
+    table += number(0) + number(len(blob)) + b"\0" + number(1) + number(len(blob)) + b"\0"
+    return [b"ML\xefR" + number(6) + b"x\0" + section(0, texts) + section(5, blob + blob) + section(6, table)]
+
+
+def _read_bytecode(path: Path) -> object:
+    from amused_edge.runtime.engines.coreai.bytecode import read_blobs
+
+    with contextlib.suppress(ValueError):  # which its callers make one error of
+        return read_blobs(path)
+    return None
+
+
+def _core_ml() -> list[bytes]:
+    import coremltools as ct
+    import numpy as np
+    from coremltools.converters.mil import Builder
+
+    from amused_edge.runtime.engines.coreml.quiet_coremltools import writing
+
+    block = Builder.program(input_specs=[Builder.TensorSpec((1, 4))], opset_version=ct.target.iOS17)(
+        lambda x: Builder.linear(x=x, weight=np.ones((3, 4), np.float32), name="y")
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "a.mlpackage"
+        with writing(package):
+            system = ct.target.iOS17
+            model = ct.convert(block, convert_to="mlprogram", minimum_deployment_target=system, skip_model_load=True)
+            model.save(str(package))
+        content = package / "Data" / "com.apple.CoreML"
+        model, weights = ((content / name).read_bytes() for name in ("model.mlmodel", "weights/weight.bin"))
+        return [len(model).to_bytes(4, "little") + model + weights]
+
+
+def _read_core_ml(folder: Path) -> Read:
+    from amused_edge.runtime.engines.coreml.program import read_program
+
+    content = folder / "a.mlpackage" / "Data" / "com.apple.CoreML"
+    (content / "weights").mkdir(parents=True, exist_ok=True)
+
+    def one(data: bytes) -> None:
+        length = int.from_bytes(data[:4], "little") % 2**16
+        (content / "model.mlmodel").write_bytes(data[4 : 4 + length])
+        (content / "weights" / "weight.bin").write_bytes(data[4 + length :])
+        read_program(folder / "a.mlpackage")
+
+    return one
+
+
+BUNDLES = {
+    "manifest": Parser(_manifest_seeds, reader("runtime.bundle.manifest", "Manifest"), mutated_json),
+    "bundle": Parser(_bundle_seeds, _open_bundle, mutated_json),
+    "golden": Parser(
+        lambda: [(BUNDLE / "golden.json").read_bytes()], reader("runtime.bundle.golden", "Golden"), mutated_json
+    ),
+    "tokenizer": Parser(_tokenizers, of_file("tokenizer.json", _read_tokenizer), mutated_json),
+    "external data": Parser(_models, _read_model, mutated_bytes),
+    "bytecode": Parser(_bytecode, of_file("main.mlirb", _read_bytecode), mutated_bytes),
+    "core ml": Parser(_core_ml, _read_core_ml, mutated_bytes),
+}
