@@ -1,6 +1,5 @@
 """Traces a module and writes it as ONNX with its weights beside it."""
 
-import errno
 import logging
 import warnings
 from pathlib import Path
@@ -16,6 +15,7 @@ from amused_edge.export.onnx.few_parts import limit_parts
 from amused_edge.export.onnx.opset import IR_VERSION, OPSET
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
+from amused_edge.runtime.bundle.read_back import check_written
 from amused_edge.runtime.checks import present
 
 BATCH = "batch"
@@ -77,17 +77,8 @@ def export_onnx(
     model.ir_version = min(model.ir_version, IR_VERSION)
     model.producer_name, model.producer_version = "amused-edge", None
     ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=1024)
-    _check_written(model, path)
+    check_written(path, model.graph.initializers, ir.load(path).graph.initializers)
     return model
-
-
-def _check_written(model: ir.Model, path: Path) -> None:
-    """Raise `OSError` if the weights on the disk are not the model's: NumPy's `tofile` loses an error of the disk."""
-    written = ir.load(path).graph.initializers
-    for name, value in model.graph.initializers.items():
-        tensor, found = value.const_value, present(written.get(name), f"the weight {name}").const_value
-        if tensor is not None and (found is None or found.tobytes() != tensor.tobytes()):
-            raise OSError(errno.EIO, "what the disk holds is not what was written to it", str(path))
 
 
 def _keeps(weights: set[str], node: ir.Node) -> bool | None:

@@ -1,6 +1,5 @@
 """Quantization of ONNX bundles."""
 
-import errno
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorFormat
 from amused_edge.runtime.bundle.manifest import EngineInfo, Manifest
+from amused_edge.runtime.bundle.read_back import check_written
 from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines import EngineOptions
@@ -62,7 +62,8 @@ class OnnxQuantizationTarget(QuantizationTarget):
         formats = apply(plan, self._observations.pop(role, None), signed=signed)
         name = f"{role}.onnx"
         ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
-        _check_written(plan.model, writer.path / name)
+        written = ir.load(writer.path / name)
+        check_written(writer.path / name, plan.model.graph.initializers, written.graph.initializers)
         products = _products(role, writer.path / name)
         entry = self._parent.graph(role)
         return replace(
@@ -99,17 +100,6 @@ def calibrate(
         return {}
     calibration = present(recipe.calibration, "the calibration of a recipe with such rules")
     return observe(parent, graphs, calibration, options.prompt_list, on_picture=calibrating(report))
-
-
-def _check_written(model: ir.Model, file: Path) -> None:
-    """Raise `OSError` if the weights on the disk are not the model's: NumPy's `tofile` loses an error of the disk, and
-    what was written instead went into the bundle, with a hash that fits it.
-    """
-    written = ir.load(file).graph.initializers
-    for name, value in model.graph.initializers.items():
-        tensor, found = value.const_value, present(written.get(name), f"the weight {name}").const_value
-        if tensor is not None and (found is None or found.tobytes() != tensor.tobytes()):
-            raise OSError(errno.EIO, "what the disk holds is not what was written to it", str(file))
 
 
 def _products(role: str, model: Path) -> dict[str, int]:

@@ -6,19 +6,23 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from amused_edge.export.onnx import write as export_write
-from amused_edge.quantization.onnx import target as quantize_write
+from amused_edge.runtime.bundle.read_back import check_written
 
 
-@pytest.mark.parametrize("check", [quantize_write._check_written, export_write._check_written])
-def test_weights_that_are_not_on_the_disk_are_noticed(check: object, tmp_path: Path) -> None:
+def test_weights_that_are_not_on_the_disk_are_noticed(tmp_path: Path) -> None:
     weight = ir.Value(name="w", const_value=ir.tensor(np.arange(2000, dtype=np.float32), name="w"))
     model = ir.Model(ir.Graph([], [], nodes=[], initializers=[weight], opset_imports={"": 20}), ir_version=10)
-    ir.save(model, tmp_path / "m.onnx", external_data="m.onnx.data", size_threshold_bytes=1024)
-    assert callable(check)
-    check(model, tmp_path / "m.onnx")
+    path = tmp_path / "m.onnx"
+    ir.save(model, path, external_data="m.onnx.data", size_threshold_bytes=1024)
+
+    def check() -> None:
+        check_written(path, model.graph.initializers, ir.load(path).graph.initializers)
+
+    check()
     with (tmp_path / "m.onnx.data").open("r+b") as file:
         file.seek(4000)
         file.write(b"\xff")
     with pytest.raises(OSError, match="not what was written"):
-        check(model, tmp_path / "m.onnx")
+        check()
+    with pytest.raises(OSError, match="not what was written"):
+        check_written(path, model.graph.initializers, {})
