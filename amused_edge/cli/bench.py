@@ -18,7 +18,7 @@ from amused_edge.cli.values import PATH, ListOf, TextType
 
 if TYPE_CHECKING:
     from amused_edge.benchmarks.compare.search import SearchOptions
-    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.prediction.plan import Drawing
     from amused_edge.benchmarks.quality.metrics import Instruments
     from amused_edge.benchmarks.subjects.subject import SubjectSpec
     from amused_edge.runtime.sampling.options import SamplerSettings
@@ -264,7 +264,7 @@ def compare(
 
 def _drawing(spec: "SubjectSpec", settings: "SamplerSettings", prompts: tuple[str, ...], passes: int = 1) -> "Drawing":
     """Return what a bundle is to draw, for an estimate."""
-    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.prediction.plan import Drawing
 
     return Drawing(spec.label, spec.facts["manifest_sha256"], settings, len(prompts), passes)
 

@@ -14,7 +14,7 @@ from amused_edge.cli.values import PATH, ListOf
 
 if TYPE_CHECKING:
     from amused_edge.benchmarks.cluster.crew import Crew
-    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.prediction.plan import Drawing
 
 CLUSTER: tuple[Decorator, ...] = (
     option(
@@ -46,10 +46,8 @@ def crew(address: str | None, threads: int | None) -> Iterator["Crew"]:
 
 def tell_plan(drawings: "Sequence[Drawing]", nodes: Sequence[int], latency: Path | None) -> None:
     """Print what drawing would take on so many nodes."""
-    from amused_edge.benchmarks.device.plan import plan
+    from amused_edge.benchmarks.prediction.plan import plan
 
-    if min(nodes) < 1:
-        raise click.UsageError(f"--plan {','.join(map(str, nodes))}: a number of nodes is 1 or more")
     console.say("\n".join(plan(drawings, latency).lines(nodes)))
 
 
@@ -57,3 +55,5 @@ def check_plan(plan: Sequence[int] | None, latency: Path | None) -> None:
     """Raise `click.UsageError` where options do not go together."""
     if latency is not None and plan is None:
         raise click.UsageError("--latency is for a --plan")
+    if plan is not None and min(plan) < 1:
+        raise click.UsageError(f"--plan {','.join(map(str, plan))}: a number of nodes is 1 or more")

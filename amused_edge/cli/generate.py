@@ -21,7 +21,7 @@ from amused_edge.runtime.pictures.sources import FITS
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.prediction.plan import Drawing
     from amused_edge.runtime import Bundle, EngineOptions, GenerationOptions
     from amused_edge.runtime.tasks.kinds import Task
 
@@ -128,13 +128,12 @@ def generate(
     if plan is not None:
         cluster.tell_plan([_drawing(opened, task, chosen)], plan, latency)
         return
+    engine = options.engine(threads, low_memory, cache, simulate)
     if ray is not None:
         opened.fetch()
-        engine = options.engine(threads, low_memory, cache, simulate)
         _generate_on(ray, opened.path, engine, task, chosen, output, quiet)
         return
     files = output.files(task, chosen.seed)
-    engine = options.engine(threads, low_memory, cache, simulate)
     with progress(quiet) as report, AmusedPipeline.from_bundle(opened, engine) as pipeline:
         written = draw(pipeline, task, chosen, output, files, report)
     if not quiet and written:
@@ -163,7 +162,7 @@ def _generate_on(
 
 def _drawing(bundle: "Bundle", task: "Task", chosen: "GenerationOptions") -> "Drawing":
     """Return what is to be drawn, for an estimate."""
-    from amused_edge.benchmarks.device.plan import Drawing
+    from amused_edge.benchmarks.prediction.plan import Drawing
 
     return Drawing(bundle.name, bundle.sha256, chosen.settings(bundle.manifest.sampler), len(task.pictures()))
 

@@ -1,1 +1,1 @@
-"""What a bundle will take of a device, told from its manifest. It opens no graph and measures nothing."""
+"""What drawing will take: of a device, from a manifest; of machines, from times that are known. It measures nothing."""

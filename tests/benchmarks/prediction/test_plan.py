@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amused_edge.benchmarks.device.plan import Drawing, plan
+from amused_edge.benchmarks.prediction.plan import Drawing, plan
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.sampling.options import SamplerSettings
 from tests.support.device_results import device_results
