@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.compare.merit import Merit, choose_merit
+from amused_edge.benchmarks.compare.merit import choose_merit
 from amused_edge.benchmarks.compare.search_draw import Work, name_of
 from amused_edge.benchmarks.compare.tried import Found, Tried
 from amused_edge.benchmarks.metrics.statistics import bootstrap, difference, mean, resampled
@@ -54,7 +54,8 @@ class Narrowing:
         self._baseline = baseline
         self._prompts = prompts
         self._loss = loss
-        self._tools = tools
+        self._merit = choose_merit(tools, lambda place: drawing.pictures(baseline, [place])[0])
+        self._measured: dict[tuple[SamplerSettings, int], float] = {}
         self._tried: dict[SamplerSettings, Tried] = {}
         self._most = np.inf  # rows of the baseline
 
@@ -73,9 +74,8 @@ class Narrowing:
             if checked[-1].kept(self._loss) or len(checked) == _MOST_CHECKED:
                 break
         baseline = self._weigh([], checking)[0]
-        merit = self._merit()
         tried = tuple(self._tried.values())
-        return Found(merit.metric, merit.about, self._loss, tried, baseline, tuple(checked))
+        return Found(self._merit.metric, self._merit.about, self._loss, tried, baseline, tuple(checked))
 
     def _worth_checking(self, left: Sequence[SamplerSettings]) -> list[Tried]:
         """Return what is left, and what was left out for its work alone, the least work first."""
@@ -95,8 +95,8 @@ class Narrowing:
 
     def _weigh(self, left: Sequence[SamplerSettings], places: Sequence[int]) -> list[Tried]:
         """Draw the prompts of these places with the baseline and each of the settings, and weigh them."""
-        merit, weights = self._merit(), resampled(len(places))
-        values = [self._values(each, places, merit) for each in (self._baseline, *left)]
+        weights = resampled(len(places))
+        values = [self._values(each, places) for each in (self._baseline, *left)]
         result = []
         for settings, each in zip((self._baseline, *left), values, strict=True):
             works = [self._drawing.work(settings, place) for place in places]
@@ -105,7 +105,7 @@ class Narrowing:
                     settings,
                     name_of(settings),
                     len(places),
-                    merit.metric.present(bootstrap(mean(each), weights)),
+                    self._merit.metric.present(bootstrap(mean(each), weights)),
                     bootstrap(difference(mean(each), mean(values[0])), weights),
                     calls=float(np.mean([work.calls for work in works])),
                     rows=float(np.mean([work.rows for work in works])),
@@ -113,12 +113,10 @@ class Narrowing:
             )
         return result
 
-    def _values(self, settings: SamplerSettings, places: Sequence[int], merit: Merit) -> NDArray[np.float64]:
-        """Return the quality of each picture, turned so that more is better."""
-        pictures = self._drawing.pictures(settings, places)
-        each = zip(places, pictures, strict=True)
-        values = np.array([merit.measure(self._prompts[place], place, image) for place, image in each])
-        return values if merit.metric.better == "higher" else -values
-
-    def _merit(self) -> Merit:
-        return choose_merit(self._tools, lambda place: self._drawing.pictures(self._baseline, [place])[0])
+    def _values(self, settings: SamplerSettings, places: Sequence[int]) -> NDArray[np.float64]:
+        """Return the quality of each picture, measured once, turned so that more is better."""
+        missing = [place for place in places if (settings, place) not in self._measured]
+        for place, image in zip(missing, self._drawing.pictures(settings, missing), strict=True):
+            self._measured[settings, place] = self._merit.measure(self._prompts[place], place, image)
+        values = np.array([self._measured[settings, place] for place in places])
+        return values if self._merit.metric.better == "higher" else -values
