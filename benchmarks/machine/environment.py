@@ -5,15 +5,18 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from amused_edge.runtime.system.cpu import VNNI, cpu_facts
+from amused_edge.runtime.system.cpu import cpu_facts
 
 _PACKAGES = (
     *("amused-edge", "numpy", "onnxruntime", "tokenizers", "coremltools", "coreai-core"),
     *("torch", "diffusers", "transformers", "openvino", "nncf"),
 )
+_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""x86's instruction sets of 8-bit dot products."""
+
 _FLAGS = frozenset(
     {
-        *VNNI,
+        *_VNNI,
         *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16"),
         *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
     }
@@ -49,7 +52,7 @@ class Environment:
 
     def line(self) -> str:
         """Return one sentence for a page."""
-        integer = "with" if (VNNI | {"asimddp"}) & set(self.flags) else "without"
+        integer = "with" if (_VNNI | {"asimddp"}) & set(self.flags) else "without"
         known = f" ({', '.join(self.flags)}; {integer} 8-bit dot products)" if self.flags else ""
         memory = "" if self.memory is None else f", {self.memory / 2**30:.0f} GiB"
         packages = ", ".join(f"{name} {number}" for name, number in self.packages.items())

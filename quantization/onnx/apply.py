@@ -33,10 +33,8 @@ def _named(value: ir.Value | None) -> str:
     return name
 
 
-def apply(
-    plan: GraphPlan, observations: Observations | None = None, *, signed: bool = False
-) -> dict[str, TensorFormat]:
-    """Change a plan's graph as its rules say, see `rewrite_weight` for `signed`.
+def apply(plan: GraphPlan, observations: Observations | None = None) -> dict[str, TensorFormat]:
+    """Change a plan's graph as its rules say.
 
     Returns
     -------
@@ -55,7 +53,7 @@ def apply(
         formats = {}
         for name, weight in plan.weights.items():
             try:
-                formats[name] = _rewrite(plan, weight, observations, signed)
+                formats[name] = _rewrite(plan, weight, observations)
             except QuantizationError as error:
                 raise QuantizationError(f"{plan.role}/{name}: {error}") from error
     for node in plan.model.graph:
@@ -72,7 +70,7 @@ def _half_format(weight: Weight, rule: Rule) -> TensorFormat:
     return TensorFormat(16, None, "float16", operator, rounding_error(values, to_half(weight.name, values)))
 
 
-def _rewrite(plan: GraphPlan, weight: Weight, observations: Observations | None, signed: bool) -> TensorFormat:
+def _rewrite(plan: GraphPlan, weight: Weight, observations: Observations | None) -> TensorFormat:
     hessian, ranges = None, None
     if observations is not None:
         seen = [observations.products.get(_named(node.inputs[0])) for node in weight.nodes]
@@ -80,4 +78,4 @@ def _rewrite(plan: GraphPlan, weight: Weight, observations: Observations | None,
         hessian = np.sum(known, axis=0) if known else None
         ranges = observations.ranges
     rule = plan.rules[weight.name]
-    return rewrite_weight(plan.model.graph, weight, rule, signed=signed, hessian=hessian, ranges=ranges)
+    return rewrite_weight(plan.model.graph, weight, rule, hessian=hessian, ranges=ranges)

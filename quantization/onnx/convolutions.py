@@ -21,7 +21,7 @@ _BIAS_STEPS = 2.0**30
 
 
 def convolution(
-    graph: ir.Graph, weight: Weight, values: NDArray[np.float32], ranges: Mapping[str, Range] | None, signed: bool
+    graph: ir.Graph, weight: Weight, values: NDArray[np.float32], ranges: Mapping[str, Range] | None
 ) -> TensorFormat:
     """Put DequantizeLinear before the weight and, with static ranges, quantize input, output and bias too."""
     input_scales = []
@@ -31,7 +31,7 @@ def convolution(
         for node, scale in zip(weight.nodes, input_scales, strict=True):
             smallest = np.maximum(smallest, np.abs(_bias(node, len(values))) / (scale * _BIAS_STEPS))
     rounded = channels(values, axis=0, smallest=smallest)
-    stored, zeros = stored_codes(rounded, signed and ranges is not None)
+    stored, zeros = stored_codes(rounded, signed=ranges is not None)
     codes = add_constant(graph, f"{weight.name}.codes", stored)
     scales = add_constant(graph, f"{weight.name}.scales", rounded.scales)
     zero_points = add_constant(graph, f"{weight.name}.zero_points", zeros)

@@ -33,7 +33,7 @@ def drop_unused(graph: ir.Graph, value: ir.Value) -> None:
         graph.initializers.pop(value.name, None)
 
 
-def stored_codes(rounded: Channels, signed: bool) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+def stored_codes(rounded: Channels, *, signed: bool) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Return the codes of a weight and its zero points (channels,)."""
     if signed:
         return (rounded.codes ^ ZERO_POINT).view(np.int8), np.zeros(rounded.scales.shape, np.int8)

@@ -15,12 +15,10 @@ _CONTRIB = "com.microsoft"
 _FLOAT_LEVEL, _INT8_LEVEL = 1, 4
 
 
-def dynamic_matmul(
-    graph: ir.Graph, weight: Weight, values: NDArray[np.float32], signed: bool, *, rowwise: bool
-) -> TensorFormat:
+def dynamic_matmul(graph: ir.Graph, weight: Weight, values: NDArray[np.float32], *, rowwise: bool) -> TensorFormat:
     """MatMul -> DynamicQuantizeMatMul."""
     rounded = channels(values, axis=1)
-    codes, zero_points = stored_codes(rounded, signed)
+    codes, zero_points = stored_codes(rounded, signed=True)
     tensors = [
         add_constant(graph, f"{weight.name}.codes", codes),
         add_constant(graph, f"{weight.name}.scales", rounded.scales),

@@ -6,9 +6,9 @@ What the engine makes of each form (ONNX Runtime 1.32; `benchmarks.execution.opt
   is always written: DequantizeLinear before a MatMul, which would look simpler, is fused into level 4 unasked.
 - DynamicQuantizeMatMul takes one activation scale per tensor. Rows that are divided by their largest value before it,
   and multiplied by it after, have one each; a Div and a Mul cost a tenth of the product.
-- Signed weights take VNNI 0.4 times as long as unsigned ones and give the same sums. On x86 CPUs without it the engine
-  saturates the sums of unsigned x signed products silently, unless a session asks it not to, as ours do there;
-  unsigned x unsigned is exact everywhere without being asked for.
+- Codes that meet 8-bit activations are signed. VNNI takes 0.4 times as long with them as with unsigned ones and gives
+  the same sums. On x86 CPUs without it the engine saturates the sums of unsigned x signed products silently, unless a
+  session asks it not to, as ours do there (`runtime.engines.onnx.signed_products`).
 - DequantizeLinear before a Conv stays and runs at each call; with QuantizeLinear and DequantizeLinear around, the
   engine fuses a QLinearConv. Zero points are always written: without them a session option of the engine that turns
   signed weights into unsigned ones fails.
@@ -37,7 +37,6 @@ def rewrite_weight(
     weight: Weight,
     rule: Rule,
     *,
-    signed: bool = False,
     hessian: NDArray[np.floating] | None = None,
     ranges: Mapping[str, Range] | None = None,
 ) -> TensorFormat:
@@ -45,8 +44,6 @@ def rewrite_weight(
 
     Parameters
     ----------
-    signed
-        Store codes that meet 8-bit activations as int8, around 0, and not as uint8, around 128.
     hessian
         X^T X of a matmul's calibration inputs, for rounding "feedback".
     ranges
@@ -64,9 +61,9 @@ def rewrite_weight(
     if weight.operator == "table":
         return _rows(graph, weight, values)
     if weight.operator == "conv":
-        return convolution(graph, weight, values, ranges if rule.activations == "static" else None, signed)
+        return convolution(graph, weight, values, ranges if rule.activations == "static" else None)
     if rule.activations in PER_CHANNEL:
-        return dynamic_matmul(graph, weight, values, signed, rowwise=rule.activations == "rowwise")
+        return dynamic_matmul(graph, weight, values, rowwise=rule.activations == "rowwise")
     return block_matmul(graph, weight, values, rule, hessian)
 
 

@@ -58,8 +58,7 @@ class OnnxQuantizationTarget(QuantizationTarget):
     def write(self, role: str, writer: BundleWriter) -> GraphEntry:
         """See `QuantizationTarget`."""
         plan = self._plans.pop(role)
-        signed = self._parent.manifest.engine.optimize == "cpu"
-        formats = apply(plan, self._observations.pop(role, None), signed=signed)
+        formats = apply(plan, self._observations.pop(role, None))
         name = f"{role}.onnx"
         ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
         written = ir.load(writer.path / name)

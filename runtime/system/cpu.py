@@ -12,10 +12,6 @@ _CPUINFO = Path("/proc/cpuinfo")
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _CGROUPS = Path("/sys/fs/cgroup")
-_X86 = frozenset({"x86_64", "amd64", "i386", "i686", "x86"})
-VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-"""x86's instruction sets of 8-bit dot products, as Linux names them."""
-
 _KIND = frozenset(
     {
         *("vendor_id", "model name", "cpu family", "model", "stepping", "flags"),
@@ -33,16 +29,6 @@ def cpu_facts() -> dict[str, str]:
         return {}
     pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-@cache
-def adds_signed_products_exactly() -> bool:
-    """Say whether sums of unsigned x signed 8-bit products are known not to saturate: on every CPU that is no x86, and
-    on x86 ones with VNNI, which only Linux tells.
-    """
-    if platform.machine().lower() not in _X86:
-        return True
-    return not VNNI.isdisjoint(cpu_facts().get("flags", "").split())
 
 
 def usable_cores() -> int:

@@ -47,16 +47,12 @@ def weights_of(model: ir.Model) -> dict[str, Weight]:
 
 
 def run(model: ir.Model, **feeds: NDArray[Any]) -> list[NDArray[Any]]:
-    """Check a model as the specification does, where it knows the operators, and run it."""
-    return _run(model, ort.SessionOptions(), feeds)
+    """Check a model as the specification does, where it knows the operators, and run it as the engine runs bundles."""
+    return run_with(session_options(EngineOptions()), model, feeds)
 
 
-def run_as_bundles_are(model: ir.Model, **feeds: NDArray[Any]) -> list[NDArray[Any]]:
-    """Like `run`, with what the project's engine asks of every session."""
-    return _run(model, session_options(EngineOptions()), feeds)
-
-
-def _run(model: ir.Model, options: ort.SessionOptions, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+def run_with(options: ort.SessionOptions, model: ir.Model, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Like `run`, in a session with other options."""
     for one in model.graph:
         if one.domain:
             model.opset_imports.setdefault(one.domain, 1)

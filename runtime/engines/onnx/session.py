@@ -19,11 +19,11 @@ from amused_edge.runtime.engines.graph import Arrays, Graph, check_finite, hides
 from amused_edge.runtime.engines.onnx.external_data import external_data
 from amused_edge.runtime.engines.onnx.floats import with_hidden_floats
 from amused_edge.runtime.engines.onnx.prepared import prepared_session
+from amused_edge.runtime.engines.onnx.signed_products import adds_signed_products_exactly
 from amused_edge.runtime.engines.options import CPU_PROVIDER, EngineOptions
 from amused_edge.runtime.engines.parallel_rows import ParallelRows
 from amused_edge.runtime.engines.rows import has_static_batch, of_any_batch
 from amused_edge.runtime.errors import BundleError, GraphError, OptionsError, first_line, quoted
-from amused_edge.runtime.system.cpu import adds_signed_products_exactly
 from amused_edge.runtime.system.library_paths import library_path
 
 _LARGE_TENSORS = ("image_decoder", "image_encoder")

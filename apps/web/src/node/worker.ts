@@ -5,9 +5,9 @@ import { parentPort } from "node:worker_threads";
 import { BundleError, firstLine } from "../errors.js";
 import { AmusedPipeline, type OpenOptions } from "../pipeline.js";
 import { serve } from "../remote/serve.js";
-import { sessionsOfThisCpu } from "./cpu.js";
 import { FileSource } from "./file-source.js";
 import { portChannel } from "./port-channel.js";
+import { exactSums } from "./signed-products.js";
 
 /** Of a pipeline in a thread of its own: what can be sent there. */
 export type NodeOptions = Omit<OpenOptions, "ort" | "signal" | "onWarning">;
@@ -19,7 +19,7 @@ if (parentPort) {
     return AmusedPipeline.open(new FileSource(folder), {
       threads: availableParallelism(),
       ...options,
-      sessionOptions: { ...sessionsOfThisCpu(), ...options.sessionOptions },
+      sessionOptions: { ...(await exactSums(ort)), ...options.sessionOptions },
       ort,
       signal,
       onWarning: (message) => tell("warning", message),

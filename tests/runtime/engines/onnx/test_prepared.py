@@ -16,7 +16,6 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines import load_graph
 from amused_edge.runtime.engines.onnx import prepared as onnx_prepared
 from amused_edge.runtime.engines.onnx import session as onnx_runtime
-from amused_edge.runtime.engines.onnx.session import session_options
 from amused_edge.runtime.errors import AmusedEdgeWarning, OptionsError
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.pipeline import AmusedPipeline
@@ -249,37 +248,6 @@ def test_the_fingerprint_is_the_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert fingerprint("processor : 1\nmodel name : A\nflags : avx2\ncpu MHz : 2000\n") == one
     assert fingerprint("processor : 0\nmodel name : A\nflags : avx2 avx512_vnni\ncpu MHz : 1000\n") != one
     cpu.cpu_fingerprint.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("architecture", "flags", "exact"),
-    [
-        ("x86_64", "avx2 avx512_vnni", True),
-        ("AMD64", "avx2 avx_vnni", True),
-        ("x86_64", "avx2 avx512f", False),
-        ("x86_64", "", False),
-        ("aarch64", "", True),
-    ],
-)
-def test_sessions_ask_for_exact_sums_where_the_cpu_has_none(
-    architecture: str, flags: str, exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "cpuinfo").write_text(f"model name : A\nflags : {flags}\n")
-    monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(cpu.platform, "machine", lambda: architecture)
-    cpu.adds_signed_products_exactly.cache_clear()
-    try:
-        assert cpu.adds_signed_products_exactly() is exact
-        assert _asks_for_exact_sums(session_options(EngineOptions())) is not exact
-    finally:
-        cpu.adds_signed_products_exactly.cache_clear()
-
-
-def _asks_for_exact_sums(options: ort.SessionOptions) -> bool:
-    try:
-        return bool(options.get_session_config_entry("session.x64quantprecision") == "1")
-    except RuntimeError:
-        return False
 
 
 def test_what_cannot_be_prepared_is_loaded_from_the_bundle(

@@ -110,6 +110,9 @@ public class OrtEngine(private val options: OrtOptions = OrtOptions()) : Engine 
         settings.setMemoryPatternOptimization(options.arena)
         settings.addConfigEntry("session.intra_op.allow_spinning", if (options.spinning) "1" else "0")
         options.threads?.let(settings::setIntraOpNumThreads)
+        if (!addsSignedProductsExactly) {
+            settings.addConfigEntry("session.x64quantprecision", "1") // signed weights become unsigned: exact, and slow
+        }
         options.configuration.forEach(settings::addConfigEntry)
         when (val provider = options.provider) {
             is Provider.Cpu -> Unit

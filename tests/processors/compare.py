@@ -1,11 +1,12 @@
-"""Run as a script, `make arm64`: bundles on emulated 64-bit ARM processors beside this machine. Prints a table, and
-ends with 1 where a golden output is not reproduced or other tokens are drawn than rounding explains.
+"""Run as a script, `make arm64` and `make haswell`: bundles on emulated processors beside this machine. Prints a table,
+and ends with 1 where a golden output is not reproduced or other tokens are drawn than rounding explains.
 
-The processor is emulated in user mode (QEMU): its arithmetic is exact, its time means nothing. Which instructions ran
-is read from what the emulator translated, which it does when code is first reached.
+The processor is emulated in user mode (QEMU): its arithmetic is exact, its time means nothing. Which of ARM's
+instructions ran is read from what the emulator translated, which it does when code is first reached.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -53,9 +55,46 @@ not know them.
 LINE = re.compile(r"^(0x[0-9a-f]+):  ([0-9a-f]{8})  ")
 
 
+class Processor(Protocol):
+    """One that the emulator knows."""
+
+    def prepare(self, system: Path) -> None:
+        """Write what a process on it reads of the system."""
+
+    def emulated(self, system: Path, *options: str) -> list[str]:
+        """Return the command that runs Python on it."""
+
+    def environment(self, system: Path) -> dict[str, str]:
+        """Return the variables of an emulated process."""
+
+
 @dataclass(frozen=True)
-class Processor:
-    """One that the emulator knows.
+class X86:
+    """Runs this machine's own Python.
+
+    Attributes
+    ----------
+    model
+        For the emulator.
+    """
+
+    model: str
+
+    def prepare(self, system: Path) -> None:
+        """See `Processor`."""
+
+    def emulated(self, system: Path, *options: str) -> list[str]:
+        """See `Processor`."""
+        return [str(system / "qemu-x86_64-static"), *options, "-cpu", self.model, sys.executable]
+
+    def environment(self, system: Path) -> dict[str, str]:
+        """See `Processor`."""
+        return dict(os.environ)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs a Python for ARM, whose libraries `system` holds.
 
     Attributes
     ----------
@@ -69,24 +108,36 @@ class Processor:
     part: str
     features: str
 
-    def cpuinfo(self) -> str:
-        """Return the text of /proc/cpuinfo of two such cores."""
+    def prepare(self, system: Path) -> None:
+        """See `Processor`: /proc/cpuinfo of two such cores."""
         core = (
             f"Features\t: {self.features}\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\n"
             f"CPU part\t: {self.part}\nCPU revision\t: 0\n"
         )
-        return "".join(f"processor\t: {index}\n{core}\n" for index in range(2))
+        cores = "".join(f"processor\t: {index}\n{core}\n" for index in range(2))
+        (system / "root" / "proc" / "cpuinfo").write_text(cores)
+
+    def emulated(self, system: Path, *options: str) -> list[str]:
+        """See `Processor`."""
+        root = system / "root"
+        emulator = system / "qemu-aarch64-static"
+        return [str(emulator), *options, "-cpu", self.model, "-L", str(root), str(root / "usr/bin/python3.11"), "-S"]
+
+    def environment(self, system: Path) -> dict[str, str]:
+        """See `Processor`."""
+        return {"PYTHONPATH": str(system / "site"), "ORT_DISABLE_TELEMETRY": "1", "HOME": str(system), "PATH": ""}
 
 
 _BASIC = "fp asimd aes pmull sha1 sha2 crc32 cpuid"
 _DOTS = f"{_BASIC} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
-PROCESSORS = {
-    "Cortex-A72": Processor("cortex-a72", "0xd08", _BASIC),
-    "Cortex-A76": Processor("cortex-a76", "0xd0b", _DOTS),
-    "i8mm": Processor("max,sve=off,sme=off,pauth=off", "0xd47", f"{_DOTS} i8mm bf16"),
+PROCESSORS: dict[str, Processor] = {
+    "Haswell": X86("Haswell"),
+    "Cortex-A72": Arm("cortex-a72", "0xd08", _BASIC),
+    "Cortex-A76": Arm("cortex-a76", "0xd0b", _DOTS),
+    "i8mm": Arm("max,sve=off,sme=off,pauth=off", "0xd47", f"{_DOTS} i8mm bf16"),
 }
-"""Without 8-bit dot products; with them; with products of 8-bit matrices too, which is all that the emulator knows but
-scalable vectors.
+"""x86 without 8-bit dot products, where sums of signed weights saturate unless the engine is told not to let them. ARM
+without them; with them; with products of 8-bit matrices too, which is all that the emulator knows but scalable vectors.
 """
 
 
@@ -95,16 +146,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("system", type=Path, help="made by system.sh")
     parser.add_argument("bundles", type=Path, nargs="+")
-    parser.add_argument("--processor", choices=PROCESSORS, help="this one alone")
+    parser.add_argument("--processors", nargs="+", choices=PROCESSORS, required=True)
     arguments = parser.parse_args()
     header = ("processor", "bundle", "logits", "mean KL", "equal tokens", "golden logits", "golden pixels", "s")
     print("| " + " | ".join((*header, *INSTRUCTIONS)) + " |")
     print("|---" * (len(header) + len(INSTRUCTIONS)) + "|", flush=True)
     wrong = []
-    for name, processor in PROCESSORS.items():
-        if arguments.processor not in (None, name):
-            continue
-        (arguments.system / "root" / "proc" / "cpuinfo").write_text(processor.cpuinfo())
+    for name in arguments.processors:
+        processor = PROCESSORS[name]
+        processor.prepare(arguments.system)
         imports = reached(arguments.system, processor, ["-c", "import onnxruntime, numpy"])
         for bundle in arguments.bundles:
             row, fine = compare(arguments.system, processor, bundle, imports)
@@ -141,8 +191,11 @@ def compare(system: Path, processor: Processor, bundle: Path, imports: dict[str,
 
 
 def reached(system: Path, processor: Processor, arguments: list[str]) -> dict[str, set[str]]:
-    """Return the addresses of each kind of instruction that were reached."""
+    """Return the addresses of each of ARM's kinds of instructions that were reached."""
     found: dict[str, set[str]] = defaultdict(set)
+    if isinstance(processor, X86):
+        subprocess.run([*processor.emulated(system), *arguments], env=processor.environment(system), check=True)
+        return found
     for line in translated(system, processor, arguments):
         if (parts := LINE.match(line)) is not None:
             word = int(parts[2], 16)
@@ -153,24 +206,13 @@ def reached(system: Path, processor: Processor, arguments: list[str]) -> dict[st
 
 
 def translated(system: Path, processor: Processor, arguments: list[str]) -> Iterator[str]:
-    """Yield the assembler of all code that ran."""
-    command = [*emulated(system, processor, "-d", "in_asm", "-D", "/dev/stdout"), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(system)) as process:
+    """Yield the assembler of all code that ran, as the emulator writes it."""
+    command = [*processor.emulated(system, "-d", "in_asm", "-D", "/dev/stdout"), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=processor.environment(system)) as process:
         if process.stdout is not None:
             yield from process.stdout
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-
-
-def emulated(system: Path, processor: Processor, *options: str) -> list[str]:
-    """Return the command that runs Python on an emulated processor."""
-    emulator, root = system / "qemu-aarch64-static", system / "root"
-    return [str(emulator), *options, "-cpu", processor.model, "-L", str(root), str(root / "usr/bin/python3.11"), "-S"]
-
-
-def environment(system: Path) -> dict[str, str]:
-    """Return the variables of an emulated process."""
-    return {"PYTHONPATH": str(system / "site"), "ORT_DISABLE_TELEMETRY": "1", "HOME": str(system), "PATH": ""}
 
 
 if __name__ == "__main__":

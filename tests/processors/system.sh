@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes FOLDER a system for 64-bit ARM that an emulator runs a process in: system.sh FOLDER PYTHON. Called by `make arm64`.
-# Debian's packages of Python and its libraries are unpacked, not installed, and so is the emulator; needs no root.
+# Makes FOLDER a system for 64-bit ARM that an emulator runs a process in: system.sh FOLDER PYTHON; the emulator of x86
+# lies there too. Called by `make arm64` and `make haswell`. Debian's packages of Python and its libraries are unpacked,
+# not installed, and so are the emulators; needs no root.
 set -euo pipefail
 folder=$(realpath -m "$1") python=$(realpath -s "$2")
 [ "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" = bookworm ] || { echo "needs Debian 12, whose Python is 3.11" >&2; exit 1; }
@@ -16,7 +17,7 @@ apt-get "${apt[@]}" update
 apt-get "${apt[@]}" install --yes --no-install-recommends --download-only python3.11 libstdc++6 libgomp1 >/dev/null
 for package in apt/cache/archives/*.deb; do dpkg-deb -x "$package" root; done
 (cd apt && apt-get -qq -o APT::Sandbox::User="$(id -un)" download qemu-user-static)
-dpkg-deb --fsys-tarfile apt/qemu-user-static_*.deb | tar -x --strip-components=3 ./usr/bin/qemu-aarch64-static
+dpkg-deb --fsys-tarfile apt/qemu-user-static_*.deb | tar -x --strip-components=3 ./usr/bin/qemu-aarch64-static ./usr/bin/qemu-x86_64-static
 rm -r apt
 
 platforms=(--platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux_2_17_aarch64

@@ -1,4 +1,4 @@
-"""Run by `make arm64`, on this machine and on an emulated one: what a bundle computes and draws, into an NPZ file."""
+"""Run by `make arm64` and `make haswell`, here and on an emulated processor: what a bundle computes, as an NPZ file."""
 
 import sys
 
