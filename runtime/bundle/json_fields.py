@@ -8,6 +8,9 @@ from amused_edge.runtime.errors import BundleError, quoted
 
 T = TypeVar("T")
 
+_TOO_LARGE = 2**64
+"""Of no number that is stored; beyond what other languages hold, and what can be divided."""
+
 
 class Fields:
     """A JSON object and where it stands, for example `manifest.json: graphs.denoiser`.
@@ -35,7 +38,7 @@ class Fields:
         self._refusal = refusal
 
     def get(self, name: str, kind: type[T]) -> T:
-        """Return a field that must be there and of this type (an int counts as a float)."""
+        """Return a field that must be there and of this type (an int counts as a float, and has at most 64 bits)."""
         value = self.raw(name)
         if kind is float and type(value) is int:
             with contextlib.suppress(OverflowError):
@@ -44,6 +47,8 @@ class Fields:
             raise self._refusal(
                 f"{self._where}: {quoted(name)} is {quoted(value)}, not a {kind.__name__}; {self._advice}"
             )
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            raise self._refusal(f"{self._where}: {quoted(name)} is {quoted(value)}, beyond 64 bits; {self._advice}")
         return value
 
     def __iter__(self) -> Iterator[str]:
@@ -58,6 +63,11 @@ class Fields:
     def values(self, name: str, kind: type[T]) -> list[T]:
         """Return a list whose members are all of this type (an int counts as a float)."""
         return [self._inner({name: value}, "").get(name, kind) for value in self.get(name, list)]
+
+    def mapping(self, name: str, kind: type[T]) -> dict[str, T]:
+        """Return an object whose values are all of this type (an int counts as a float)."""
+        values = self.child(name)
+        return {key: values.get(key, kind) for key in values}
 
     def child(self, name: str) -> "Fields":
         """Return a field that is itself an object."""

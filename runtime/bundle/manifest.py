@@ -238,7 +238,7 @@ def _manifest(fields: Fields) -> Manifest:
         engine=_engine(fields.child("engine")),
         files=fields.table("files", read_file),
         graphs=fields.table("graphs", read_graph),
-        tools=fields.get("tools", dict),
+        tools=fields.mapping("tools", str),
         parity=_optional(fields, "parity", read_parity),
         quantization=_optional(fields, "quantization", read_quantization),
         simulated=_optional(fields, "simulated", read_simulated),

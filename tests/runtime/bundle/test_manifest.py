@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,21 @@ def test_no_field_may_be_left_out(
         del manifest[name]
 
     refused(quantized_bundle, edit_manifest, drop, f"lacks '{name}'")
+
+
+def test_a_size_beyond_64_bits_is_refused(small_bundle: Path, edit_manifest: EditManifest) -> None:
+    """The bundle's card could not divide it."""
+    change = partial(set_size, 2**64)
+    refused(small_bundle, edit_manifest, change, "files.golden.json: 'bytes' is 18446744073709551616, beyond 64 bits")
+
+
+def set_size(size: int, manifest: Any) -> None:
+    manifest["files"]["golden.json"]["bytes"] = size
+
+
+@pytest.mark.parametrize("version", [None, 1, ["1"]])
+def test_a_tools_version_is_a_text(small_bundle: Path, edit_manifest: EditManifest, version: Any) -> None:
+    refused(small_bundle, edit_manifest, lambda m: m["tools"].update({"amused-edge": version}), "'amused-edge' is")
 
 
 @pytest.mark.parametrize("which", ["small_bundle", "quantized_bundle", "simulated_bundle"])

@@ -5,5 +5,6 @@ from tests.support.fuzzing.checkpoints import CHECKPOINTS
 from tests.support.fuzzing.pictures import PICTURES
 from tests.support.fuzzing.records import RECORDS
 from tests.support.fuzzing.requests import REQUESTS
+from tests.support.fuzzing.texts import TEXTS
 
-PARSERS = {**BUNDLES, **PICTURES, **RECORDS, **CHECKPOINTS, **REQUESTS}
+PARSERS = {**BUNDLES, **PICTURES, **RECORDS, **CHECKPOINTS, **REQUESTS, **TEXTS}
