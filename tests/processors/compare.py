@@ -130,8 +130,9 @@ class Arm:
 
 _BASIC = "fp asimd aes pmull sha1 sha2 crc32 cpuid"
 _DOTS = f"{_BASIC} atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
+_NOT_EMULATED = ("pcid", "x2apic", "tsc-deadline", "hle", "invpcid", "rtm")
 PROCESSORS: dict[str, Processor] = {
-    "Haswell": X86("Haswell"),
+    "Haswell": X86(",".join(("Haswell", *(f"{one}=off" for one in _NOT_EMULATED)))),
     "Cortex-A72": Arm("cortex-a72", "0xd08", _BASIC),
     "Cortex-A76": Arm("cortex-a76", "0xd0b", _DOTS),
     "i8mm": Arm("max,sve=off,sme=off,pauth=off", "0xd47", f"{_DOTS} i8mm bf16"),
