@@ -9,9 +9,13 @@ RECIPES := fp16 w8 w8a8 w4
 .PHONY: demo recipes coreml coreai demo-bundle conformance test pytest lint types docs check wheel-check compat install clean
 .DEFAULT_GOAL := demo
 
-$(VENV)/.made: pyproject.toml constraints.txt
+# Others need pip too, while the rest is being installed.
+$(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	touch $@
+
+$(VENV)/.made: pyproject.toml constraints.txt | $(VENV)/.pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]" --config-settings editable_mode=strict
 	touch $@
 

@@ -4,7 +4,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tests.support.checkpoints import TINY_COREML, write_checkpoint
 from tests.support.latency_run import LatencyRun, measure_latency
 from tests.support.made_once import made_once
 from tests.support.paths import DEMO_CHECKPOINT, ROOT
+from tests.support.torchlib import torchlib_read_once
 from tests.support.validated import Validated, _validate
 
 # Nothing may be fetched while tests run, and what is remembered about verified bundles stays out of the user's cache.
@@ -34,6 +36,16 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cache_folder, "_NOTED", set())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_exports() -> Iterator[None]:
+    """Exports of this process share what none of them changes; tests without torch do not import it for that."""
+    if "torch" in sys.modules:
+        with torchlib_read_once():
+            yield
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")

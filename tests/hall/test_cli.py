@@ -3,9 +3,7 @@
 import contextlib
 import json
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from amused_edge.cli import main
 from amused_edge.runtime.bundle.verification import sha256
-from tests.support.command import COMMAND, fails, run
+from tests.support.command import COMMAND, fails
+from tests.support.command import run as start
+from tests.support.in_process import Run
 
 
 @contextlib.contextmanager
@@ -32,7 +31,7 @@ def edited_golden(bundle: Path) -> Iterator[dict[str, Any]]:
 
 
 def test_generate_writes_one_picture(demo_bundle: Path, tmp_path: Path) -> None:
-    result = run("generate", demo_bundle, "a panda", "--steps", "2", "-o", "panda.png", cwd=tmp_path)
+    result = start("generate", demo_bundle, "a panda", "--steps", "2", "-o", "panda.png", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines() == ["panda.png"]
     assert result.stderr == ""  # no progress bar where there is no terminal
@@ -41,7 +40,7 @@ def test_generate_writes_one_picture(demo_bundle: Path, tmp_path: Path) -> None:
         assert picture.mode == "RGB"
 
 
-def test_generate_equals_the_python_api(demo_bundle: Path, tmp_path: Path) -> None:
+def test_generate_equals_the_python_api(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     from amused_edge import AmusedPipeline, GenerationOptions, TextToImage
 
     args = ["--count", "2", "--seed", "3", "--steps", "3", "--guidance", "2", "--temperature", "1,0.5", "-o", "x.png"]
@@ -55,14 +54,14 @@ def test_generate_equals_the_python_api(demo_bundle: Path, tmp_path: Path) -> No
             assert np.array_equal(np.asarray(picture), images[index])
 
 
-def test_generate_names_the_picture_after_the_prompt(demo_bundle: Path, tmp_path: Path) -> None:
+def test_generate_names_the_picture_after_the_prompt(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     result = run("generate", demo_bundle, "A Fox! ../é", "--steps", "1", "--seed", "7", "--quiet", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
     assert [p.name for p in tmp_path.glob("*.png")] == ["a-fox-é-7.png"]
 
 
-def test_generate_sheet(demo_bundle: Path, tmp_path: Path) -> None:
+def test_generate_sheet(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     args = ["--sheet", "s.png", "--columns", "2", "--scale", "2", "--steps", "1"]
     result = run("generate", demo_bundle, "a fox", "a panda", "an owl", *args, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -85,7 +84,7 @@ def test_generate_sheet(demo_bundle: Path, tmp_path: Path) -> None:
     ],
 )
 def test_generate_refuses_bad_input_and_leaves_nothing(
-    demo_bundle: Path, tmp_path: Path, args: list[str], words: list[str]
+    demo_bundle: Path, tmp_path: Path, args: list[str], words: list[str], run: Run
 ) -> None:
     (tmp_path / "taken.png").write_bytes(b"mine")
     fails(run("generate", demo_bundle, "a fox", *args, cwd=tmp_path), 2, *words)
@@ -93,48 +92,39 @@ def test_generate_refuses_bad_input_and_leaves_nothing(
     assert (tmp_path / "taken.png").read_bytes() == b"mine"
 
 
-def test_usage_errors_have_exit_code_2(demo_bundle: Path, tmp_path: Path) -> None:
+def test_usage_errors_have_exit_code_2(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     assert run("generate", demo_bundle, cwd=tmp_path).returncode == 2
     assert run("generate", demo_bundle, "x", "--temperature", "a", cwd=tmp_path).returncode == 2
     assert run("nonsense", cwd=tmp_path).returncode == 2
 
 
-def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle(tmp_path: Path, run: Run) -> None:
     fails(run("generate", tmp_path, "a fox", cwd=tmp_path), 1, "is not a bundle", "amused-edge export")
     fails(run("inspect", tmp_path / "missing", cwd=tmp_path), 1, "is not a bundle")
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    result = run("--debug", "inspect", tmp_path, cwd=tmp_path)
+    result = start("--debug", "inspect", tmp_path, cwd=tmp_path)
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert "BundleError" in result.stderr
 
 
-def test_export_refuses_what_is_no_checkpoint(tmp_path: Path) -> None:
+def test_export_refuses_what_is_no_checkpoint(tmp_path: Path, run: Run) -> None:
     (tmp_path / "folder").mkdir()
     fails(run("export", "folder", "out", cwd=tmp_path), 1, "model_index.json", "diffusers layout")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
-def test_export_refuses_a_place_that_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In this process: importing what exports takes many seconds."""
+def test_export_refuses_a_place_that_is_taken(tmp_path: Path, run: Run) -> None:
     place = tmp_path / "place"
     (place / "folder").mkdir(parents=True)
-    monkeypatch.chdir(place)
-    monkeypatch.setattr(sys, "argv", ["amused-edge", "export", "folder", "folder"])
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    printed = capsys.readouterr()
-    fails(subprocess.CompletedProcess([], stopped.value.code, printed.out, printed.err), 2, "folder exists")
+    fails(run("export", "folder", "folder", cwd=place), 2, "folder exists")
     assert [path.name for path in place.rglob("*")] == ["folder"]
 
 
 def test_inspect_shows_and_verifies(demo_bundle: Path, tmp_path: Path) -> None:
-    result = run("inspect", demo_bundle, "--verify", cwd=tmp_path)
+    result = start("inspect", demo_bundle, "--verify", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     for word in ("64 x 64", "denoiser", "parity", "hashes      all right", "100.00% of tokens equal"):
         assert word in result.stdout
@@ -155,7 +145,7 @@ LOGITS = {
 PICTURES = {"psnr": 41.26, "worst_psnr": 38.0, "ssim": 0.99, "equal_codes": 0.95}
 
 
-def inspected(bundle: Path, cwd: Path, **changes: object) -> list[str]:
+def inspected(run: Run, bundle: Path, cwd: Path, **changes: object) -> list[str]:
     """The lines that `inspect` prints of a bundle whose manifest has these values."""
     file = bundle / "manifest.json"
     file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
@@ -164,10 +154,10 @@ def inspected(bundle: Path, cwd: Path, **changes: object) -> list[str]:
     return result.stdout.splitlines()
 
 
-def test_inspect_shows_the_parity_of_an_export(bundle_copy: Path, tmp_path: Path) -> None:
+def test_inspect_shows_the_parity_of_an_export(bundle_copy: Path, tmp_path: Path, run: Run) -> None:
     roles = {"text_encoder": {"hidden_states": 5.43e-7, "pooled": 2e-7}, "image_decoder": {"image": 1.0}}
     parity = {"roles": roles, "logits": LOGITS, "pictures": PICTURES}
-    lines = inspected(bundle_copy, tmp_path, parity=parity)
+    lines = inspected(run, bundle_copy, tmp_path, parity=parity)
     assert lines[-3:] == [
         "parity      text_encoder: hidden_states 5.4e-07, pooled 2.0e-07",
         "parity      image_decoder: image 1.0e+00",
@@ -176,7 +166,7 @@ def test_inspect_shows_the_parity_of_an_export(bundle_copy: Path, tmp_path: Path
     assert not [line for line in lines if line.startswith(("recipe", "fidelity"))]
 
 
-def test_inspect_shows_how_a_bundle_was_quantized(bundle_copy: Path, tmp_path: Path) -> None:
+def test_inspect_shows_how_a_bundle_was_quantized(bundle_copy: Path, tmp_path: Path, run: Run) -> None:
     """And no parity, which is the parent's; pictures without a difference have no decibels."""
     quantization = {
         "recipe": {"name": "w8"},
@@ -184,7 +174,7 @@ def test_inspect_shows_how_a_bundle_was_quantized(bundle_copy: Path, tmp_path: P
         "logits": LOGITS,
         "pictures": {**PICTURES, "psnr": None, "worst_psnr": None},
     }
-    lines = inspected(bundle_copy, tmp_path, parity=None, quantization=quantization)
+    lines = inspected(run, bundle_copy, tmp_path, parity=None, quantization=quantization)
     assert lines[-2:] == [
         "recipe      'w8', of the bundle 0123456789ab",
         "fidelity    8 generations: mean KL 2.5e-04 nats, logits 3.2e-03, equal draws 98.77%, pictures equal",
@@ -192,13 +182,13 @@ def test_inspect_shows_how_a_bundle_was_quantized(bundle_copy: Path, tmp_path: P
     assert not [line for line in lines if line.startswith("parity")]
 
 
-def test_inspect_says_one_generation_of_one(demo_bundle: Path, tmp_path: Path) -> None:
+def test_inspect_says_one_generation_of_one(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     result = run("inspect", demo_bundle, cwd=tmp_path)
     assert "parity      1 generation: mean KL" in result.stdout
 
 
-def test_inspect_shows_a_bundle_that_nobody_measured(bundle_copy: Path, tmp_path: Path) -> None:
-    lines = inspected(bundle_copy, tmp_path, parity=None, quantization=None)
+def test_inspect_shows_a_bundle_that_nobody_measured(bundle_copy: Path, tmp_path: Path, run: Run) -> None:
+    lines = inspected(run, bundle_copy, tmp_path, parity=None, quantization=None)
     assert lines[-1].startswith("image_encoder ")
     assert lines[-1].endswith("stored float32, executed float32")
 
@@ -212,17 +202,17 @@ def test_inspect_shows_a_bundle_that_nobody_measured(bundle_copy: Path, tmp_path
     ids=["name", "parent"],
 )
 def test_inspect_keeps_a_manifests_text_on_its_line(
-    bundle_copy: Path, tmp_path: Path, name: str, parent: str, line: str | None
+    bundle_copy: Path, tmp_path: Path, name: str, parent: str, line: str | None, run: Run
 ) -> None:
     """It comes from a file that somebody else wrote: no line breaks, no control of the terminal."""
     quantization = {"recipe": {"name": name}, "parent": parent, "logits": LOGITS, "pictures": PICTURES}
-    lines = inspected(bundle_copy, tmp_path, parity=None, quantization=quantization)
+    lines = inspected(run, bundle_copy, tmp_path, parity=None, quantization=quantization)
     assert lines[-2].startswith("recipe      '")
     assert line is None or lines[-2] == line
     assert "\x1b" not in "".join(lines)
 
 
-def test_inspect_finds_damage(bundle_copy: Path, tmp_path: Path) -> None:
+def test_inspect_finds_damage(bundle_copy: Path, tmp_path: Path, run: Run) -> None:
     weights = bundle_copy / "denoiser.onnx.data"
     data = bytearray(weights.read_bytes())
     data[len(data) // 2] ^= 1
@@ -233,7 +223,7 @@ def test_inspect_finds_damage(bundle_copy: Path, tmp_path: Path) -> None:
     assert "denoiser.onnx.data is damaged" in result.stderr
 
 
-def test_inspect_fails_when_the_golden_output_is_not_reproduced(bundle_copy: Path, tmp_path: Path) -> None:
+def test_inspect_fails_when_the_golden_output_is_not_reproduced(bundle_copy: Path, tmp_path: Path, run: Run) -> None:
     with edited_golden(bundle_copy) as content:
         content["logits"][0] += 10.0
     result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)
@@ -260,19 +250,21 @@ def test_version() -> None:
     assert "amused-edge" in result.stdout
 
 
-def test_a_prompt_in_long_letters_gives_a_short_name(demo_bundle: Path, tmp_path: Path) -> None:
+def test_a_prompt_in_long_letters_gives_a_short_name(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     result = run("generate", demo_bundle, "\U0001d41a" * 70, "--steps", "1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     (name,) = [path.name for path in tmp_path.glob("*.png")]
     assert len(name.encode()) < 80
 
 
-def test_a_name_that_is_too_long_is_one_line_too(demo_bundle: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_too_long_is_one_line_too(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     fails(run("generate", demo_bundle, "x", "-o", "x" * 300 + ".png", cwd=tmp_path), 2, "File name too long")
 
 
 @pytest.mark.parametrize(("name", "value"), [("pixels", 255), ("input_ids", -1)])
-def test_inspect_judges_the_decoder_and_the_tokenizer(bundle_copy: Path, tmp_path: Path, name: str, value: int) -> None:
+def test_inspect_judges_the_decoder_and_the_tokenizer(
+    bundle_copy: Path, tmp_path: Path, name: str, value: int, run: Run
+) -> None:
     with edited_golden(bundle_copy) as content:
         content[name][1] = abs(value - content[name][1])
     result = run("inspect", bundle_copy, "--verify", cwd=tmp_path)

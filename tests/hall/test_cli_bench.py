@@ -2,10 +2,7 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +11,13 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from amused_edge.cli import main
-from tests.support.command import fails, run
+from tests.support.command import fails
 from tests.support.device_results import device_results
 from tests.support.files import read_json
+from tests.support.in_process import Run
 from tests.support.latency_run import BUNDLE, LatencyRun
 from tests.support.paths import ROOT
 from tests.support.validated import Validated
-
-Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -39,18 +34,9 @@ def place(tmp_path: Path, demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return `command("bench", ...)`: the command line in this process, which is quicker."""
-
-    def call(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        monkeypatch.setattr(sys, "argv", ["amused-edge", *map(str, args)])
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess([], int(str(stopped.value.code)), printed.out, printed.err)
-
-    return call
+def command(place: Path, run: Run) -> Run:
+    """Return `command("bench", ...)`: in this process, from that folder."""
+    return partial(run, cwd=place)
 
 
 def left(place: Path) -> set[str]:
@@ -79,7 +65,7 @@ def test_latency_of_a_bundle_beside_itself(latency_run: LatencyRun) -> None:
     assert set(found["audits"][label]["denoiser"]["shares_of_products"]) == {"float32"}
 
 
-def test_quality_of_a_bundle_beside_itself(place: Path) -> None:
+def test_quality_of_a_bundle_beside_itself(place: Path, run: Run) -> None:
     few = ("--prompts", "prompts.txt", "--steps", "1", "--out", "out", "--quiet")
     result = run("bench", "quality", "demo", "demo", *few, cwd=place)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -108,7 +94,7 @@ def test_quality_of_a_bundle_beside_itself(place: Path) -> None:
     ],
 )
 def test_bad_input(
-    kind: str, bundle: str, options: list[str], code: int, words: list[str], place: Path, command: Command
+    kind: str, bundle: str, options: list[str], code: int, words: list[str], place: Path, command: Run
 ) -> None:
     fails(command("bench", kind, "demo", bundle, *options), code, *words)
     assert left(place) == set()
@@ -126,7 +112,7 @@ def test_bad_input(
         (["--batch", "0"], ["batch is 0"]),
     ],
 )
-def test_latency_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Command) -> None:
+def test_latency_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Run) -> None:
     fails(command("bench", "latency", "demo", *options), 2, *words)
     assert left(place) == set()
 
@@ -146,7 +132,7 @@ def test_latency_that_makes_no_sense(options: list[str], words: list[str], place
         (["--clip", "mine"], ["mine"]),
     ],
 )
-def test_quality_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Command) -> None:
+def test_quality_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Run) -> None:
     fails(command("bench", "quality", "demo", "demo", "--steps", "1", *options), 2, *words)
     assert left(place) == set()
 
@@ -162,14 +148,14 @@ def test_quality_that_makes_no_sense(options: list[str], words: list[str], place
         (["--entropy-bound", "4"], ["--entropy-bound goes with --search"]),
     ],
 )
-def test_a_search_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Command) -> None:
+def test_a_search_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Run) -> None:
     result = command("bench", "compare", "demo", "--steps", "1", *options)
     assert result.returncode == 2
     assert all(word in result.stderr.splitlines()[-1] for word in words), result.stderr
     assert left(place) == set()
 
 
-def test_quality_without_the_reference(place: Path, command: Command) -> None:
+def test_quality_without_the_reference(place: Path, command: Run) -> None:
     fails(command("bench", "quality", "demo", "--reference", "nowhere"), 1, "nowhere")
     assert left(place) == set()
 
@@ -182,7 +168,7 @@ def test_quality_without_the_reference(place: Path, command: Command) -> None:
         *[["quality", "demo", *more] for more in (["--steps", "4,8"], ["--count", "x"], ["--simulate", "all"])],
     ],
 )
-def test_wrong_usage(options: list[str], place: Path, command: Command) -> None:
+def test_wrong_usage(options: list[str], place: Path, command: Run) -> None:
     result = command("bench", *options)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -208,7 +194,7 @@ def embedder(file: Path, shape: list[int | str]) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), file)
 
 
-def test_an_embedder_with_the_wrong_input(place: Path, command: Command) -> None:
+def test_an_embedder_with_the_wrong_input(place: Path, command: Run) -> None:
     embedder(place / "mine" / "wide.onnx", ["batch", 7, "height", "width"])
     file = Path("mine") / "wide.onnx"
     words = ("takes 'x' of type tensor(float)", "must take pictures")
@@ -216,7 +202,7 @@ def test_an_embedder_with_the_wrong_input(place: Path, command: Command) -> None
     assert left(place) == set()
 
 
-def test_real_pictures_that_are_none(place: Path, command: Command) -> None:
+def test_real_pictures_that_are_none(place: Path, command: Run) -> None:
     embedder(place / "mine" / "right.onnx", ["batch", 3, "height", "width"])
     file = Path("mine") / "right.onnx"
     fails(command("bench", "quality", "demo", "--embedder", file, "--real", "mine"), 2, "mine holds 0 pictures")
@@ -226,14 +212,14 @@ def test_real_pictures_that_are_none(place: Path, command: Command) -> None:
     assert left(place) == set()
 
 
-def test_bundles_with_other_grids(validated: Validated, place: Path, command: Command) -> None:
+def test_bundles_with_other_grids(validated: Validated, place: Path, command: Run) -> None:
     words = (f"{validated.bundle.name} has ", "64 x 64 pixels from 16 x 16 tokens of 256 codes", "token by token")
     fails(command("bench", "quality", "demo", validated.bundle), 2, *words)
     assert left(place) == set()
 
 
 @pytest.mark.parametrize("kind", ["latency", "quality"])
-def test_the_folder_of_another_run(kind: str, place: Path, command: Command) -> None:
+def test_the_folder_of_another_run(kind: str, place: Path, command: Run) -> None:
     """Runs with other settings, and complete ones, are left alone."""
     out = place / "mine"
     (out / "settings.json").write_text(json.dumps({"command": "another"}))
@@ -244,9 +230,7 @@ def test_the_folder_of_another_run(kind: str, place: Path, command: Command) -> 
     assert {path.name for path in out.iterdir()} == {"notes.txt", "settings.json", "results.json"}
 
 
-def test_a_damaged_bundle_is_named_before_anything_is_measured(
-    demo_bundle: Path, place: Path, command: Command
-) -> None:
+def test_a_damaged_bundle_is_named_before_anything_is_measured(demo_bundle: Path, place: Path, command: Run) -> None:
     bad = shutil.copytree(demo_bundle, place / "mine" / "bad")
     weights = bad / "denoiser.onnx.data"
     content = bytearray(weights.read_bytes())
@@ -260,7 +244,7 @@ def test_a_damaged_bundle_is_named_before_anything_is_measured(
 # --- Results of devices.
 
 
-def test_import_shows_devices_and_refuses_what_is_no_result(place: Path, command: Command) -> None:
+def test_import_shows_devices_and_refuses_what_is_no_result(place: Path, command: Run) -> None:
     (place / "phone.json").write_text(json.dumps(device_results()))
     done = command("bench", "import", "phone.json", "phone.json", "both")
     assert (done.returncode, done.stdout, done.stderr) == (0, "both/report.html\n", "")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import COMMAND, fails, run
+from tests.support.command import COMMAND, fails
+from tests.support.in_process import Run
 from tests.support.unprivileged import run_unprivileged
 
 
-def test_graphs_are_kept_shown_and_removed(demo_bundle: Path, tmp_path: Path) -> None:
+def test_graphs_are_kept_shown_and_removed(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     draw = ("generate", demo_bundle, "a fox", "--steps", "2", "--quiet")
     pictures = []
     for index, options in enumerate(((), ("--cache",), ("--cache",), ("--cache", "--low-memory"))):
@@ -29,7 +30,7 @@ def test_graphs_are_kept_shown_and_removed(demo_bundle: Path, tmp_path: Path) ->
     assert run("cache", cwd=tmp_path).stdout == "      0.0 MB  0 graphs\n"
 
 
-def test_nothing_is_kept_unasked(demo_bundle: Path, tmp_path: Path) -> None:
+def test_nothing_is_kept_unasked(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     run("generate", demo_bundle, "a fox", "--steps", "1", "--quiet", "-o", "a.png", cwd=tmp_path)
     assert run("cache", cwd=tmp_path).stdout.endswith("0 graphs\n")
 

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState
-from tests.support.command import fails, run
+from tests.support.command import fails
+from tests.support.command import run as start
+from tests.support.in_process import Run
 
 PROMPT = "a flat icon of a fox on a blue background"
 QUICK = ("--steps", "3", "--seed", "3")
@@ -39,7 +41,7 @@ def draws(result: subprocess.CompletedProcess[str], *files: str) -> None:
     assert result.stdout.split() == list(files)
 
 
-def test_a_picture_says_how_it_was_drawn_and_is_drawn_again(demo_bundle: Path, tmp_path: Path) -> None:
+def test_a_picture_says_how_it_was_drawn_and_is_drawn_again(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     options = (
         "--count",
         "2",
@@ -75,7 +77,7 @@ def test_a_picture_says_how_it_was_drawn_and_is_drawn_again(demo_bundle: Path, t
         assert f"{ignored[0]} does not go with --like" in result.stderr
 
 
-def test_another_bundle_draws_it_with_a_note(demo_bundle: Path, bundle_copy: Path, tmp_path: Path) -> None:
+def test_another_bundle_draws_it_with_a_note(demo_bundle: Path, bundle_copy: Path, tmp_path: Path, run: Run) -> None:
     draws(run("generate", demo_bundle, PROMPT, *QUICK, "-o", "a.png", cwd=tmp_path), "a.png")
     manifest = bundle_copy / "manifest.json"
     manifest.write_text(manifest.read_text() + "\n")
@@ -84,7 +86,7 @@ def test_another_bundle_draws_it_with_a_note(demo_bundle: Path, bundle_copy: Pat
     assert "note: a.png was drawn by another bundle" in result.stderr
 
 
-def test_inpainting_and_its_repetition(demo_bundle: Path, drawn: Path, tmp_path: Path) -> None:
+def test_inpainting_and_its_repetition(demo_bundle: Path, drawn: Path, tmp_path: Path, run: Run) -> None:
     given = ("--image", drawn / "fox.png", "--mask", drawn / "half.png")
     draws(
         run("generate", demo_bundle, "a panda", *QUICK, *given, "--feather", "4", "-o", "p.png", cwd=tmp_path), "p.png"
@@ -101,7 +103,7 @@ def test_inpainting_and_its_repetition(demo_bundle: Path, drawn: Path, tmp_path:
 
 @pytest.mark.parametrize("given", [("--strength", "0.7"), ("--outpaint", "16,8,48,56")], ids=["vary", "outpaint"])
 def test_variation_and_outpainting_and_their_repetition(
-    given: tuple[str, ...], demo_bundle: Path, drawn: Path, tmp_path: Path
+    given: tuple[str, ...], demo_bundle: Path, drawn: Path, tmp_path: Path, run: Run
 ) -> None:
     fox = ("--image", drawn / "fox.png")
     draws(run("generate", demo_bundle, PROMPT, *QUICK, *fox, *given, "-o", "v.png", cwd=tmp_path), "v.png")
@@ -112,7 +114,9 @@ def test_variation_and_outpainting_and_their_repetition(
     fails(run("generate", demo_bundle, "--like", "v.png", "-o", "x.png", cwd=tmp_path), 2, "needs its image")
 
 
-def test_a_black_mask_says_that_there_is_nothing_to_do(demo_bundle: Path, drawn: Path, tmp_path: Path) -> None:
+def test_a_black_mask_says_that_there_is_nothing_to_do(
+    demo_bundle: Path, drawn: Path, tmp_path: Path, run: Run
+) -> None:
     given = ("--image", drawn / "fox.png", "--mask", drawn / "black.png")
     result = run("generate", demo_bundle, "a panda", *given, "-o", "same.png", cwd=tmp_path)
     draws(result, "same.png")
@@ -124,7 +128,7 @@ def test_watching(demo_bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "steps").mkdir()
     options = ("--preview-dir", "steps", "--heatmap", "--reveal", "-o", "fox.png")
     draws(
-        run("generate", demo_bundle, PROMPT, *QUICK, *options, cwd=tmp_path),
+        start("generate", demo_bundle, PROMPT, *QUICK, *options, cwd=tmp_path),
         *("fox.png", "fox-heatmap.png", "fox-reveal.png"),
     )
     names = [path.name for path in sorted((tmp_path / "steps").iterdir())]
@@ -136,7 +140,7 @@ def test_watching(demo_bundle: Path, tmp_path: Path) -> None:
     assert pixels(tmp_path / "fox-heatmap.png").shape == (64, 64, 3)
 
 
-def test_a_file_of_prompts(demo_bundle: Path, tmp_path: Path) -> None:
+def test_a_file_of_prompts(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     (tmp_path / "prompts.txt").write_text("a fox\n\n  a panda \n", encoding="utf-8")
     result = run("generate", demo_bundle, "--prompts-file", "prompts.txt", *QUICK, "-o", "x.png", cwd=tmp_path)
     draws(result, "x-0.png", "x-1.png")
@@ -148,7 +152,7 @@ def test_a_file_of_prompts(demo_bundle: Path, tmp_path: Path) -> None:
     fails(run("generate", demo_bundle, "--prompts-file", "utf-16.txt", cwd=tmp_path), 2, "save them as UTF-8")
 
 
-def test_an_interrupted_run_goes_on(demo_bundle: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     """As left by a process that was killed: one picture written, the second between two steps, a third not begun."""
     command = ("generate", demo_bundle, PROMPT, "--count", "3", *QUICK)
     draws(run(*command, "-o", "a.png", cwd=tmp_path), "a-0.png", "a-1.png", "a-2.png")
@@ -168,7 +172,7 @@ def test_an_interrupted_run_goes_on(demo_bundle: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "state.json").exists()
 
 
-def test_a_state_of_another_command_is_left_alone(demo_bundle: Path, tmp_path: Path) -> None:
+def test_a_state_of_another_command_is_left_alone(demo_bundle: Path, tmp_path: Path, run: Run) -> None:
     with AmusedPipeline.from_bundle(demo_bundle, verify=False) as pipeline:
         (state,) = pipeline.begin("a panda", GenerationOptions(3, 3))
     state.save(tmp_path / "state.json")
@@ -202,7 +206,7 @@ def test_a_state_of_another_command_is_left_alone(demo_bundle: Path, tmp_path: P
         (["--columns", "2"], "--columns and --scale are for a --sheet"),
     ],
 )
-def test_wrong_usage(demo_bundle: Path, drawn: Path, args: list[str], words: str) -> None:
+def test_wrong_usage(demo_bundle: Path, drawn: Path, args: list[str], words: str, run: Run) -> None:
     before = sorted(path.name for path in drawn.iterdir())
     result = run("generate", demo_bundle, PROMPT, *args, cwd=drawn)
     assert result.returncode == 2
@@ -226,17 +230,19 @@ def test_wrong_usage(demo_bundle: Path, drawn: Path, args: list[str], words: str
         (["--negative", "a", "--negative", "b"], "2 negative prompts for 1 prompts"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing(demo_bundle: Path, drawn: Path, args: list[str], words: str) -> None:
+def test_bad_input_is_one_line_and_leaves_nothing(
+    demo_bundle: Path, drawn: Path, args: list[str], words: str, run: Run
+) -> None:
     before = sorted(path.name for path in drawn.iterdir())
     fails(run("generate", demo_bundle, PROMPT, *args, cwd=drawn), 2, words)
     assert sorted(path.name for path in drawn.iterdir()) == before
 
 
-def test_inspect_of_another_picture(drawn: Path) -> None:
+def test_inspect_of_another_picture(drawn: Path, run: Run) -> None:
     fails(run("inspect", "half.png", cwd=drawn), 2, "does not say how it was drawn")
     fails(run("inspect", "none.png", cwd=drawn), 2, "cannot be read as a PNG")
 
 
-def test_little_memory_gives_the_same_picture(demo_bundle: Path, drawn: Path, tmp_path: Path) -> None:
+def test_little_memory_gives_the_same_picture(demo_bundle: Path, drawn: Path, tmp_path: Path, run: Run) -> None:
     draws(run("generate", demo_bundle, PROMPT, *QUICK, "--low-memory", "-o", "a.png", cwd=tmp_path), "a.png")
     assert np.array_equal(pixels(tmp_path / "a.png"), pixels(drawn / "fox.png"))

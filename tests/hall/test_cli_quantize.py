@@ -10,7 +10,9 @@ import pytest
 
 from amused_edge.quantization.recipes.rules import Recipe
 from amused_edge.runtime.bundle.folder import Bundle
-from tests.support.command import fails, run
+from tests.support.command import fails
+from tests.support.command import run as start
+from tests.support.in_process import Run
 from tests.support.paths import COMMAND
 from tests.support.validated import Validated
 
@@ -34,7 +36,7 @@ def made(place: Path) -> set[str]:
 
 
 def test_a_named_recipe(validated: Validated, place: Path) -> None:
-    result = run("quantize", validated.bundle, "w8a8", "--recipe", "w8a8", *FEW, cwd=place)
+    result = start("quantize", validated.bundle, "w8a8", "--recipe", "w8a8", *FEW, cwd=place)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""  # no progress bar where there is no terminal
     assert made(place) == {"w8a8", "w8a8.account.json", "w8a8.account.md"}
@@ -47,7 +49,7 @@ def test_a_named_recipe(validated: Validated, place: Path) -> None:
     assert f"{manifest.quantization.logits.equal_draws:.2%} of draws equal" in line
 
 
-def test_a_recipe_file_and_prompts_in_silence(validated: Validated, place: Path) -> None:
+def test_a_recipe_file_and_prompts_in_silence(validated: Validated, place: Path, run: Run) -> None:
     options = ("--recipe", "small.json", "--prompts", "prompts.txt", "--fidelity-prompts", "9", "--quiet")
     result = run("quantize", validated.bundle, "out", *options, cwd=place)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -57,7 +59,7 @@ def test_a_recipe_file_and_prompts_in_silence(validated: Validated, place: Path)
     assert quantization.logits.generations == 2  # there are only two prompts
 
 
-def test_what_it_makes_can_be_used(validated: Validated, place: Path) -> None:
+def test_what_it_makes_can_be_used(validated: Validated, place: Path, run: Run) -> None:
     bundle = validated.out / "w8"
     result = run("inspect", bundle, "--verify", cwd=place)
     assert result.returncode == 0, result.stderr
@@ -82,7 +84,7 @@ def test_what_it_makes_can_be_used(validated: Validated, place: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
-    validated: Validated, place: Path, options: list[str], code: int, words: list[str]
+    validated: Validated, place: Path, options: list[str], code: int, words: list[str], run: Run
 ) -> None:
     fails(run("quantize", validated.bundle, "out", *options, cwd=place), code, *words)
     assert made(place) == set()
@@ -91,14 +93,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 @pytest.mark.parametrize(
     "options", [[], ["--recipe", "w8", "--max-kl", "1"], ["--recipe", "w8", "--budget", "1"], ["--recipe"]]
 )
-def test_wrong_usage(validated: Validated, place: Path, options: list[str]) -> None:
+def test_wrong_usage(validated: Validated, place: Path, options: list[str], run: Run) -> None:
     result = run("quantize", validated.bundle, "out", *options, cwd=place)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert made(place) == set()
 
 
-def test_what_cannot_be_quantized(validated: Validated, place: Path) -> None:
+def test_what_cannot_be_quantized(validated: Validated, place: Path, run: Run) -> None:
     quantized = validated.out / "w8"
     fails(run("quantize", quantized, "out", "--recipe", "w8", cwd=place), 1, "is quantized already (recipe 'w8')")
     fails(run("quantize", quantized, "out", "--recipe", "w8", "--sensitivity", cwd=place), 1, "is quantized already")
@@ -106,7 +108,7 @@ def test_what_cannot_be_quantized(validated: Validated, place: Path) -> None:
     assert made(place) == set()
 
 
-def test_a_place_that_is_taken(validated: Validated, place: Path) -> None:
+def test_a_place_that_is_taken(validated: Validated, place: Path, run: Run) -> None:
     (place / "out").mkdir()
     fails(run("quantize", validated.bundle, "out", "--recipe", "w8", cwd=place), 2, "out exists")
     fails(run("quantize", validated.bundle, "out", "--recipe", "w8", "--sensitivity", cwd=place), 2, "out exists")
@@ -116,7 +118,7 @@ def test_a_place_that_is_taken(validated: Validated, place: Path) -> None:
 
 
 def test_sensitivity(validated: Validated, place: Path) -> None:
-    result = run("quantize", validated.bundle, "table", "--recipe", "small.json", "--sensitivity", *FEW, cwd=place)
+    result = start("quantize", validated.bundle, "table", "--recipe", "small.json", "--sensitivity", *FEW, cwd=place)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert result.stdout == "table: 2 weights measured\n"
@@ -125,7 +127,7 @@ def test_sensitivity(validated: Validated, place: Path) -> None:
     assert names == {"sensitivity.json", "sensitivity.md", "sensitivity.png"}
 
 
-def test_a_mixed_recipe_is_written_and_can_be_used(validated: Validated, place: Path) -> None:
+def test_a_mixed_recipe_is_written_and_can_be_used(validated: Validated, place: Path, run: Run) -> None:
     options = ("--recipe", "small.json", "--sensitivity", "--max-kl", "1e-6", *FEW)
     result = run("quantize", validated.bundle, "table", *options, cwd=place)
     assert result.returncode == 0, result.stderr
@@ -141,7 +143,7 @@ def test_a_mixed_recipe_is_written_and_can_be_used(validated: Validated, place: 
     assert manifest.quantization.logits.mean_kl <= 1.01e-6
 
 
-def test_a_budget(validated: Validated, place: Path) -> None:
+def test_a_budget(validated: Validated, place: Path, run: Run) -> None:
     options = ("--recipe", "small.json", "--sensitivity", "--budget", "100", "--quiet", *FEW)
     result = run("quantize", validated.bundle, "table", *options, cwd=place)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

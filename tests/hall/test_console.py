@@ -12,6 +12,7 @@ import pytest
 from amused_edge import AmusedPipeline, GenerationOptions
 from amused_edge.runtime.pictures import read_parameters, write_png
 from amused_edge.runtime.system.library_paths import name_text
+from tests.support.in_process import Cli
 from tests.support.latency_run import ASCII_LOCALE, BUNDLE, LatencyRun
 
 COMMAND = str(Path(sys.executable).parent / "amused-edge")
@@ -257,12 +258,12 @@ def test_a_description_is_no_markup(capsys: pytest.CaptureFixture[str], monkeypa
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_short(tmp_path: Path, args: tuple[str, ...]) -> None:
+def test_wrong_usage_is_short(cli: Cli, args: tuple[str, ...]) -> None:
     """A value of thousands of characters came through whole."""
-    result = run(*(arg.format("x\x1b[31m\u202e" + "x" * 5000) for arg in args), cwd=tmp_path)
-    assert result.returncode == 2
-    assert b"Usage: " in result.stderr
-    message = result.stderr.decode().splitlines()[-1]
+    result = cli(*(arg.format("x\x1b[31m\u202e" + "x" * 5000) for arg in args))
+    assert result.code == 2
+    assert "Usage: " in result.err
+    message = result.err.splitlines()[-1]
     assert message.startswith("Error: ")
     assert len(message) < 300
     assert message.isprintable()

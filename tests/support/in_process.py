@@ -1,5 +1,6 @@
 """The command line in this process: what libraries take seconds to import is imported once."""
 
+import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ class Result(NamedTuple):
 
 
 Cli = Callable[..., Result]
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def one_line(result: Result, code: int, *words: str) -> None:

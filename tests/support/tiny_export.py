@@ -26,7 +26,7 @@ import os, signal, sys
 from amused_edge.export.bundle_export import export_bundle
 
 def on_stage(description, index, total):
-    if description == "exporting conditioner":
+    if description == "exporting text_encoder":
         os.kill(os.getpid(), signal.SIGKILL)
 
 export_bundle(sys.argv[1], sys.argv[2], on_stage=on_stage)

@@ -47,18 +47,18 @@ class Attend(nn.Module):
         return y / torch.sqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6) * 3.0
 
 
-@pytest.mark.parametrize(("case", "one_row"), [*((case, False) for case in CASES), ("bias-resample", True)])
-def test_a_denoiser_computes_the_same(
-    case: str, one_row: bool, make_checkpoint: Callable[..., Path], tmp_path: Path
-) -> None:
-    """Odd grids, any batch or one, beside the module in float64; no attention and no RMS norm is left as it was."""
+@pytest.mark.parametrize("case", CASES)
+def test_a_denoiser_computes_the_same(case: str, make_checkpoint: Callable[..., Path], tmp_path: Path) -> None:
+    """Of a row, which is how it is written for CPUs, on odd grids, beside the module in float64; no attention and no
+    RMS norm is left as it was.
+    """
     checkpoint = open_checkpoint(make_checkpoint(uvit={"num_hidden_layers": 1, **CASES[case]}))
     uvit = checkpoint.uvit
     side = 3 * uvit.grid_multiple
     geometry = Geometry(16, 16, side, side + 2, uvit.codebook_size, checkpoint.mask_token_id, checkpoint.text_length)
     module, file = DENOISER.build(checkpoint).eval(), tmp_path / "denoiser.onnx"
     example = DENOISER.example(checkpoint, geometry, 2)
-    export_onnx(module, example, DENOISER.outputs, file, optimize="cpu", one_row=one_row)
+    export_onnx(module, example, DENOISER.outputs, file, optimize="cpu", one_row=True)
     found = operators(file)
     blocks = 2 * uvit.num_res_blocks
     assert found["MultiHeadAttention"] == 2 * uvit.num_hidden_layers + 2 * blocks
@@ -68,15 +68,13 @@ def test_a_denoiser_computes_the_same(
     plain = 0 if uvit.ln_elementwise_affine else own
     assert found["SimplifiedLayerNormalization"] == always + own - plain
     assert found["Pow"] == blocks + plain  # those of GRNs, and norms without a weight, which stay
-    for batch in (1,) if one_row else (1, 3):
-        feeds = {name: value[:1].expand(batch, *value.shape[1:]).clone() for name, value in example.items()}
-        feeds["tokens"] = torch.randint(0, uvit.codebook_size, feeds["tokens"].shape)
-        with torch.no_grad():
-            wide = {name: value.double() if value.is_floating_point() else value for name, value in feeds.items()}
-            expected = module.double()(**wide).numpy()
-        module.float()
-        error = np.abs(run(file, feeds) - expected).max() / np.abs(expected).max()
-        assert error < 1e-5
+    feeds = {name: value[:1].clone() for name, value in example.items()}
+    feeds["tokens"] = torch.randint(0, uvit.codebook_size, feeds["tokens"].shape)
+    with torch.no_grad():
+        wide = {name: value.double() if value.is_floating_point() else value for name, value in feeds.items()}
+        expected = module.double()(**wide).numpy()
+    error = np.abs(run(file, feeds) - expected).max() / np.abs(expected).max()
+    assert error < 1e-5
 
 
 def test_what_only_looks_alike_stays(tmp_path: Path) -> None:
