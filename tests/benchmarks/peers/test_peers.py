@@ -15,6 +15,7 @@ from amused_edge.benchmarks.subjects.subject import Subject, SubjectSpec, make_s
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import SamplerSettings
 from tests.support.files import read_json
+from tests.support.made_once import made_once
 from tests.support.validated import Validated
 
 PROMPT = "a \u5c0f fox"
@@ -32,13 +33,16 @@ def embeddings(validated: Validated, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="module")
 def peers(validated: Validated, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Plain graphs; in place of what optimum and OpenVINO make there are empty folders."""
-    out = tmp_path_factory.mktemp("peers")
-    for name in (make.OPTIMUM, make.OPENVINO):
-        (out / name).mkdir()
-        facts = {"checkpoint_sha256": make.checkpoint_hash(validated.checkpoint)}
-        (out / name / "peer.json").write_text(json.dumps(facts))
-    make.make_peers(str(validated.checkpoint), validated.bundle, out, Path("python"))
-    return out
+
+    def build(out: Path) -> Path:
+        for name in (make.OPTIMUM, make.OPENVINO):
+            (out / name).mkdir()
+            facts = {"checkpoint_sha256": make.checkpoint_hash(validated.checkpoint)}
+            (out / name / "peer.json").write_text(json.dumps(facts))
+        make.make_peers(str(validated.checkpoint), validated.bundle, out, Path("python"))
+        return out
+
+    return made_once(tmp_path_factory, "peers", build)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Graphs made for ONNX Runtime's CPU kernels: other operators, the same numbers."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +114,21 @@ def test_its_denoiser_takes_one_row_and_says_so(cpu_bundle: Bundle) -> None:
 
 
 @pytest.fixture(scope="module")
-def w8a8_bundle(cpu_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def quantized(cpu_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
+    """Return `quantized(recipe)`, made once."""
     options = QuantizeOptions(("a fox",), calibration_prompts=1, fidelity_prompts=1)
-    return quantize_bundle(cpu_bundle.path, tmp_path_factory.mktemp("made") / "w8a8", "w8a8", options)
+
+    @cache
+    def make(recipe: str) -> Bundle:
+        return quantize_bundle(cpu_bundle.path, tmp_path_factory.mktemp("made") / recipe, recipe, options)
+
+    return make
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_a_row_has_the_numbers_that_it_has_alone(w8a8_bundle: Bundle, threads: int) -> None:
+def test_a_row_has_the_numbers_that_it_has_alone(quantized: Callable[[str], Bundle], threads: int) -> None:
     """Also where activations have a scale per tensor."""
+    w8a8_bundle = quantized("w8a8")
     rng = np.random.Generator(np.random.Philox(0))
     inputs = {}
     for spec in w8a8_bundle.graph("denoiser").inputs:
@@ -139,16 +147,16 @@ def test_a_row_has_the_numbers_that_it_has_alone(w8a8_bundle: Bundle, threads: i
 
 
 @pytest.mark.parametrize(("recipe", "kl"), [("fp16", 1e-3), ("w8", 1e-2), ("w8a8", 0.2), ("w4", 0.2)])
-def test_every_recipe_works_on_it(cpu_bundle: Bundle, tmp_path: Path, recipe: str, kl: float) -> None:
-    options = QuantizeOptions(("a fox", "a panda"), calibration_prompts=1, fidelity_prompts=1)
-    made = quantize_bundle(cpu_bundle.path, tmp_path / recipe, recipe, options).manifest
+def test_every_recipe_works_on_it(quantized: Callable[[str], Bundle], recipe: str, kl: float) -> None:
+    made = quantized(recipe).manifest
     assert made.engine.optimize == "cpu"
     assert made.quantization is not None
     assert made.quantization.logits is not None
     assert made.quantization.logits.mean_kl < kl
 
 
-def test_codes_that_meet_8_bit_activations_are_signed(w8a8_bundle: Bundle) -> None:
+def test_codes_that_meet_8_bit_activations_are_signed(quantized: Callable[[str], Bundle]) -> None:
+    w8a8_bundle = quantized("w8a8")
     for role in ("denoiser", "image_decoder"):
         initializers = ir.load(w8a8_bundle.path / f"{role}.onnx").graph.initializers
         kinds: dict[str, set[ir.DataType | None]] = {}
