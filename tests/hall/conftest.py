@@ -12,30 +12,36 @@ from tests.support.in_process import Cli, Result, Run
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return `run(*arguments, cwd=folder)`: as `tests.support.command.run`, but in this process."""
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Return `call(*arguments)`: the command in this process, where it stands."""
     monkeypatch.setattr(signal, "signal", lambda *_: None)
 
-    def call(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-        monkeypatch.chdir(cwd)
+    def call(*arguments: str | Path) -> Result:
         monkeypatch.setattr(sys, "argv", ["amused-edge", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
             main()
-        printed = capsys.readouterr()
-        return subprocess.CompletedProcess(sys.argv, int(str(stopped.value.code)), printed.out, printed.err)
+        return Result(int(str(stopped.value.code)), *capsys.readouterr())
 
     return call
 
 
 @pytest.fixture
-def cli(tmp_path: Path, run: Run) -> Cli:
-    """Return `cli(*arguments)`: the same in an empty folder."""
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Cli) -> Cli:
+    """Return `cli(*arguments)`: the command in this process, in an empty folder."""
     place = tmp_path / "place"
     place.mkdir()
-
-    def call(*arguments: str | Path) -> Result:
-        done = run(*arguments, cwd=place)
-        return Result(done.returncode, done.stdout, done.stderr)
-
+    monkeypatch.chdir(place)
     return call
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, call: Cli) -> Run:
+    """Return `run(*arguments, cwd=folder)`: what `tests.support.command.run` does in a process of its own."""
+
+    def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(cwd)
+        code, out, err = call(*arguments)
+        return subprocess.CompletedProcess(list(arguments), code, out, err)
+
+    return run
