@@ -1,23 +1,34 @@
 """Run as a script, `make mutants`: plants small faults (mutmut's: operators, comparisons, constants, arguments) in what
-numbers and formats depend on, one at a time, and asks the tests beside it. Prints what share was found, per module, and
-which faults survived; `survivors.txt` says of those that are equal in effect, why.
+numbers and formats depend on, one at a time, and asks the tests beside it. Prints what share was found, per module;
+which faults survived stands in build/mutants. `equal.txt` says of those that are equal in effect, why.
+
+Faults that change no more than what strings say, or what an error is raised with, are left out: what messages must say
+is a matter of tests/hall/test_messages.py. Tests slower than `--slowest` are not asked. `--sample` tries so many of a
+group, by chance; the table says of how many.
 
 mutmut wants sources where they are imported from, so the package is laid out so in build/mutants.
 """
 
 import argparse
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT))  # last: in the root, the hall's folder would hide the rooms
+
+from tests.support.mutants import Mutant, equal_in_effect, mutants_of  # noqa: E402
+
 ROOMS = ("runtime", "export", "quantization", "benchmarks", "conformance", "serve")
 EQUAL = Path(__file__).with_name("equal.txt")
+MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 
 GROUPS = {
     "sampling": ("runtime/sampling/*", "tests/runtime/sampling"),
@@ -34,11 +45,14 @@ GROUPS = {
 _SETTINGS = """[tool.mutmut]
 source_paths = ["src"]
 only_mutate = [{modules}]
-also_copy = ["src", "conformance"]
-pytest_add_cli_args = ["-p", "no:cacheprovider", "-x", "-q", "--import-mode=importlib", "-W", "ignore"]
+also_copy = ["src", "conformance", "demo"]
+pytest_add_cli_args = ["-q", "--import-mode=importlib", "-W", "ignore", "-p", "no:cacheprovider", "-p",
+  "tests.mutants.kept", "-m", "not slow and not macos and not real_checkpoint"]
 pytest_add_cli_args_test_selection = [{tests}]
+process_isolation = "forkserver"
 timeout_constant = 20.0
 on_dependency_change = "ignore"
+use_git_change_detection = false
 """
 
 
@@ -52,6 +66,7 @@ def lay_out(folder: Path, modules: str, tests: str) -> None:
         shutil.copytree(ROOT / room, package / room, ignore=ignored)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "conformance" / "vectors", folder / "conformance" / "vectors")
+    shutil.copytree(ROOT / "demo", folder / "demo")
     listed = ", ".join(f'"src/amused_edge/{module}"' for module in modules.split("|"))
     pytest = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     settings = _SETTINGS.format(modules=listed, tests=", ".join(f'"{each}"' for each in tests.split("|")))
@@ -59,28 +74,63 @@ def lay_out(folder: Path, modules: str, tests: str) -> None:
     (folder / "pyproject.toml").write_text(f"{settings}\n[tool.pytest.ini_options]\nmarkers = [{markers}]\n")
 
 
-def run(group: str, jobs: int) -> list[tuple[str, str]]:
-    """Return (mutant, what became of it) of a group."""
+def ask(folder: Path, log: Path, mutants: Sequence[str], chosen: argparse.Namespace) -> None:
+    """Have mutmut plant faults and ask the tests; of a name that no mutant has, it plants, and asks only for times."""
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    environment = {**os.environ, **threads, "HYPOTHESIS_MAX_EXAMPLES": "20", "SLOWEST_TEST": str(chosen.slowest)}
+    with log.open("a") as file:
+        command = [MUTMUT, "run", "--max-children", str(chosen.jobs), *mutants]
+        subprocess.run(command, cwd=folder, env=environment, stdout=file, stderr=file, check=False)
+
+
+def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str, str]]:
+    """Return all mutants of a group but those of texts, and what became of those that were tried."""
     folder = ROOT / "build" / "mutants" / group
     lay_out(folder, *GROUPS[group])
-    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(jobs)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HYPOTHESIS_MAX_EXAMPLES": "20"}
-    with (folder / "log").open("w") as log:
-        subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=log, check=False)
-    results = [str(Path(sys.executable).with_name("mutmut")), "results", "--all", "true"]
-    told = subprocess.run(results, cwd=folder, env=environment, capture_output=True, text=True, check=False).stdout
-    found = re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", told, re.M)
-    if not found:
-        sys.exit(f"nothing was mutated, see {folder / 'log'}")
-    return found
+    log = folder / "log"
+    ask(folder, log, ["none of them"], chosen)
+    planted = [each for each in mutants_of(folder / "mutants" / "src", "amused_edge") if not each.only_texts]
+    tried = planted
+    if chosen.sample is not None and chosen.sample < len(planted):
+        tried = random.Random(chosen.seed).sample(planted, chosen.sample)
+    if chosen.of:
+        tried = [each for each in tried if each.module.endswith(tuple(chosen.of))]
+    ask(folder, log, [each.name for each in tried], chosen)
+    told = subprocess.run(
+        [MUTMUT, "results", "--all", "true"], cwd=folder, capture_output=True, text=True, check=False
+    ).stdout
+    became = dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", told, re.M))
+    names = {each.name for each in tried}
+    if not names or any(became.get(name, "not checked") == "not checked" for name in names):
+        sys.exit(f"not all of {len(names)} mutants were tried, see {log}")
+    return planted, {name: became[name] for name in names}
 
 
-def change(group: str, mutant: str) -> str:
-    """Return the lines that a mutant changes."""
-    command = [str(Path(sys.executable).with_name("mutmut")), "show", mutant]
-    folder = ROOT / "build" / "mutants" / group
-    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
-    return "\n".join(line for line in told.splitlines() if re.match(r"[+-](?![+-])", line))
+def judge(planted: list[Mutant], became: dict[str, str], equal: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Return rows of the table, and the survivors."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    survivors = []
+    for mutant in planted:
+        how = became.get(mutant.name, "not tried")
+        what = "found"
+        if how in ("survived", "no tests"):
+            what = "equal" if mutant.change in equal else "survived"
+        elif how == "not tried":
+            what = how
+        counts[mutant.module][what] += 1
+        if what == "survived":
+            survivors.append(f"# {mutant.name} ({how})\n{mutant.change}")
+    return [row(module, each) for module, each in sorted(counts.items())] + [
+        row("all of it", sum(counts.values(), Counter()))
+    ], survivors
+
+
+def row(name: str, counts: Counter[str]) -> str:
+    """Return a line of the table."""
+    tried = counts["found"] + counts["survived"] + counts["equal"]
+    asked = tried - counts["equal"]
+    share = f"{counts['found'] / asked:.1%}" if asked else "-"
+    return f"| {name} | {counts.total()} | {tried} | {counts['equal']} | {counts['found']} | {share} |"
 
 
 def main() -> None:
@@ -88,31 +138,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all if none is given")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--sample", type=int, help="so many mutants of each group, by chance")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", nargs="+", default=[], help="only mutants of modules whose names end so")
+    parser.add_argument("--slowest", type=float, default=1.5, help="seconds; slower tests are not asked")
     chosen = parser.parse_args()
-    equal = EQUAL.read_text() if EQUAL.exists() else ""
-    print("| module | planted | found | equal in effect | share found |", "|---" * 5 + "|", sep="\n", flush=True)
+    equal = equal_in_effect(EQUAL)
+    print(
+        "| module | planted | tried | equal in effect | found | share found |", "|---" * 6 + "|", sep="\n", flush=True
+    )
     for group in chosen.groups or GROUPS:
-        modules: dict[str, Counter[str]] = defaultdict(Counter)
-        survivors = []
-        for mutant, became in run(group, chosen.jobs):
-            module = re.sub(r"\.(x_|xǁ).*", "", mutant.removeprefix("amused_edge."))
-            lines = change(group, mutant) if became in ("survived", "no tests") else ""
-            what = (
-                "equal" if lines and lines in equal else "survived" if became in ("survived", "no tests") else "found"
-            )
-            modules[module][what] += 1
-            if what == "survived":
-                survivors.append(f"{mutant} ({became})\n{lines}")
-        for module, counts in sorted(modules.items()):
-            asked = counts["found"] + counts["survived"]
-            share = counts["found"] / asked if asked else 1.0
-            print(
-                f"| {module} | {asked + counts['equal']} | {counts['found']} | {counts['equal']} | {share:.1%} |",
-                flush=True,
-            )
+        rows, survivors = judge(*run(group, chosen), equal)
         place = ROOT / "build" / "mutants" / f"{group}-survivors.txt"
         place.write_text("\n\n".join(survivors) + "\n")
-        print(f"  {len(survivors)} survived: {place}", flush=True)
+        print("\n".join(rows), f"  {group}: {len(survivors)} survived: {place}", sep="\n", flush=True)
 
 
 if __name__ == "__main__":
