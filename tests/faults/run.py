@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ sys.dont_write_bytecode = True
 from tests.support.faults.campaign import FAULTS, Account, calls_of, campaign  # noqa: E402
 from tests.support.faults.commands import (  # noqa: E402
     NOT_HERE,
+    RUNTIME,
     Makers,
     bench_commands,
     bundle_commands,
     drawing_commands,
 )
+from tests.support.faults.hub import hub_commands, served_hub  # noqa: E402
 from tests.support.faults.judge import Command  # noqa: E402
 from tests.support.faults.scene import Scene  # noqa: E402
 from tests.support.faults.spared import spared_export  # noqa: E402
@@ -97,6 +100,7 @@ def _make_sources(folder: Path, places: dict[str, Path]) -> None:
 
 def run_one(command: Command, scene: Scene, chosen: argparse.Namespace) -> Account:
     """Import what a command needs, and run it with faults."""
+    os.environ.update(command.environment(scene))
     for module in command.modules:
         importlib.import_module(module)
     spared = spared_export(command.target) if command.target else None
@@ -140,27 +144,39 @@ def main() -> None:
     chosen = parser.parse_args()
     if why := supported():
         sys.exit(f"faults cannot be tried here: {why}")
-    commands: Makers = {}
-    if chosen.bundle is not None:
-        commands = drawing_commands(chosen.bundle.resolve())
-    else:
-        sources = make_sources(chosen.folder.resolve() / "sources")
-        commands |= drawing_commands(sources["onnx"]) | bundle_commands(sources)
-        commands |= bench_commands(sources["onnx"], sources["device"], sources["prompts"])
     print(
         "| command | points | runs | ended | second runs | wrong | seconds |\n|---|---|---|---|---|---|---|", flush=True
     )
-    failed, begun = False, time.monotonic()
+    begun = time.monotonic()
+    with ExitStack() as open_until_done:
+        failed = run_all(known_commands(chosen, open_until_done), chosen)
+    if not chosen.names:
+        print("\n".join(f"not run: {name}, which {why}" for name, why in NOT_HERE.items()))
+    print(f"{time.monotonic() - begun:.0f} seconds")
+    sys.exit(int(failed))
+
+
+def known_commands(chosen: argparse.Namespace, open_until_done: ExitStack) -> Makers:
+    """Return the commands that may be run."""
+    if chosen.bundle is not None:
+        return drawing_commands(chosen.bundle.resolve())
+    sources = make_sources(chosen.folder.resolve() / "sources")
+    hub = open_until_done.enter_context(served_hub(sources["onnx"]))
+    commands = drawing_commands(sources["onnx"]) | bundle_commands(sources)
+    commands |= bench_commands(sources["onnx"], sources["device"], sources["prompts"])
+    return commands | hub_commands(sources["onnx"], hub, RUNTIME)
+
+
+def run_all(commands: Makers, chosen: argparse.Namespace) -> bool:
+    """Run those that are asked for, print a row of each, and return whether anything was wrong."""
+    failed = False
     for name in chosen.names or commands:
         scene = Scene(chosen.folder.resolve() / "scenes" / name.replace(", ", "-").replace(" ", "-"))
         command = commands[name]()
         account: Account = in_a_child(lambda command=command, scene=scene: run_one(command, scene, chosen))
         print(told(name, account), flush=True)
         failed = failed or bool(account.wrong)
-    if not chosen.names:
-        print("\n".join(f"not run: {name}, which {why}" for name, why in NOT_HERE.items()))
-    print(f"{time.monotonic() - begun:.0f} seconds")
-    sys.exit(int(failed))
+    return failed
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def _once(
         if "/" not in name:
             account.left_in_temporary[without_chance(name)] += 1
     left = scene.tree("place")
-    key = _state(left), _state(scene.tree("cache"))
+    key = _state(left), _state(scene.tree("cache")), _state(scene.tree("hub"))
     if key not in tried:
         account.second_runs += 1
         again = scene.run(command.arguments, _Watch(scene, -1, ""))

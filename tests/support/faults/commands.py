@@ -1,6 +1,7 @@
 """Every command that writes, on sources that make it quick: a checkpoint of a few hundred kilobytes and its bundles."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,9 @@ def bundle_commands(sources: dict[str, Path]) -> Makers:
             (onnx,),
             modules=QUANTIZE,
         ),
+        "card": lambda: Command(
+            ["card", "bundle"], (onnx,), prepare=_without_card(onnx), inside=("bundle",), modules=RUNTIME
+        ),
         "validate": lambda: Command(
             ["validate", str(checkpoint), "out", "--recipe", "w8a8", *calibrated],
             (checkpoint,),
@@ -115,6 +119,13 @@ def _maker(arguments: list[str], source: Path, modules: tuple[str, ...], target:
 
 def _folder(name: str) -> Callable[[Scene], None]:
     return lambda scene: (scene.root / "place" / name).mkdir()
+
+
+def _without_card(bundle: Path) -> Callable[[Scene], None]:
+    def prepare(scene: Scene) -> None:
+        shutil.copytree(bundle, scene.root / "place" / "bundle", ignore=shutil.ignore_patterns("README.md"))
+
+    return prepare
 
 
 def _filled_cache(scene: Scene) -> None:

@@ -32,6 +32,8 @@ class Command:
         What is imported before the command is forked.
     target
         Of an export: it runs once before it is forked, which spares each run the tracing.
+    environment
+        Variables that are set before anything is imported.
     """
 
     arguments: list[str]
@@ -42,6 +44,7 @@ class Command:
     one_by_one: bool = False
     modules: tuple[str, ...] = ()
     target: str = ""
+    environment: Callable[[Scene], dict[str, str]] = lambda scene: {}
 
 
 @dataclass(frozen=True)

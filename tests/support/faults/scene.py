@@ -1,4 +1,4 @@
-"""Where a command runs: a folder for its outputs, one each for the cache and for temporary files, and its sources."""
+"""Where a command runs: folders for its outputs, its cache, its temporary files and what it downloads."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from tests.support.faults.supervised import Call, Ended, Verdict, run
 Tree = dict[str, str]
 """Path below a folder -> hash of the file's content, or "folder"."""
 
-WATCHED = ("place", "cache", "temporary")
+WATCHED = ("place", "cache", "temporary", "hub")
 
 _RANDOM = re.compile(
     r"partial-.*?-\d+-[0-9a-f]+|[0-9a-f]{16,}|(?<=tmp)[a-z0-9_]{8}|(?<=amused-edge-)[a-z0-9_]{8}|(?<=/)[a-z0-9_]{8}$"
@@ -25,7 +25,9 @@ _RANDOM = re.compile(
 
 @dataclass(frozen=True)
 class Scene:
-    """Folders of one command: `place` (where it runs), `cache`, `temporary`, `notes` (what it says)."""
+    """Folders of one command: `place` (where it runs), `cache`, `temporary`, `hub` (what is downloaded), `notes`
+    (what it says).
+    """
 
     root: Path
 
