@@ -37,7 +37,18 @@ GROUPS = {
     "states": ("runtime/tasks/se*|runtime/tasks/state.py|runtime/tasks/parameters.py", "tests/runtime/tasks"),
     "bundle": (
         "runtime/bundle/json_fields.py|runtime/bundle/manifest.py|runtime/bundle/golden.py",
-        "tests/runtime/bundle",
+        "tests/runtime/bundle/test_manifest.py|tests/runtime/bundle/test_folder.py|tests/runtime/bundle/test_golden.py",
+    ),
+    "drawing": (
+        "runtime/drawing/*",
+        "|".join(
+            f"tests/runtime/test_{name}.py"
+            for name in ("pipeline", "first_step", "given_pictures", "going_on", "steering", "prompt_weights")
+        ),
+    ),
+    "fidelity": (
+        "benchmarks/subjects/teacher_forcing.py|quantization/sensitivity/*",
+        "tests/benchmarks/subjects/test_teacher_forcing.py|tests/quantization/sensitivity",
     ),
 }
 """Name -> modules, and the tests that are asked."""
@@ -45,7 +56,7 @@ GROUPS = {
 _SETTINGS = """[tool.mutmut]
 source_paths = ["src"]
 only_mutate = [{modules}]
-also_copy = ["src", "conformance", "demo"]
+also_copy = ["src", "conformance", "demo", "apps", "docs"]
 pytest_add_cli_args = ["-q", "--import-mode=importlib", "-W", "ignore", "-p", "no:cacheprovider", "-p",
   "tests.mutants.kept", "-m", "not slow and not macos and not real_checkpoint"]
 pytest_add_cli_args_test_selection = [{tests}]
@@ -65,8 +76,13 @@ def lay_out(folder: Path, modules: str, tests: str) -> None:
     for room in ROOMS:
         shutil.copytree(ROOT / room, package / room, ignore=ignored)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "conformance" / "vectors", folder / "conformance" / "vectors")
-    shutil.copytree(ROOT / "demo", folder / "demo")
+    for read in (
+        Path("conformance", "vectors"),
+        Path("demo"),
+        Path("docs"),
+        Path("apps", "web", "test", "browser", "tiny-bundle"),
+    ):
+        shutil.copytree(ROOT / read, folder / read)
     listed = ", ".join(f'"src/amused_edge/{module}"' for module in modules.split("|"))
     pytest = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     settings = _SETTINGS.format(modules=listed, tests=", ".join(f'"{each}"' for each in tests.split("|")))

@@ -84,7 +84,9 @@ def hub_commands(bundle: Path, hub: ServedHub, modules: tuple[str, ...]) -> dict
             shown = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", "HF_TOKEN": TOKEN}
             return {**shown, "HF_ENDPOINT": hub.url, "HF_HOME": str(scene.root / "hub")}
 
-        return lambda: Command(arguments, sources, prepare, modules=with_hub, environment=environment)
+        return lambda: Command(
+            arguments, sources, prepare, modules=with_hub, environment=environment, library_speaks=True
+        )
 
     return {
         "generate, hub": command(["generate", HUB_ID, "a fox", "--steps", "2", "--quiet", "-o", "fox.png"], "whole"),

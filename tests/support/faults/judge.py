@@ -34,6 +34,8 @@ class Command:
         Of an export: it runs once before it is forked, which spares each run the tracing.
     environment
         Variables that are set before anything is imported.
+    library_speaks
+        A library warns of what fails before the command's own line, the last, says it.
     """
 
     arguments: list[str]
@@ -45,6 +47,7 @@ class Command:
     modules: tuple[str, ...] = ()
     target: str = ""
     environment: Callable[[Scene], dict[str, str]] = lambda scene: {}
+    library_speaks: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ def after_fault(command: Command, scene: Scene, reference: Reference, ended: End
         wrong.append(f"left behind: {left[:3]}")
     if ended.code == 0 and set(made) != set(reference.units):
         wrong.append(f"it says that all is well, and made {sorted(made)} of {sorted(reference.units)}")
-    if ended.code > 0 and not _one_line(ended):
+    if ended.code > 0 and not _one_line(ended, command):
         wrong.append(f"code {ended.code}, and says: {ended.err[-600:]}")
     return wrong
 
@@ -112,8 +115,8 @@ def _unit(command: Command, scene: Scene, reference: Reference, unit: str, conte
     return [] if content == reference.units[unit] else [f"{unit} is there, and not whole: {sorted(content)[:4]}"]
 
 
-def _one_line(ended: Ended) -> bool:
-    lines = ended.err.strip().splitlines()
+def _one_line(ended: Ended, command: Command) -> bool:
+    lines = ended.err.strip().splitlines()[-1 if command.library_speaks else 0 :]
     return ended.code in (1, 2) and bool(lines) and all(line.startswith("amused-edge: ") for line in lines)
 
 
@@ -126,7 +129,7 @@ def after_second(command: Command, scene: Scene, reference: Reference, before: T
     if (complete or (command.one_by_one and there)) and ended.code != 0:
         named = any(part in ended.err for unit in there for part in unit.split("/"))
         kept = all(there.get(unit) == content for unit, content in made.items())
-        return [] if named and _one_line(ended) and kept else [f"refused with {ended.err[-300:]}"]
+        return [] if named and _one_line(ended, command) and kept else [f"refused with {ended.err[-300:]}"]
     if ended.code != 0:
         return [f"a second run fails: {ended.err[-600:]}"]
     wrong = []
