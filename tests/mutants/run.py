@@ -10,6 +10,7 @@ mutmut wants sources where they are imported from, so the package is laid out so
 """
 
 import argparse
+import json
 import os
 import random
 import re
@@ -28,6 +29,7 @@ from tests.support.mutants import Mutant, equal_in_effect, mutants_of  # noqa: E
 
 ROOMS = ("runtime", "export", "quantization", "benchmarks", "conformance", "serve")
 EQUAL = Path(__file__).with_name("equal.txt")
+FOUND = ("killed", "timeout", "suspicious", "segfault")
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 
 GROUPS = {
@@ -61,7 +63,8 @@ pytest_add_cli_args = ["-q", "--import-mode=importlib", "-W", "ignore", "-p", "n
   "tests.mutants.kept", "-m", "not slow and not macos and not real_checkpoint"]
 pytest_add_cli_args_test_selection = [{tests}]
 process_isolation = "forkserver"
-timeout_constant = 20.0
+timeout_constant = 3.0
+timeout_multiplier = 4.0
 on_dependency_change = "ignore"
 use_git_change_detection = false
 """
@@ -109,17 +112,29 @@ def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str,
     tried = planted
     if chosen.sample is not None and chosen.sample < len(planted):
         tried = random.Random(chosen.seed).sample(planted, chosen.sample)
-    if chosen.of:
-        tried = [each for each in tried if each.module.endswith(tuple(chosen.of))]
-    ask(folder, log, [each.name for each in tried], chosen)
+    known: dict[str, str] = {}
+    if chosen.again:
+        before = json.loads(results_of(group).read_text())
+        known = {each.name: before[each.change] for each in tried if before.get(each.change) in FOUND}
+    asked = [each.name for each in tried if each.name not in known]
+    ask(folder, log, asked, chosen)
     told = subprocess.run(
         [MUTMUT, "results", "--all", "true"], cwd=folder, capture_output=True, text=True, check=False
     ).stdout
-    became = dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", told, re.M))
+    became = {**dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", told, re.M)), **known}
     names = {each.name for each in tried}
     if not names or any(became.get(name, "not checked") == "not checked" for name in names):
         sys.exit(f"not all of {len(names)} mutants were tried, see {log}")
+    results: dict[str, str] = {}
+    for each in sorted(tried, key=lambda each: became[each.name] not in FOUND):  # of equal lines, the one not found
+        results[each.change] = became[each.name]
+    results_of(group).write_text(json.dumps(results, indent=1))
     return planted, {name: became[name] for name in names}
+
+
+def results_of(group: str) -> Path:
+    """Return the file that says what became of each change that was tried."""
+    return ROOT / "build" / "mutants" / f"{group}-results.json"
 
 
 def judge(planted: list[Mutant], became: dict[str, str], equal: dict[str, str]) -> tuple[list[str], list[str]]:
@@ -156,8 +171,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--sample", type=int, help="so many mutants of each group, by chance")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--of", nargs="+", default=[], help="only mutants of modules whose names end so")
-    parser.add_argument("--slowest", type=float, default=1.5, help="seconds; slower tests are not asked")
+    parser.add_argument(
+        "--again", action="store_true", help="only what was not found the last time; nothing else changed"
+    )
+    parser.add_argument("--slowest", type=float, default=1.0, help="seconds; slower tests are not asked")
     chosen = parser.parse_args()
     equal = equal_in_effect(EQUAL)
     print(

@@ -32,7 +32,8 @@ export async function download(
     await files.shelf.alone(file.sha256, () => downloadAlone(url, file, files, options), signal);
   } catch (error) {
     if (error instanceof BundleError || error instanceof StorageError) {
-      await files.remove(file); // a break leaves its parts to go on from; these are of no use, or take room
+      // A break leaves its parts to go on from; these are of no use, or take room. If they stay, the next visit finds out.
+      await files.remove(file).catch(() => undefined);
     }
     throw signal?.aborted
       ? new CancelledError(`the download of ${url} was cancelled`, { cause: signal.reason })

@@ -5,6 +5,7 @@ import { firstLine, StorageError } from "../errors.js";
 export interface Shelf {
   /** Whether the next visit finds what is kept now. */
   readonly persists: boolean;
+  /** This, `remove` and `keys` throw `StorageError` where the browser cannot read what it keeps. */
   get(key: string): Promise<Uint8Array | undefined>;
   /** All of it or nothing is kept. Throws `StorageError` where there is no room. */
   put(key: string, bytes: Uint8Array): Promise<void>;
@@ -38,8 +39,10 @@ export class CacheShelf implements Shelf {
   }
 
   async get(key: string): Promise<Uint8Array | undefined> {
-    const response = await this.#cache.match(PREFIX + key);
-    return response && new Uint8Array(await response.arrayBuffer());
+    return reading(async () => {
+      const response = await this.#cache.match(PREFIX + key);
+      return response && new Uint8Array(await response.arrayBuffer());
+    });
   }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
@@ -51,11 +54,11 @@ export class CacheShelf implements Shelf {
   }
 
   async remove(key: string): Promise<void> {
-    await this.#cache.delete(PREFIX + key);
+    await reading(() => this.#cache.delete(PREFIX + key));
   }
 
   async keys(): Promise<string[]> {
-    return (await this.#cache.keys()).map((request) => request.url.slice(PREFIX.length));
+    return reading(async () => (await this.#cache.keys()).map((request) => request.url.slice(PREFIX.length)));
   }
 
   async alone<T>(name: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -92,6 +95,18 @@ export class MemoryShelf implements Shelf {
 export async function room(): Promise<number | undefined> {
   const { quota, usage } = (await navigator.storage?.estimate?.().catch(() => undefined)) ?? {};
   return quota === undefined || usage === undefined ? undefined : Math.max(0, quota - usage);
+}
+
+/** Run what touches what the browser keeps; its disk may fail. */
+async function reading<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new StorageError(
+      `the browser cannot read what it keeps (${firstLine(error)}); reload the page, or remove this site's data`,
+      { cause: error },
+    );
+  }
 }
 
 async function noRoom(error: unknown, bytes: number): Promise<StorageError> {
