@@ -118,10 +118,9 @@ def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str,
         known = {each.name: before[each.change] for each in tried if before.get(each.change) in FOUND}
     asked = [each.name for each in tried if each.name not in known]
     ask(folder, log, asked, chosen)
-    told = subprocess.run(
-        [MUTMUT, "results", "--all", "true"], cwd=folder, capture_output=True, text=True, check=False
-    ).stdout
-    became = {**dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", told, re.M)), **known}
+    if late := [name for name, how in told(folder).items() if how == "timeout" and name in asked]:
+        ask(folder, log, late, chosen)  # the machine may have been busy
+    became = {**told(folder), **known}
     names = {each.name for each in tried}
     if not names or any(became.get(name, "not checked") == "not checked" for name in names):
         sys.exit(f"not all of {len(names)} mutants were tried, see {log}")
@@ -130,6 +129,13 @@ def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str,
         results[each.change] = became[each.name]
     results_of(group).write_text(json.dumps(results, indent=1))
     return planted, {name: became[name] for name in names}
+
+
+def told(folder: Path) -> dict[str, str]:
+    """Return what became of each mutant, as mutmut tells it."""
+    command = [MUTMUT, "results", "--all", "true"]
+    text = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    return dict(re.findall(r"^\s*(\S+__mutmut_\d+): (.+)$", text, re.M))
 
 
 def results_of(group: str) -> Path:
