@@ -2,6 +2,7 @@
 is, and the quickest tests are asked first.
 """
 
+import gc
 import json
 import os
 from collections import Counter, defaultdict
@@ -14,6 +15,7 @@ from tests.support import made_once
 
 TIMES = Path("times.json").resolve()
 _seconds: Counter[str] = Counter()
+_asked: set[str] = set()
 
 
 def _kept(factory: Any, name: str, make: Any) -> Any:
@@ -34,12 +36,25 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds[report.nodeid] += report.duration
 
 
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     if os.environ.get("MUTANT_UNDER_TEST") == "stats":
         TIMES.write_text(json.dumps(_seconds))
+    if session.config.option.collectonly:
+        gc.freeze()  # what is loaded is shared with the forks, which are many
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect files, as hundreds of names are looked for one by one."""
+    names = [each for each in config.args if "::" in each]
+    if names:
+        config.args = sorted({each.split("::")[0] for each in names})
+    _asked.clear()
+    _asked.update(names)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _asked:
+        items[:] = [item for item in items if item.nodeid in _asked]
     if not TIMES.exists():
         return
     times = json.loads(TIMES.read_text())

@@ -39,7 +39,8 @@ GROUPS = {
     "states": ("runtime/tasks/se*|runtime/tasks/state.py|runtime/tasks/parameters.py", "tests/runtime/tasks"),
     "bundle": (
         "runtime/bundle/json_fields.py|runtime/bundle/manifest.py|runtime/bundle/golden.py",
-        "tests/runtime/bundle/test_manifest.py|tests/runtime/bundle/test_folder.py|tests/runtime/bundle/test_golden.py",
+        "tests/runtime/bundle/test_manifest.py|tests/runtime/bundle/test_folder.py|tests/runtime/bundle/test_golden.py|"
+        "tests/runtime/bundle/test_manifest_ends.py",
     ),
     "drawing": (
         "runtime/drawing/*",
@@ -59,8 +60,8 @@ _SETTINGS = """[tool.mutmut]
 source_paths = ["src"]
 only_mutate = [{modules}]
 also_copy = ["src", "conformance", "demo", "apps", "docs"]
-pytest_add_cli_args = ["-q", "--import-mode=importlib", "-W", "ignore", "-p", "no:cacheprovider", "-p",
-  "tests.mutants.kept", "-m", "not slow and not macos and not real_checkpoint"]
+pytest_add_cli_args = ["-q", "--import-mode=importlib", "-W", "ignore", "-p", "no:cacheprovider", "-p", "no:xdist",
+  "-p", "no:unraisableexception", "-p", "tests.mutants.kept", "-m", "not slow and not macos and not real_checkpoint"]
 pytest_add_cli_args_test_selection = [{tests}]
 process_isolation = "forkserver"
 timeout_constant = 3.0
