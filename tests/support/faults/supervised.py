@@ -93,7 +93,7 @@ def supported() -> str:
     return ""
 
 
-def run(body: Callable[[], int], decide: Callable[[Call], Verdict], notes: Path, seconds: float = 300) -> Ended:
+def run(body: Callable[[], int], decide: Callable[[Call], Verdict], notes: Path, seconds: float = 1800) -> Ended:
     """Run `body` in a forked child and return how it ended.
 
     Parameters
