@@ -1,9 +1,13 @@
 """Where the functions of a step turn from one rule to the other, and what settings are called in files."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.sampling import sampler
+from amused_edge.runtime.sampling.mask_predict import mask_predict
 from amused_edge.runtime.sampling.options import SamplerSettings
 
 PLAIN = {
@@ -67,3 +71,41 @@ def test_places_in_an_order_are_confidences() -> None:
     found = sampler.order_confidences(np.array([2, 0, 3, 1]), np.array([0, 2, 3]))
     assert found.dtype == np.float32
     assert found.tolist() == [-1.0, np.inf, 0.0, -2.0]
+
+
+def test_of_many_that_are_equal_the_first_are_masked() -> None:
+    confidence = np.tile(np.array([1.0, 0.0], np.float32), 100)
+    assert np.flatnonzero(sampler.remask(confidence, 70)).tolist() == list(range(1, 140, 2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"guidance_ramp": "steep"}, "guidance_ramp is 'steep'"),
+        ({"order": "random"}, "order is 'random'"),
+        ({"schedule": "square"}, "schedule is 'square'"),
+        ({"guidance_interval": (0.0, "1")}, "guidance_interval is '1'"),
+        ({"temperature": (1.0, -1.0)}, "temperature is -1"),
+    ],
+)
+def test_a_bad_setting_is_named(settings: Any, says: str) -> None:
+    with pytest.raises(OptionsError, match=says):
+        SamplerSettings(**settings)
+
+
+def test_what_a_step_says_of_pictures_that_are_known() -> None:
+    """Types too, which files and ports have; a picture more than there are tokens for is a mistake."""
+    tokens, probability = np.arange(6).reshape(1, 2, 3), np.full((1, 2, 3), 0.25, np.float32)
+    common: Any = {"seed": 0, "settings": SamplerSettings(steps=2), "mask_token_id": 9, "probability": probability}
+
+    def denoise(*_: Any) -> Any:
+        raise AssertionError("nothing is to be drawn")
+
+    *_, last = mask_predict(denoise, tokens, [0], **common)
+    assert (last.index, last.steps, last.idle) == (1, 2, True)
+    assert np.array_equal(last.tokens, tokens)
+    assert np.array_equal(last.probability, probability)
+    types = (last.tokens.dtype, last.mask.dtype, last.confidence.dtype, last.probability.dtype)
+    assert types == (np.int64, np.bool_, np.float32, np.float32)
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        next(mask_predict(denoise, tokens, [0, 1], **common))
