@@ -1,12 +1,8 @@
 """The process that is measured: makes one subject, loads it, draws, and tells its parent how long each part took.
 
-Reads a job (one line of JSON) from stdin and writes events (lines of JSON) to stdout. Times of an event are seconds of
-the monotonic clock, which parent and child share.
+Times of an event are seconds of the monotonic clock, which parent and child share.
 """
 
-import json
-import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -14,26 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amused_edge.benchmarks.latency.channel import Tell, begin, wait
+
 if TYPE_CHECKING:
     from amused_edge.benchmarks.subjects.subject import Subject
     from amused_edge.runtime.sampling.options import SamplerSettings
-
-Tell = Callable[..., None]
-"""Takes the name of an event and its facts."""
 
 WARM_UP_STEPS, WARM_UP_CALLS = 2, 2
 
 
 def main() -> None:
     """Do the job on stdin."""
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints goes to stderr,
-    sys.stdout = sys.stderr  # at once, and not at the end, behind an error
-
-    def tell(event: str, **facts: Any) -> None:
-        events.write(json.dumps({"event": event, **facts}) + "\n")
-
-    job = json.loads(sys.stdin.readline())
+    tell, job = begin()
     from amused_edge.benchmarks.subjects.subject import make_subject
 
     if job["mode"] == "audit":
@@ -44,11 +32,11 @@ def main() -> None:
     subject.load()
     loaded = time.monotonic()
     tell("loaded", imported=imported, loaded=loaded, bytes_read=_difference(_bytes_read(), read))
-    if job["mode"] == "cold" or not _wait():
+    if job["mode"] == "cold" or not wait():
         return
     _draw(subject, job, tell)
     tell("drawn")
-    if not _wait():
+    if not wait():
         return
     _call_stages(subject, job, tell)
     subject.close()
@@ -91,11 +79,6 @@ def _settings(job: dict[str, Any]) -> list["SamplerSettings"]:
     from amused_edge.runtime.sampling.options import SamplerSettings
 
     return [SamplerSettings(**_pairs(settings)) for settings in job["settings"]]
-
-
-def _wait() -> bool:
-    """Wait until the parent has looked at the memory; returns whether it is still there."""
-    return sys.stdin.readline() != ""
 
 
 def _audit(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,33 +1,25 @@
 """One turn of a subject: a process of its own, from its start to its end, watched from outside."""
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from amused_edge.benchmarks.latency.process import Child, TurnError, child, end, events, expect, next_event, send
 from amused_edge.benchmarks.latency.record import PictureTimes, TurnMemory, TurnRecord
 from amused_edge.benchmarks.machine.environment import load_average
 from amused_edge.benchmarks.machine.memory import MemoryWatch, resident
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
-from amused_edge.runtime.errors import one_line
 from amused_edge.runtime.sampling.options import SamplerSettings
 
-_Process = subprocess.Popen[str]
+__all__ = ["TurnError", "Work", "audit_turn", "cold_turn", "warm_turn"]
+
+_process = partial(child, "amused_edge.benchmarks.latency.child")
 
 READ_SHARE = 0.5
 """A load was cold if this share of the files came from the disk, or more."""
-
-
-class TurnError(Exception):
-    """The process ended with an error; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ def cold_turn(spec: SubjectSpec) -> TurnRecord:
     """
     dropped = drop_from_page_cache(spec.files)
     with _process(spec, {"mode": "cold"}) as (process, start):
-        loaded = _expect(process, "loaded")
+        loaded = expect(process, "loaded")
     read = loaded["bytes_read"]
     cold = dropped and read is not None and 0 < READ_SHARE * spec.bytes <= read
     return TurnRecord(*_load_times(loaded, start)) if cold else TurnRecord()
@@ -79,22 +71,22 @@ def warm_turn(spec: SubjectSpec, work: Work) -> TurnRecord:
     job = {"mode": "warm", **asdict(work)}
     load = load_average()
     with _process(spec, job) as (process, start), MemoryWatch(process.pid) as watch:
-        loaded = _expect(process, "loaded")
+        loaded = expect(process, "loaded")
         held = resident(process.pid)
-        _send(process, "go")
-        first = _expect(process, "warm")["seconds"]
+        send(process, "go")
+        first = expect(process, "warm")["seconds"]
         pictures = tuple(_pictures(process))
         peak = watch.end()
-        _send(process, "go")
-        events = list(_events(process))
-        _end(process)
+        send(process, "go")
+        told = list(events(process))
+        end(process)
     return TurnRecord(
         *_load_times(loaded, start),
         first=first,
         load_average=load,
         pictures=pictures,
-        stages={event["name"]: event["seconds"] for event in events},
-        peaks={event["name"]: event["peaks"] for event in events},
+        stages={event["name"]: event["seconds"] for event in told},
+        peaks={event["name"]: event["peaks"] for event in told},
         memory=TurnMemory(held, peak),
     )
 
@@ -108,7 +100,7 @@ def audit_turn(spec: SubjectSpec, work: Work) -> dict[str, Any]:
         The process ended with an error.
     """
     with _process(spec, {"mode": "audit", **asdict(work)}) as (process, _):
-        operators: dict[str, Any] = _expect(process, "audit")["operators"]
+        operators: dict[str, Any] = expect(process, "audit")["operators"]
     return operators
 
 
@@ -131,73 +123,7 @@ def _load_times(loaded: dict[str, Any], start: float) -> tuple[float, float]:
     return loaded["loaded"] - start, loaded["loaded"] - loaded["imported"]
 
 
-def _pictures(process: _Process) -> Iterator[PictureTimes]:
+def _pictures(process: Child) -> Iterator[PictureTimes]:
     """Yield what was drawn until the process tells of something else."""
-    while (event := _next(process))["event"] == "picture":
+    while (event := next_event(process))["event"] == "picture":
         yield PictureTimes(event["steps"], event["guidance_scale"], event["seconds"])
-
-
-@contextlib.contextmanager
-def _process(spec: SubjectSpec, job: dict[str, Any]) -> Iterator[tuple[_Process, float]]:
-    """Start a subject's process, and see that it ends with the block."""
-    command = [sys.executable, "-m", "amused_edge.benchmarks.latency.child"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        start = time.monotonic()
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
-        )
-        try:
-            _send(process, json.dumps({**job, "target": spec.target, "arguments": spec.arguments}))
-            yield process, start
-            _end(process)
-        except (_EndedError, BrokenPipeError, ProcessLookupError) as error:
-            raise TurnError(_explain(process, errors)) from error
-        finally:
-            process.kill()
-            process.communicate()
-
-
-class _EndedError(Exception):
-    """The process ended before it should."""
-
-
-def _send(process: _Process, line: str) -> None:
-    if process.stdin is None:
-        raise _EndedError
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-
-
-def _events(process: _Process) -> Iterator[dict[str, Any]]:
-    """Yield events until the process closes its end."""
-    for line in process.stdout or ():
-        yield json.loads(line)
-
-
-def _next(process: _Process) -> dict[str, Any]:
-    for event in _events(process):
-        return event
-    raise _EndedError
-
-
-def _expect(process: _Process, name: str) -> dict[str, Any]:
-    event = _next(process)
-    if event["event"] != name:
-        raise _EndedError
-    return event
-
-
-def _end(process: _Process) -> None:
-    if process.wait():
-        raise _EndedError
-
-
-def _explain(process: _Process, errors: IO[str]) -> str:
-    """Return why a process ended: its last words, or the signal that killed it."""
-    code = process.wait()
-    errors.seek(0)
-    words = [line.strip() for line in errors.read().splitlines() if line.strip()]
-    if code < 0:
-        name = signal.Signals(-code).name
-        return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return one_line(words[-1]) if words else f"exit code {code}"
