@@ -77,6 +77,15 @@ def _high_water(process: int) -> int:
     return 1024 * _status(process).get("VmHWM", 0) if Path("/proc/self/status").exists() else 0
 
 
+def forget_high_water(process: int) -> None:
+    """Have the system forget the largest resident set size of a process, so that it counts from now on.
+
+    Where it cannot, the peak of a later watch is at least that of all before.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process}/clear_refs").write_text("5")
+
+
 class MemoryWatch:
     """Looks at a process again and again while a `with` block runs, and remembers each figure's peak."""
 

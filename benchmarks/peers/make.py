@@ -52,7 +52,7 @@ class _Decoder(nn.Module):
         return self.vqvae.decode(tokens, force_not_quantize=True, shape=shape, return_dict=False)[0]
 
 
-def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path) -> None:
+def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path | None = None) -> None:
     """Make what is missing in `out`: a folder for each peer.
 
     Parameters
@@ -62,7 +62,7 @@ def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path) -
     bundle
         The checkpoint as it was exported by us.
     optimum_python
-        Interpreter of an environment with optimum-onnx.
+        Interpreter of an environment with optimum-onnx; None makes no graphs with it.
     """
     manifest = Bundle.open(bundle).manifest
     facts = {
@@ -76,6 +76,8 @@ def make_peers(checkpoint: str, bundle: Path, out: Path, optimum_python: Path) -
         OPTIMUM: lambda folder: _run([str(optimum_python), str(script), str(out / PLAIN), str(folder)]),
         OPENVINO: lambda folder: _to_openvino(out / PLAIN, folder),
     }
+    if optimum_python is None:
+        del makers[OPTIMUM]
     for name, make in makers.items():
         if (out / name / FACTS_NAME).exists():
             check_made(out / name, facts["checkpoint_sha256"])
@@ -149,10 +151,16 @@ def _run(command: Sequence[str]) -> None:
 
 
 def _to_openvino(plain: Path, folder: Path) -> None:
-    import nncf
     import openvino as ov
 
     for name in (DENOISER, DECODER):
-        model = ov.convert_model(str(plain / f"{name}.onnx"))
-        compressed = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
-        ov.save_model(compressed, str(folder / f"{name}.xml"), compress_to_fp16=False)
+        save_in_8_bits(ov.convert_model(str(plain / f"{name}.onnx")), folder / f"{name}.xml")
+
+
+def save_in_8_bits(model: Any, path: Path) -> None:
+    """Write an OpenVINO model (`.xml` with a `.bin` beside it), its weights quantized by nncf."""
+    import nncf
+    import openvino as ov
+
+    compressed = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
+    ov.save_model(compressed, str(path), compress_to_fp16=False)

@@ -24,7 +24,12 @@ def _facts(source: str, files: Sequence[Path]) -> dict[str, Any]:
     return {"kind": "peer", "checkpoint_sha256": source, "bytes": sizes}
 
 
-def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[SubjectSpec], dict[str, str]]:
+GRAPHS = {PLAIN: _ONNX, OPTIMUM: _ONNX, OPENVINO: _OPENVINO}
+
+
+def peer_specs(
+    checkpoint: Path, peers: Path, embeddings: Path, graphs: Sequence[str] = tuple(GRAPHS)
+) -> tuple[list[SubjectSpec], dict[str, str]]:
     """Return the peers, diffusers in float32 first, and why others are left out, by label.
 
     Parameters
@@ -33,9 +38,11 @@ def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[Su
         What `make_peers` made of the checkpoint.
     embeddings
         Of the prompts, see `write_embeddings`.
+    graphs
+        Names of those that were made.
     """
     source = checkpoint_hash(checkpoint)
-    for name in (PLAIN, OPTIMUM, OPENVINO):
+    for name in graphs:
         check_made(peers / name, source)
     facts = json.loads((peers / PLAIN / FACTS_NAME).read_text(encoding="utf-8"))
     sizes = {name: facts[name] for name in ("geometry", "micro_conditions")}
@@ -45,11 +52,11 @@ def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[Su
         arguments = {"checkpoint": str(checkpoint.resolve()), "embeddings": str(embeddings.resolve()), **sizes, **more}
         return SubjectSpec(label, _DIFFUSERS, arguments, tuple(weights), {**_facts(source, weights), **more})
 
-    def graphs(name: str, target: str) -> SubjectSpec:
+    def one_graph(name: str) -> SubjectSpec:
         folder = (peers / name).resolve()
         files = [file for file in sorted(folder.iterdir()) if file.suffix in (".onnx", ".data", ".xml", ".bin")]
         arguments = {"folder": str(folder), "embeddings": str(embeddings.resolve())}
-        return SubjectSpec(name, target, arguments, tuple(files), _facts(source, files))
+        return SubjectSpec(name, GRAPHS[name], arguments, tuple(files), _facts(source, files))
 
     specs = [diffusers("diffusers-fp32"), diffusers("diffusers-fp32-compiled", compiled=True)]
     left_out = {}
@@ -57,4 +64,4 @@ def peer_specs(checkpoint: Path, peers: Path, embeddings: Path) -> tuple[list[Su
         specs.append(diffusers("diffusers-bf16", dtype="bfloat16"))
     else:
         left_out["diffusers-bf16"] = "this CPU has no bfloat16 arithmetic; PyTorch would emulate it"
-    return [*specs, graphs(PLAIN, _ONNX), graphs(OPTIMUM, _ONNX), graphs(OPENVINO, _OPENVINO)], left_out
+    return [*specs, *(one_graph(name) for name in graphs)], left_out

@@ -19,7 +19,7 @@ def report_files(kind: str, results: Mapping[str, Any], document: Document) -> d
     Parameters
     ----------
     kind
-        "latency", "quality", "compare", "search" or "devices".
+        "latency", "quality", "compare", "search", "devices" or "rivals".
     results
         JSON; numbers that are not finite become null.
     """
