@@ -1,5 +1,6 @@
 """Turns of models, and what they come to, against sums by hand. Times are never compared with numbers."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,11 @@ from amused_edge.benchmarks.rivals import results
 from amused_edge.benchmarks.rivals.measure import RivalsOptions, measure, settings_of_run
 from amused_edge.benchmarks.rivals.models import DECODERS
 from amused_edge.benchmarks.rivals.page import page
-from amused_edge.benchmarks.rivals.parted import DECODER, DENOISER, PICTURE, SAMPLER, Part
+from amused_edge.benchmarks.rivals.parted import DECODER, DENOISER, PICTURE, SAMPLER, Ours, Part
 from amused_edge.benchmarks.rivals.specs import DIFFUSERS, OURS, Model, Use
 from amused_edge.benchmarks.rivals.turn import PartRecord, Turn, take_turn
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 MB = 2**20
 NOTHING = Memory(0, None, None)
@@ -48,17 +50,17 @@ def parted(fake: Callable[..., Any]) -> Callable[..., SubjectSpec]:
 
 def test_a_turn_tells_what_each_part_takes(parted: Callable[..., SubjectSpec]) -> None:
     parts = [Part(DENOISER, 1), Part(DENOISER, 2), Part(DECODER, 1, "a"), Part(DECODER, 1, "b")]
-    turn = take_turn(parted("a", call_mb=100, decoder_mb=150), parts, calls=3)
+    turn = take_turn(parted("a", call_mb=40, decoder_mb=60), parts, calls=3)
     assert turn.error is None
     assert [each.part for each in turn.records] == parts
     assert all(len(each.seconds) == 3 and min(each.seconds) > 0 for each in turn.records)
     one, two, *decoders = turn.records
-    for each, size in ((one, 100), (two, 200)):  # the second peak is not the first's
-        assert each.peak.total - each.opened.total == pytest.approx(size * MB, abs=20 * MB)
-        assert each.after.total - each.opened.total < 20 * MB
+    for each, size in ((one, 40), (two, 80)):  # the second peak is not the first's
+        assert each.peak.total - each.opened.total == pytest.approx(size * MB, abs=10 * MB)
+        assert each.after.total - each.opened.total < 10 * MB
     for each in decoders:  # the first is gone when the second comes
-        assert each.opened.total - each.before.total == pytest.approx(150 * MB, abs=20 * MB)
-        assert each.before.total - one.before.total < 20 * MB
+        assert each.opened.total - each.before.total == pytest.approx(60 * MB, abs=10 * MB)
+        assert each.before.total - one.before.total < 10 * MB
     assert PartRecord.from_dict(
         {
             "part": {"name": DENOISER, "rows": 1},
@@ -66,6 +68,18 @@ def test_a_turn_tells_what_each_part_takes(parted: Callable[..., SubjectSpec]) -
             **dict.fromkeys(("before", "opened", "peak", "after"), vars(NOTHING)),
         }
     ) == record(Part(DENOISER, 1), 1.0)
+
+
+def test_ours_is_asked_for_as_many_rows(fake: Callable[..., SubjectSpec], log: Path) -> None:
+    """Six rows of a guided network are three pictures."""
+    ours = fake("ours")
+    settings = SamplerSettings(steps=5, guidance_scale=2.5, temperature=(2.0, 0.0))
+    subject = Ours(ours.target, ours.arguments, "a fox", json.loads(json.dumps(settings.to_dict())), {"threads": 2})
+    subject.load()
+    for part in (Part(DENOISER, 6), Part(SAMPLER, 4), Part(PICTURE, 1)):
+        subject.part(part)()
+    told = [line.partition(": ")[2] for line in log.read_text().splitlines()[-4:]]
+    assert told == ["load", "stage x 3", "stage x 4", "draw 'a fox' steps 5 guidance 2.5 seed 0 x 1"]
 
 
 @pytest.mark.parametrize(("value", "words"), [(float("nan"), "not finite"), (1e-39, "not normal")])
