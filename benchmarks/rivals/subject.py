@@ -101,7 +101,7 @@ class RivalSubject(ABC):
         return pixels
 
     def _denoise(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        return present(self._denoiser)(inputs)
+        return present(self._denoiser, "the network")(inputs)
 
 
 class DiffusersRival(RivalSubject):

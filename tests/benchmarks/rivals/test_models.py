@@ -1,5 +1,6 @@
 """The rivals are what they are said to be: parameters as they were published, the pictures of diffusers' pipelines."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +57,15 @@ def test_networks_have_as_many_parameters_as_were_published() -> None:
     assert {name: sum(p.numel() for p in module.parameters()) for name, module in made.items()} == PUBLISHED
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def small(rival: Rival) -> Rival:
     """As few steps as show whether one follows another."""
     return replace(rival, steps=min(rival.steps, 3))
@@ -93,6 +103,8 @@ def drawn_by_diffusers(rival: Rival, decoder: str, count: int) -> tuple[np.ndarr
     images = made(
         **embeddings,
         latents=latents,
+        height=SIDE,
+        width=SIDE,
         num_inference_steps=rival.steps,
         guidance_scale=scale,
         generator=generator,
