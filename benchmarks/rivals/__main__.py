@@ -42,7 +42,11 @@ class Request:
 
 def _run(request: Request) -> int:
     make_rivals(request.graphs)
-    ours = [model for paths in request.ours for model in our_models(*paths, request.threads)]
+    ours = [
+        model
+        for bundle, checkpoint, peers in request.ours
+        for model in our_models(bundle, checkpoint, peers, request.threads)
+    ]
     sides = sorted({model.side for model in ours})
     models = [*ours, *rival_models(request.graphs, sides, request.threads)]
     options = RivalsOptions(tuple(request.batches), request.rounds, request.calls, request.whole_under, request.minutes)

@@ -35,7 +35,7 @@ def draw_latents(rival: Rival, denoise: Denoise, noise: torch.Tensor, generator:
     """
     scheduler = make_scheduler(rival)
     scheduler.set_timesteps(rival.steps)
-    latents = noise * scheduler.init_noise_sigma
+    latents: torch.Tensor = noise * scheduler.init_noise_sigma
     for timestep in scheduler.timesteps:
         rows = torch.cat([latents] * rival.branches)
         predicted = denoise(scheduler.scale_model_input(rows, timestep), timestep)
