@@ -1,7 +1,7 @@
 """The process that is measured: loads one model, and calls its parts one after the other.
 
 Before a part is timed it is called once while the parent watches the memory; a call that takes long is not made again,
-but counts.
+but counts, unless it is the process' first, which may still read weights from the disk.
 """
 
 import time
@@ -24,7 +24,7 @@ def main() -> None:
 
     subject: Any = make_subject(job["target"], job["arguments"])
     subject.load()
-    for fields in job["parts"]:
+    for number, fields in enumerate(job["parts"]):
         tell("begins")
         if not wait():
             return
@@ -37,7 +37,7 @@ def main() -> None:
         if not wait():
             return
         _check_finite(result)
-        counts = first >= LONG
+        counts = number > 0 and first >= LONG
         tell("part", seconds=[first] if counts else [_timed(call)[0] for _ in range(job["calls"])])
         del call, result  # a decoder goes with them
     subject.close()
