@@ -78,8 +78,8 @@ def _one(rows: Sequence[Row], side: int) -> list[Block]:
 
 def _winners(rows: Sequence[Row], batch: int) -> str:
     many = "one picture" if batch == 1 else f"{batch} pictures at once"
-    won = [f"{name(row)} ({cells.ratio(figure.ratio)})" for row in faster(rows, batch) if (figure := row.figure(batch))]
-    return f"Faster than ours with {many}, in every round: {'; '.join(won) or 'none'}."
+    won = [f"{name(row)}: {cells.ratio(figure.ratio)}" for row in faster(rows, batch) if (figure := row.figure(batch))]
+    return f"Faster than ours with {many}, in every round, with the ratio of time: {'; '.join(won) or 'none'}."
 
 
 def _several(rows: Sequence[Row], batches: Sequence[int]) -> list[Block]:
@@ -97,7 +97,7 @@ def _several(rows: Sequence[Row], batches: Sequence[int]) -> list[Block]:
         peaks = ["" if f is None else cells.megabytes(f.peak) for f in figures]
         table.append([row.use.label, row.engine, DECODER_NAMES[row.decoder], *seconds, *ratios, *peaks])
     note = "Ratios of one round; ours draws as many at once, too."
-    return [Table(header, table, note=note), *(Text(_winners(rows, batch)) for batch in batches[1:])]
+    return [Table(header, table, note=note), Text(_winners(rows, batches[-1]))]
 
 
 def _checked(rows: Sequence[Row]) -> str:
