@@ -8,7 +8,7 @@ from typing import Any
 
 from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.rivals.parted import PICTURE, Part
-from amused_edge.benchmarks.rivals.results import Measured, parts_seconds
+from amused_edge.benchmarks.rivals.results import Measured, decoders, parts_seconds
 from amused_edge.benchmarks.rivals.specs import Model
 from amused_edge.benchmarks.rivals.turn import PartRecord, Turn, take_turn
 from amused_edge.runtime.checks import whole_number
@@ -94,10 +94,11 @@ def _rounds(models: Sequence[Model], options: RivalsOptions) -> Iterator[Planned
 
 def _pictures(models: Sequence[Model], options: RivalsOptions, found: Measured) -> Iterator[Planned]:
     """Yield whole pictures with each decoder, in processes of their own, so that their memory is theirs."""
+    calls = decoders(models, found)
     for model in models:
         for decoder in model.decoders:
-            records = found[model.spec.label][0].records
-            sums = {use: parts_seconds(use, records, decoder, 1) for use in model.uses}
+            records, call = found[model.spec.label][0].records, calls.get((model.engine, model.side, decoder))
+            sums = {use: None if call is None else parts_seconds(use, records, call.median, 1) for use in model.uses}
             quick = [use for use, seconds in sums.items() if seconds is not None and seconds < options.whole_under]
             if quick:
                 yield f"{PICTURE}, {model.spec.label}, {decoder}", model, model.pictures(decoder, quick)

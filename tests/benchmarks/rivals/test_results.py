@@ -170,4 +170,21 @@ def test_what_failed_is_told_with_the_part_before_it() -> None:
     assert results.errors({"a": [turn], "b": [Turn(())]}) == {
         "a": "killed by SIGKILL (out of memory?) behind denoiser with 8 rows"
     }
-    assert results.parts_seconds(Use("a", 1, 2), turn.records, "vae", 8) is None
+    assert results.parts_seconds(Use("a", 1, 2), turn.records, 1.0, 8) is None
+    assert results.peak_of_parts(Use("a", 1, 1), turn.records, "vae", 8) is None
+
+
+def test_a_decoder_takes_what_it_takes_beside_all_networks() -> None:
+    other = Model(spec("other"), DIFFUSERS, 512, (Use("other", 1, 1),), DECODERS)
+    elsewhere = Model(spec("elsewhere"), DIFFUSERS, 256, (Use("other", 1, 1),), DECODERS)
+    part = Part(DECODER, 1, "vae")
+    measured = {
+        name: [Turn((record(Part(DENOISER, 1), 1.0), record(part, seconds)))]
+        for name, seconds in (("lcm", 2.0), ("other", 4.0), ("elsewhere", 9.0))
+    }
+    rows = results.make_rows([RIVAL, other, elsewhere], measured, [1])
+    assert [(row.use.label, row.figures[0].seconds) for row in rows] == [
+        ("LCM, 4 steps", (4 * 1 + 3.0,)),
+        ("other", (1 + 3.0,)),
+        ("other", (1 + 9.0,)),
+    ]
