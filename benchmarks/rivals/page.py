@@ -124,7 +124,7 @@ def _published(rows: Sequence[Row]) -> list[Block]:
     for each in published.A100:
         here = [_here(rows, each.label, engine) for engine in (DIFFUSERS, OPENVINO_8_BIT)]
         ratios = [f"{value / of:.2f}" for value, of in ((each.one, base.one), (each.eight, base.eight))]
-        table.append([each.label, str(each.side), f"{each.one:.3g}", f"{each.eight:.3g}", *ratios, *here])
+        table.append([each.label, str(each.side), f"{each.one:.2f}", f"{each.eight:.2f}", *ratios, *here])
     header = (
         *("", "pixels", "A100: 1", "A100: 8", "ratio: 1", "ratio: 8"),
         *("here: diffusers, float32", "here: OpenVINO, 8-bit weights"),

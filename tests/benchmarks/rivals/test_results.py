@@ -153,7 +153,7 @@ def test_rows_are_sums_of_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (ours.whole, lcm.whole, ours.figures[0].ratio) == (50.0, 25.0, None)
     text = to_markdown(page(rows, options, MACHINE, {"bk": "killed"}, 2))
     assert "with one picture, in every round, with the ratio of time: LCM, 4 steps, diffusers, float32, full" in text
-    assert "| LCM, 4 steps | 1024 | 0.324 | 1.77 | 0.60 | 1.76 |" in text
+    assert "| LCM, 4 steps | 1024 | 0.32 | 1.77 | 0.60 | 1.76 |" in text
     assert "| bk | **killed** |" in text
 
 
