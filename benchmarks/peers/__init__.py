@@ -1,1 +1,1 @@
-"""What others make of the same checkpoint: measured beside bundles, never imported by anything else."""
+"""What others make of the same checkpoint: measured beside bundles, imported by nothing but rivals."""

@@ -196,10 +196,13 @@ def test_the_server_knows_no_checkpoints() -> None:
     assert [path for path in sources("serve") if libraries(path) & NEVER_IN_RUNTIME] == []
 
 
-def test_nothing_imports_the_peers() -> None:
-    """They are measured in an environment of their own, with libraries that nothing else needs."""
-    others = [path for room in MAY_IMPORT for path in sources(room) if "peers" not in path.parts]
-    assert [path for path in others if any(name.startswith("benchmarks.peers") for name in ours(path))] == []
+def test_nothing_imports_peers_and_rivals() -> None:
+    """They are measured in an environment of their own, with libraries that nothing else needs; rivals know peers."""
+    inside = ("benchmarks.peers", "benchmarks.rivals")
+    others = [p for room in MAY_IMPORT for p in sources(room) if not {"peers", "rivals"} & set(p.parts)]
+    assert [path for path in others if any(name.startswith(inside) for name in ours(path))] == []
+    knowing = [path for path in sources("benchmarks/peers") if any(n.startswith(inside[1]) for n in ours(path))]
+    assert knowing == []
 
 
 def test_one_room_alone_knows_ray() -> None:
