@@ -14,6 +14,13 @@ from amused_edge.quantization.rounding.ranges import Range, RangeObserver
 from amused_edge.quantization.rounding.uniform import channels, feedback_blocks, rounding_error, to_half
 
 RNG = np.random.default_rng(23)
+_BEGIN = RNG.bit_generator.state
+
+
+@pytest.fixture(autouse=True)
+def the_same_numbers() -> None:
+    """Whichever tests ran before."""
+    RNG.bit_generator.state = _BEGIN
 
 
 def moments(inputs: int, rows: int = 300) -> Any:
@@ -129,6 +136,16 @@ def test_places_with_feedback_are_those_of_the_plain_loop() -> None:
             return own[np.abs(column[:, None] - own).argmin(1)]
 
         assert np.array_equal(values[group][found[group]], fed_back(rest[group], factor, nearest))
+
+
+def test_inputs_with_equal_moments_keep_their_order() -> None:
+    weight, hessian = RNG.normal(size=(1, 3, 40)), 100 * 0.5 ** np.abs(np.subtract.outer(np.arange(40), np.arange(40)))
+    state = steps._start(weight, hessian, 2)
+    own = state.values[0]
+    expected = fed_back(
+        weight[0], inverse_factor(damped(hessian)), lambda i, column, _: own[np.abs(column[:, None] - own).argmin(1)]
+    )
+    assert np.array_equal(own[state.places[0]], expected)
 
 
 def test_a_pass_over_places_is_that_of_the_plain_loop() -> None:
