@@ -44,10 +44,7 @@ GROUPS = {
     ),
     "drawing": (
         "runtime/drawing/*",
-        "|".join(
-            f"tests/runtime/test_{name}.py"
-            for name in ("pipeline", "first_step", "given_pictures", "going_on", "steering", "prompt_weights")
-        ),
+        "tests/runtime/drawing|tests/runtime/test_first_step.py|tests/runtime/test_prompt_weights.py",
     ),
     "fidelity": (
         "benchmarks/subjects/teacher_forcing.py|quantization/sensitivity/*",
