@@ -20,6 +20,7 @@ WATCHED = ("place", "cache", "temporary", "hub")
 _RANDOM = re.compile(
     r"partial-.*?-\d+-[0-9a-f]+|[0-9a-f]{16,}|(?<=tmp)[a-z0-9_]{8}|(?<=amused-edge-)[a-z0-9_]{8}|(?<=/)[a-z0-9_]{8}$"
     r"|(?<=\.data\.)[a-z0-9_]{8}(?=/|$)|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?<=\.tmp)[0-9a-f]{7}$|(?<=/)#\d+$"
 )
 
 
