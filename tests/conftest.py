@@ -5,6 +5,7 @@
 import gc
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -23,6 +24,9 @@ from tests.support.validated import Validated, _validate
 
 # Nothing may be fetched while tests run, and what is remembered about verified bundles stays out of the user's cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# A shell's jobs in the background inherit that Ctrl-C is ignored, and so would the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Threads of several workers would wait for each other at every barrier, and spin meanwhile: each worker has a processor
 # of its own. Set before NumPy or torch is imported; what tests start inherits it.

@@ -48,7 +48,7 @@ class Fields:
                 f"{self._where}: {quoted(name)} is {quoted(value)}, not a {kind.__name__}; {self._advice}"
             )
         if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-            raise self._refusal(f"{self._where}: {quoted(name)} is {quoted(value)}, beyond 64 bits; {self._advice}")
+            raise self._refusal(f"{self._where}: {quoted(name)} is {quoted(value)}, not below 2^64; {self._advice}")
         return value
 
     def __iter__(self) -> Iterator[str]:

@@ -153,7 +153,6 @@ def test_a_budget(validated: Validated, place: Path, run: Run) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 130)])
 def test_a_stopped_command_leaves_nothing(validated: Validated, place: Path, number: signal.Signals, code: int) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
     command = [str(COMMAND), "quantize", str(validated.bundle), "out", "--recipe", "w8", "--fidelity-prompts", "64"]
     with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 120

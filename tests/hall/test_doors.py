@@ -90,7 +90,7 @@ UNKNOWN = {
 
 # Library -> the only modules of the runtime that may import it.
 ENGINE_LIBRARIES = {
-    "onnxruntime": {"runtime/engines/onnx/session.py", "runtime/engines/onnx/prepared.py"},
+    "onnxruntime": {f"runtime/engines/onnx/{name}.py" for name in ("session", "prepared", "signed_products")},
     "coremltools": {"runtime/engines/coreml/quiet_coremltools.py"},
     "huggingface_hub": {f"runtime/hub/{name}.py" for name in ("address", "download", "refusals", "upload")},
     "coreai": {f"runtime/engines/coreai/{name}.py" for name in ("worker", "program", "constants", "products")},

@@ -179,6 +179,7 @@ def test_options_of_sessions_are_made_where_this_is_known() -> None:
     }
     assert made == {
         "runtime/engines/onnx/session.py",
+        "runtime/engines/onnx/signed_products.py",
         "benchmarks/execution/optimised.py",
         "benchmarks/execution/required_operators.py",  # gives them to the former
         "benchmarks/peers/onnx_subject.py",
