@@ -17,13 +17,10 @@ REACHED: dict[Kind, tuple[float, float]] = {
     "float32": (0.95, 1.02),
     "half": (0.92, 1.02),
     "codes": (0.85, 0.95),
-    "int8": (0.39, 0.34),
+    "int8": (0.85, 0.78),
     "blockwise": (0.39, 0.34),
 }
 """Share of the peak that denoiser and decoder reach; of the 8-bit one where activations have 8 bits."""
-
-REACHED_FOR_CPU = (0.85, 0.78)
-"""With 8-bit activations, in bundles exported with `--optimize cpu`."""
 
 SAMPLER = 0.7e-9
 """Seconds per byte of a step's logits in NumPy, on average over the steps: fewer rows are masked at each."""
@@ -93,6 +90,5 @@ def seconds(shape: Shape, floats: float, codes: float) -> float:
 
 def _speed(shape: Shape, role: str, floats: float, codes: float) -> float:
     kind = shape.kinds[role]
-    for_cpu = shape.optimize == "cpu" and kind == "int8"
-    reached = (REACHED_FOR_CPU if for_cpu else REACHED[kind])[role == "image_decoder"]
+    reached = REACHED[kind][role == "image_decoder"]
     return reached * (codes if kind in IN_EIGHT_BITS else floats)
