@@ -15,9 +15,7 @@ COMMANDS = {
 
 # Runs when the interpreter starts: the import of one module says that it has begun, and does not end.
 SLEEPER = """
-import os, signal, sys, time
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell inherit that it is ignored
+import os, sys, time
 
 class Sleeper:
     def find_spec(self, name, path=None, target=None):

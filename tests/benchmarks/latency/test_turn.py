@@ -177,8 +177,7 @@ def test_what_libraries_print_does_not_hide_the_reason(fake: Fake, monkeypatch: 
 
 
 PARENT = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell inherit that it is ignored
+import sys
 from amused_edge.benchmarks.latency.turn import cold_turn
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
 cold_turn(SubjectSpec("a", "fake_subject:Fake", {"name": "a", "log": sys.argv[1], "fails": "load", "how": "hang"}))
