@@ -60,7 +60,7 @@ MEASURED = (
     Measured("fp16", "portable", 256, 4171),
     Measured("w8", "portable", 256, 1942),
     Measured("w4", "portable", 256, 1642),
-    Measured("w8a8", "portable", 256, 2026, seconds=9.6, floats=198, codes=757),
+    Measured("w8a8", "portable", 256, 1758, seconds=9.6, floats=198, codes=757),
     Measured("float32", "cpu", 256, 3715, seconds=28.7, floats=202, codes=837),
     Measured("w8a8", "cpu", 256, 1463, seconds=9.69, floats=202, codes=763),
     Measured("w8a8", "cpu", 256, 1565, encoded=True),
