@@ -12,16 +12,21 @@ RECIPES := fp16 w8 w8a8 w4
 # Others need pip too, while the rest is being installed.
 $(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --require-hashes -r tests/supply/pip.txt
 	touch $@
 
-$(VENV)/.made: pyproject.toml constraints.txt | $(VENV)/.pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]" --config-settings editable_mode=strict
+# A strict editable install links files one by one, so new files need a new install. Its warning says so at each.
+EDITABLE := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation \
+	--config-settings editable_mode=strict
+
+# All by hash; then what the list lacks on purpose, if this PyTorch wants it (tests/supply/lock.py).
+$(VENV)/.made: requirements-dev.txt | $(VENV)/.pip
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(EDITABLE) -c constraints.txt -e ".[dev]"
 	touch $@
 
-# A strict editable install links files one by one, so new files need a new install.
 install: $(VENV)/.made
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
+	$(EDITABLE) --no-deps -e .
 
 # How bundles are made: build/NAME-fp32, -cpu, -sampler, -coreml and -coreai are exports, others stand for a recipe.
 EXPORT_cpu := --optimize cpu
@@ -121,9 +126,11 @@ check: test lint types docs wheel-check
 # The wheel holds every tracked source file and the page, where npm could build it, and works where only the runtime's
 # packages are installed.
 wheel-check: install studio
-	rm -rf build/wheel build/bare build/lib && $(BIN)/python -m build --quiet --wheel --outdir build/wheel .
+	rm -rf build/wheel build/bare build/lib
+	$(BIN)/python -m build --quiet --no-isolation --wheel --outdir build/wheel .
 	$(BIN)/python tests/wheel_content.py build/wheel/*.whl
-	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
+	$(PYTHON) -m venv build/bare && build/bare/bin/python -m pip install --quiet --require-hashes -r requirements.txt
+	build/bare/bin/python -m pip install --quiet --no-deps build/wheel/*.whl && build/bare/bin/python -m pip check
 	cd build && bare/bin/python ../tests/wheel_smoke.py $(CURDIR)/demo/bundle
 
 # Runs the demo bundles on the oldest ONNX Runtime that each manifest names, with the sampler as a graph where it is there.

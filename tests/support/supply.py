@@ -3,6 +3,7 @@
 import json
 import re
 from importlib.metadata import PackageNotFoundError, distribution, requires
+from pathlib import Path
 
 from tests.support.paths import ROOT
 
@@ -38,13 +39,25 @@ def packages() -> dict[str, str]:
     return found
 
 
+def hashed(requirements: Path) -> dict[str, tuple[str, list[str]]]:
+    """Return name -> version and hashes of a file of requirements."""
+    text = requirements.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.finditer(r"^([A-Za-z0-9._-]+)==([^ ;]+)(.*)$", text, re.MULTILINE)
+    return {normal(each[1]): (each[2], re.findall(r"--hash=(\S+)", each[3])) for each in found}
+
+
+def normal(name: str) -> str:
+    """Return the name of a package as indexes spell it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _wanted(requirement: str) -> bool:
     extra = re.search(r"extra == ['\"]([^'\"]+)", requirement)
     return extra is None or extra[1] in EXTRAS
 
 
 def _name(requirement: str) -> str:
-    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+    return normal(re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0])
 
 
 def locked() -> dict[str, dict[str, object]]:
