@@ -19,9 +19,16 @@ $(VENV)/.pip:
 EDITABLE := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-build-isolation \
 	--config-settings editable_mode=strict
 
-# All by hash; then what the list lacks on purpose, if this PyTorch wants it (tests/supply/lock.py).
+# All by hash. Of PyTorch whichever build pip would take without hashes: with them it prefers what an index has hashes of,
+# and that is a build for GPUs. Last what the list lacks on purpose, if this PyTorch wants it (tests/supply/lock.py).
+HASHED := $(BIN)/python -m pip install --quiet --no-deps --require-hashes
+TORCH := build/torch
 $(VENV)/.made: requirements-dev.txt | $(VENV)/.pip
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r $<
+	$(BIN)/python -m pip download --quiet --no-deps --dest $(TORCH) -c constraints.txt torch
+	sed -n '/^torch==/,/[^\\]$$/p' $< > $(TORCH)/requirements.txt
+	$(HASHED) --no-index --find-links $(TORCH) -r $(TORCH)/requirements.txt
+	rm -rf $(TORCH)
+	$(HASHED) -r $<
 	$(EDITABLE) -c constraints.txt -e ".[dev]"
 	touch $@
 

@@ -99,6 +99,11 @@ export const ERRORS = {
   InternalError,
 } as const satisfies Record<ErrorName, typeof AmusedEdgeError>;
 
+/** What is asked of a closed pipeline, and what a call ends with whose pipeline is closed meanwhile. */
+export function closedError(): GraphError {
+  return new GraphError("the pipeline was closed; make a new one");
+}
+
 /** Return a text as one line without control characters; of one longer than the limit, its beginning and end. */
 export function oneLine(text: string, limit = MESSAGE): string {
   const joined = cut(text, 2 * limit)

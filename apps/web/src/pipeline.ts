@@ -195,10 +195,7 @@ export class AmusedPipeline implements Pipeline {
   // --- Parts.
 
   settings(options: GenerationOptions = {}, task?: Task): SamplerSettings {
-    const settings = settingsOf(options, this.manifest.sampler);
-    return task?.kind === "inpainting" && options.schedule === undefined
-      ? { ...settings, schedule: "linear" }
-      : settings;
+    return settingsIn(this.manifest, options, task);
   }
 
   async decode(tokens: Int32Array, { signal }: RunOptions = {}): Promise<RgbImage> {

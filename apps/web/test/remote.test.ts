@@ -9,6 +9,7 @@ import {
   type RemotePipeline,
   variation,
 } from "../src/node/index.js";
+import { TINY_BUNDLE } from "./browser/support/paths.js";
 import { openDemo, PROMPT } from "./support/demo.js";
 import { DEMO } from "./support/paths.js";
 import { pictureOf } from "./support/pictures.js";
@@ -97,4 +98,14 @@ test("warnings come through, and a closed pipeline draws no more", async () => {
   await pipeline.close();
   await failed;
   await assert.rejects(pipeline.generate(PROMPT), { name: "InternalError" });
+});
+
+test("a pipeline that was closed says so, also to what ran, and may be closed again", async () => {
+  const pipeline = await openFolder(TINY_BUNDLE, { threads: 1 });
+  const closed = { name: "GraphError", message: /the pipeline was closed/ };
+  const running = assert.rejects(pipeline.generate(PROMPT, { steps: 50 }), closed);
+  await pipeline.close();
+  await running;
+  await assert.rejects(pipeline.generate(PROMPT), closed);
+  await pipeline.close();
 });

@@ -1,7 +1,7 @@
 /** Keeps a pipeline's graphs: loaded at first use, shared by its callers, dropped at the end or right after use. */
 
 import type { Role } from "../bundle/manifest.js";
-import { GraphError } from "../errors.js";
+import { closedError } from "../errors.js";
 import type { Graph } from "./graph.js";
 
 /** Loads the graph of a role. */
@@ -79,8 +79,4 @@ export class GraphStore {
       await (await graph.catch(() => undefined))?.close();
     }
   }
-}
-
-function closedError(): GraphError {
-  return new GraphError("the pipeline was closed; make a new one");
 }

@@ -2,7 +2,7 @@
 
 import type { Manifest } from "../bundle/manifest.js";
 import { check } from "../cancellation.js";
-import { CancelledError, InternalError } from "../errors.js";
+import { CancelledError, closedError } from "../errors.js";
 import type { GoldenReport } from "../golden-check.js";
 import type { RgbImage } from "../pictures/image.js";
 import { type GenerateOptions, type Pipeline, type RunOptions, settingsIn } from "../pipeline.js";
@@ -27,6 +27,7 @@ export class RemotePipeline implements Pipeline {
   readonly manifest: Manifest;
   readonly bundleSha256: string;
   readonly #calls: Calls;
+  #closed: Promise<void> | undefined;
 
   private constructor(calls: Calls, { manifest, bundleSha256 }: Opened) {
     this.#calls = calls;
@@ -103,7 +104,12 @@ export class RemotePipeline implements Pipeline {
   }
 
   /** Release everything, and end the worker. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
     try {
       await this.#call("close", [], {});
     } finally {
@@ -195,7 +201,7 @@ class Calls {
 
   /** End the channel; what still waits fails. */
   async end(): Promise<void> {
-    this.#fail(new InternalError("the worker was ended; make a new pipeline"));
+    this.#fail(closedError());
     await this.#channel.close?.();
   }
 
