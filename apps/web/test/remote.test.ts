@@ -3,7 +3,6 @@ import { test } from "node:test";
 import {
   BundleError,
   CancelledError,
-  GraphError,
   OptionsError,
   openFolder,
   type RemotePipeline,
@@ -85,19 +84,12 @@ test("errors keep their classes, cancelling its reason, and the pipeline goes on
   });
 });
 
-test("warnings come through, and a closed pipeline draws no more", async () => {
+test("warnings come through", async () => {
   const warnings: string[] = [];
   const pipeline = await openFolder(DEMO, { onWarning: (message) => warnings.push(message) });
   await pipeline.generate("word ".repeat(200), { steps: 1 });
   assert.match(warnings.join(), /cut off/);
-  const running = pipeline.generate(PROMPT, { steps: 50 });
-  const failed = assert.rejects(
-    running,
-    (error: Error) => error instanceof GraphError || error.name === "InternalError",
-  );
   await pipeline.close();
-  await failed;
-  await assert.rejects(pipeline.generate(PROMPT), { name: "InternalError" });
 });
 
 test("a pipeline that was closed says so, also to what ran, and may be closed again", async () => {

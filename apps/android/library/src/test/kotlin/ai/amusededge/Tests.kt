@@ -17,8 +17,8 @@ import java.lang.management.ManagementFactory
 import kotlin.system.exitProcess
 
 /**
- * What the library's tests run: `test [NAME...]`, `conformance [--json]`, `recipes` (all of them, 12 prompts each) and
- * `step-time` (the sampler at full size).
+ * What the library's tests run: `test [NAME...]`, `conformance [--json]`, `recipes` (all of them, 12 prompts each),
+ * `step-time` (the sampler at full size) and `soak [PICTURES] [SEED]`.
  */
 public fun main(arguments: Array<String>) {
     val rest = arguments.drop(1)
@@ -27,7 +27,8 @@ public fun main(arguments: Array<String>) {
         "conformance" -> conformance(rest)
         "recipes" -> recipes()
         "step-time" -> stepTime()
-        else -> error("say test, conformance, recipes or step-time")
+        "soak" -> soak(rest.firstOrNull()?.toInt() ?: 1000, rest.getOrNull(1)?.toLong() ?: 0)
+        else -> error("say test, conformance, recipes, step-time or soak")
     }
 }
 
@@ -47,6 +48,7 @@ private fun test(wanted: List<String>) {
         }
         pipelineTests(runner, python)
         benchmarkTests(runner, python)
+        soakTests(runner, python)
     }
     runner.end()
 }
