@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from amused_edge.runtime.system import cache_folder
 from tests.support.checkpoints import TINY_COREML, write_checkpoint
+from tests.support.coremltools_checks import programs_checked_seldom
 from tests.support.latency_run import LatencyRun, measure_latency
 from tests.support.made_once import made_once
 from tests.support.paths import DEMO_CHECKPOINT, ROOT
@@ -51,11 +53,12 @@ def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_exports() -> Iterator[None]:
-    """Exports of this process share what none of them changes; tests without torch do not import it for that."""
-    if "torch" in sys.modules:
-        with torchlib_read_once():
-            yield
-    else:
+    """Exports of this process leave out what is the same in each; tests without the exporters do not import them."""
+    with ExitStack() as stack:
+        if "torch" in sys.modules:
+            stack.enter_context(torchlib_read_once())
+        if "coremltools" in sys.modules:
+            stack.enter_context(programs_checked_seldom())
         yield
 
 

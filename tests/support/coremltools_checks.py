@@ -1,0 +1,25 @@
+"""Conversions of one process check programs where coremltools has swept them, and not after each of its passes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+
+@contextmanager
+def programs_checked_seldom() -> Iterator[None]:
+    """Leave out coremltools' checks of its own consistency but those that follow its removal of dead code, of which
+    there are several in every conversion: the others are half of its time. What packages compute is tested
+    by running them.
+    """
+    from coremltools.converters.mil import Program
+
+    check = Program.validate
+
+    def seldom(program: Program, check_essential_scope: bool = False) -> None:
+        if check_essential_scope:
+            check(program, check_essential_scope=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Program, "validate", seldom)
+        yield
