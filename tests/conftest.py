@@ -136,20 +136,20 @@ def demo_coreml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_coreml_w8(demo_coreml: Path, demo_prompts: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That bundle by recipe w8, measured with one prompt."""
-    from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
-
-    one = QuantizeOptions(demo_prompts, fidelity_prompts=1)
-    return made_once(
-        tmp_path_factory, "demo-coreml-w8", lambda root: quantize_bundle(demo_coreml, root / "w8", "w8", one).path
-    )
-
-
-@pytest.fixture(scope="session")
 def tiny_coreml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random checkpoint as Core ML packages in halves, for iOS 17: 8 x 12 pixels, every kind of weight."""
     return made_once(tmp_path_factory, "tiny-coreml", lambda root: _export_tiny(root, "coreml"))
+
+
+@pytest.fixture(scope="session")
+def tiny_coreml_w8(tiny_coreml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That bundle by recipe w8, measured with one prompt."""
+    from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
+
+    one = QuantizeOptions(["a fox"], fidelity_prompts=1)
+    return made_once(
+        tmp_path_factory, "tiny-coreml-w8", lambda root: quantize_bundle(tiny_coreml, root / "w8", "w8", one).path
+    )
 
 
 def _export_tiny(root: Path, target: str) -> Path:

@@ -140,8 +140,8 @@ def test_inspect_says_simulated(cli: Cli, tiny_coreml: Path) -> None:
     assert not [line for line in lines if line.startswith(("parity", "fidelity"))]
 
 
-def test_inspect_says_simulated_of_a_quantized_bundle(cli: Cli, demo_coreml_w8: Path) -> None:
-    lines = cli("inspect", demo_coreml_w8).out.splitlines()
+def test_inspect_says_simulated_of_a_quantized_bundle(cli: Cli, tiny_coreml_w8: Path) -> None:
+    lines = cli("inspect", tiny_coreml_w8).out.splitlines()
     assert any(line.startswith("recipe      'w8', of the bundle ") for line in lines)
     assert sum(line.startswith("simulated   ") for line in lines) == 2
     assert not [line for line in lines if line.startswith(("parity", "fidelity"))]

@@ -64,9 +64,9 @@ def test_blocks_that_do_not_divide_the_inputs(ios18: Bundle) -> None:
         CoreMLQuantizationTarget(ios18, recipe)
 
 
-def test_a_quantized_bundle(demo_coreml_w8: Path, place: Path) -> None:
+def test_a_quantized_bundle(tiny_coreml_w8: Path, place: Path) -> None:
     with pytest.raises(QuantizationError, match=r"is quantized already \(recipe 'w8'\).*amused-edge export"):
-        quantize_bundle(demo_coreml_w8, place / "out", "w8", ONE)
+        quantize_bundle(tiny_coreml_w8, place / "out", "w8", ONE)
     assert list(place.iterdir()) == []
 
 

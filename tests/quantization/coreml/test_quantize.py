@@ -179,35 +179,35 @@ def test_blocks_and_four_bits_without_a_palette_on_ios_18(ios18: Bundle, tmp_pat
             assert (found.bits, stored) == (16, "const")
 
 
-# --- A whole bundle: the demo by w8.
+# --- A whole bundle by w8.
 
 
-def test_a_quantized_bundle_says_how_it_was_made(demo_coreml: Path, demo_coreml_w8: Path) -> None:
-    manifest = Bundle.open(demo_coreml_w8).manifest
+def test_a_quantized_bundle_says_how_it_was_made(tiny_coreml: Path, tiny_coreml_w8: Path) -> None:
+    manifest = Bundle.open(tiny_coreml_w8).manifest
     assert manifest.parity is None
     assert manifest.quantization is not None
     assert (manifest.quantization.logits, manifest.quantization.pictures) == (None, None)
-    assert manifest.quantization.parent == hashlib.sha256((demo_coreml / "manifest.json").read_bytes()).hexdigest()
+    assert manifest.quantization.parent == hashlib.sha256((tiny_coreml / "manifest.json").read_bytes()).hexdigest()
     assert Recipe.from_dict(manifest.quantization.recipe) == load_recipe("w8", "coreml")
     assert manifest.simulated is not None
     assert (manifest.simulated.reference, manifest.simulated.roles) == ("parent", {})
     assert manifest.simulated.logits.generations == 1
     assert manifest.fidelity.logits == manifest.simulated.logits
-    assert manifest.engine == Bundle.open(demo_coreml).manifest.engine
+    assert manifest.engine == Bundle.open(tiny_coreml).manifest.engine
     for role in ROLES:
-        assert manifest.graphs[role].inputs == Bundle.open(demo_coreml).graph(role).inputs
+        assert manifest.graphs[role].inputs == Bundle.open(tiny_coreml).graph(role).inputs
         shares = [part.split(" bits ") for part in manifest.graphs[role].stored_precision.split(", ")]
         assert sum(float(share.rstrip("%")) for _, share in shares) == pytest.approx(100, abs=0.2)
         assert shares[0][0] == "8"
 
 
-def test_the_account_says_that_it_was_simulated(demo_coreml: Path, demo_coreml_w8: Path) -> None:
-    data, page = account.paths(demo_coreml_w8)
-    written, made = json.loads(data.read_text(encoding="utf-8")), Bundle.open(demo_coreml_w8).manifest
+def test_the_account_says_that_it_was_simulated(tiny_coreml: Path, tiny_coreml_w8: Path) -> None:
+    data, page = account.paths(tiny_coreml_w8)
+    written, made = json.loads(data.read_text(encoding="utf-8")), Bundle.open(tiny_coreml_w8).manifest
     assert "simulated by a NumPy evaluator" in written["engine"]
     assert "simulated by a NumPy evaluator" in page.read_text(encoding="utf-8")
     assert made.simulated is not None
     assert written["logits"]["mean_kl"] == made.simulated.logits.mean_kl
     for role in ROLES:
-        sizes = {"parent": Bundle.open(demo_coreml).graph(role).bytes, "made": made.graphs[role].bytes}
+        sizes = {"parent": Bundle.open(tiny_coreml).graph(role).bytes, "made": made.graphs[role].bytes}
         assert written["sizes"][role] == sizes
