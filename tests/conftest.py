@@ -39,10 +39,15 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         os.sched_setaffinity(0, {allowed[int(worker.removeprefix("gw")) % len(allowed)]})
 
 
+# What is imported stays: Python need not look through millions of objects again and again for cycles of them, neither
+# while they are made nor later.
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """What was imported stays: Python need not look through millions of objects again and again for cycles of them."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
