@@ -86,7 +86,7 @@ def bundle_copy(demo_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_bundle, tmp_path / "bundle"))
 
 
-QUICK = {"calibration_prompts": 2, "fidelity_prompts": 3}
+QUICK = {"calibration_prompts": 2, "fidelity_prompts": 2}
 
 
 @pytest.fixture(scope="session")
