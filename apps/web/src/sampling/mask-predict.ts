@@ -117,8 +117,10 @@ export function drawStep(logits: GuidedLogits | undefined, state: LoopState, ind
   const noise = new Stream({ seed: rules.seed, picture: state.picture, step: index, purpose: PURPOSE.tokens });
   for (const [i, position] of rows.entries()) {
     logits?.(position, row);
-    predicted[position] = sampler.drawCode(row, noise, position * row.length);
-    logProbabilities[i] = sampler.logProbability(row, predicted[position]);
+    const first = position * row.length;
+    const softmax = sampler.softmax(row, first);
+    predicted[position] = sampler.drawCode(row, softmax, noise, first);
+    logProbabilities[i] = sampler.logProbability(row, softmax, predicted[position]);
     if (!Number.isFinite(logProbabilities[i])) {
       throw new GenerationError(
         `the denoiser returned logits that are not finite at step ${index + 1}; the bundle does not fit this engine; ` +

@@ -17,9 +17,13 @@ export const BLOCK = 8;
 
 const ROUNDS = 10;
 const CARRY = 2 ** -32;
+const HALF = 1 << 31;
 
-/** Added to a number below 2^51 and taken away again, it rounds to a whole one: faster than `Math.round`. */
-const MAGIC = 1.5 * 2 ** 52;
+/** Most blocks that are computed side by side: processors work at several, for none waits for another. */
+export const TOGETHER = 64;
+const IN_TURN = Int32Array.from({ length: TOGETHER }, (_, i) => i);
+
+const SIZE = TOGETHER * BLOCK;
 
 /** One stream of numbers. */
 export interface StreamName {
@@ -33,24 +37,29 @@ export interface StreamName {
 
 /** A stream whose blocks can be taken in any order. */
 export class Stream {
-  readonly #key: readonly [number, number];
-  readonly #picture: readonly [number, number];
-  readonly #step: number;
-  readonly #purpose: number;
+  readonly #keys: Int32Array;
+  readonly #counters = new Int32Array(SIZE);
 
   constructor({ seed, picture, step, purpose }: StreamName) {
-    this.#key = halves(seed);
-    this.#picture = halves(picture);
-    this.#step = step;
-    this.#purpose = purpose;
+    this.#keys = keysOf(...halves(seed));
+    const counter = [0, 0, ...halves(picture), step, 0, purpose, 0];
+    for (let at = 0; at < SIZE; at += BLOCK) {
+      this.#counters.set(counter, at);
+    }
   }
 
-  /** Write the 8 halves of block `index` (from 0), as whole 32-bit numbers, to `words`. */
-  block(index: number, words: Uint32Array | Int32Array): void {
-    const counter = index + 1;
-    const [b0, b1] = this.#picture;
-    const [k0, k1] = this.#key;
-    philox(words, counter | 0, Math.floor(counter * CARRY) | 0, b0, b1, this.#step, 0, this.#purpose, 0, k0, k1);
+  /**
+   * Return the halves of blocks, as whole 32-bit numbers, 8 for each; the next call writes over them.
+   *
+   * @param begin of `places`, which tell the first `count` blocks, TOGETHER of them at most, counted from it
+   */
+  blocks(begin: number, places: Int32Array, count: number): Uint32Array {
+    for (let i = 0; i < count; i++) {
+      const counter = begin + places[i] + 1;
+      this.#counters[i * BLOCK] = counter | 0;
+      this.#counters[i * BLOCK + 1] = Math.floor(counter * CARRY) | 0;
+    }
+    return philox(this.#counters, this.#keys, count);
   }
 }
 
@@ -61,13 +70,12 @@ export class Stream {
  */
 export function uniforms(count: number, name: StreamName, first = 0): Float32Array {
   const stream = new Stream(name);
-  const words = new Uint32Array(BLOCK);
   const values = new Float32Array(count);
   let block = Math.floor(first / BLOCK);
-  for (let i = 0, at = first % BLOCK; i < count; at = 0, block++) {
-    stream.block(block, words);
-    for (; at < BLOCK && i < count; at++) {
-      values[i++] = uniform(words[at]);
+  for (let i = 0, at = first % BLOCK; i < count; at = 0, block += TOGETHER) {
+    const needed = Math.min(TOGETHER, Math.ceil((at + count - i) / BLOCK));
+    for (const half of stream.blocks(block, IN_TURN, needed).subarray(at, at + count - i)) {
+      values[i++] = uniform(half);
     }
   }
   return values;
@@ -83,75 +91,77 @@ export function halves(word: bigint): [number, number] {
   return [Number(word & 0xffffffffn) | 0, Number((word >> 32n) & 0xffffffffn) | 0];
 }
 
-/**
- * Write Philox 4x64-10 of counter (a, b, c, d) and key (k, 0) to `words`; each 64-bit word is (low half, high half).
- *
- * A 32-bit product's high half is (x * y - low) / 2^32: the product of doubles is off by less than 2^11, and rounding
- * takes that away. Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
- */
-export function philox(
-  words: Uint32Array | Int32Array,
-  a0: number,
-  a1: number,
-  b0: number,
-  b1: number,
-  c0: number,
-  c1: number,
-  d0: number,
-  d1: number,
-  k0: number,
-  k1: number,
-): void {
-  let q0 = 0;
-  let q1 = 0;
-  for (let round = 0; round < ROUNDS; round++) {
-    const x0 = a0 >>> 0;
-    const x1 = a1 >>> 0;
-    const y0 = c0 >>> 0;
-    const y1 = c1 >>> 0;
-    // A = 0xD2E7470EE14C6C93 * a
-    const l00 = Math.imul(a0, 0xe14c6c93) >>> 0;
-    const h00 = (x0 * 0xe14c6c93 - l00) * CARRY + MAGIC - MAGIC;
-    const l01 = Math.imul(a0, 0xd2e7470e) >>> 0;
-    const h01 = (x0 * 0xd2e7470e - l01) * CARRY + MAGIC - MAGIC;
-    const l10 = Math.imul(a1, 0xe14c6c93) >>> 0;
-    const h10 = (x1 * 0xe14c6c93 - l10) * CARRY + MAGIC - MAGIC;
-    const l11 = Math.imul(a1, 0xd2e7470e) >>> 0;
-    const h11 = (x1 * 0xd2e7470e - l11) * CARRY + MAGIC - MAGIC;
-    const am = h00 + l01 + l10;
-    const an = h01 + h10 + l11 + (am - (am >>> 0)) * CARRY;
-    // C = 0xCA5A826395121157 * c
-    const m00 = Math.imul(c0, 0x95121157) >>> 0;
-    const g00 = (y0 * 0x95121157 - m00) * CARRY + MAGIC - MAGIC;
-    const m01 = Math.imul(c0, 0xca5a8263) >>> 0;
-    const g01 = (y0 * 0xca5a8263 - m01) * CARRY + MAGIC - MAGIC;
-    const m10 = Math.imul(c1, 0x95121157) >>> 0;
-    const g10 = (y1 * 0x95121157 - m10) * CARRY + MAGIC - MAGIC;
-    const m11 = Math.imul(c1, 0xca5a8263) >>> 0;
-    const g11 = (y1 * 0xca5a8263 - m11) * CARRY + MAGIC - MAGIC;
-    const cm = g00 + m01 + m10;
-    const cn = g01 + g10 + m11 + (cm - (cm >>> 0)) * CARRY;
-    a0 = (cn | 0) ^ b0 ^ k0;
-    a1 = ((g11 + (cn - (cn >>> 0)) * CARRY) | 0) ^ b1 ^ k1;
-    c0 = (an | 0) ^ d0 ^ q0;
-    c1 = ((h11 + (an - (an >>> 0)) * CARRY) | 0) ^ d1 ^ q1;
-    b0 = m00 | 0;
-    b1 = cm | 0;
-    d0 = l00 | 0;
-    d1 = am | 0;
-    const k = (k0 >>> 0) + 0x7f4a7c15;
-    k0 = k | 0;
-    k1 = (k1 + 0x9e3779b9 + (k > 0xffffffff ? 1 : 0)) | 0;
-    const q = (q0 >>> 0) + 0x84caa73b;
-    q0 = q | 0;
-    q1 = (q1 + 0xbb67ae85 + (q > 0xffffffff ? 1 : 0)) | 0;
+/** Return the keys of all rounds, two words for each, of key (k, 0). */
+export function keysOf(low: number, high: number): Int32Array {
+  const keys = new Int32Array(4 * ROUNDS);
+  let key = (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
+  let second = 0n;
+  for (let at = 0; at < keys.length; at += 4) {
+    keys.set([...halves(key), ...halves(second)], at);
+    key += 0x9e3779b97f4a7c15n;
+    second += 0xbb67ae8584caa73bn;
   }
-  words[0] = a0;
-  words[1] = a1;
-  words[2] = b0;
-  words[3] = b1;
-  words[4] = c0;
-  words[5] = c1;
-  words[6] = d0;
-  words[7] = d1;
+  return keys;
 }
+
+/**
+ * Return the blocks of the first `count` counters, Philox 4x64-10; the next call writes over them.
+ *
+ * Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+ *
+ * @param counters of 8 halves each, TOGETHER of them
+ */
+export const philox: (counters: Int32Array, keys: Int32Array, count: number) => Uint32Array = (() => {
+  // Within a function, so that also in a page's minified script the engine knows it for one array of one size.
+  const state = new Int32Array(SIZE);
+  const words = new Uint32Array(state.buffer);
+
+  /**
+   * One round of the first `end` halves of `state`, with key (k, q).
+   *
+   * 64-bit products are put together from doubles, off by little, and from their low 32 bits, which `Math.imul` knows:
+   * without those, and with 2^31 for rounding, what is left over 2^32 begins with the next 32 bits.
+   */
+  function round(end: number, k0: number, k1: number, q0: number, q1: number): void {
+    for (let i = 0; i < SIZE && i < end; i += BLOCK) {
+      const a0 = state[i];
+      const a1 = state[i + 1];
+      const c0 = state[i + 4];
+      const c1 = state[i + 5];
+      const x0 = a0 >>> 0;
+      const x1 = a1 >>> 0;
+      const y0 = c0 >>> 0;
+      const y1 = c1 >>> 0;
+      // 0xD2E7470EE14C6C93 * a, 32 bits each of p3 p2 p1 p0; s has those above p0, t those above p1.
+      const p0 = Math.imul(a0, 0xe14c6c93);
+      const s = (x0 * 0xe14c6c93 - (p0 ^ HALF)) * CARRY;
+      const p1 = (Math.imul(a0, 0xd2e7470e) + Math.imul(a1, 0xe14c6c93) + (s | 0)) | 0;
+      const t = (x0 * 0xd2e7470e + x1 * 0xe14c6c93 + s - (p1 ^ HALF)) * CARRY;
+      const p2 = (Math.imul(a1, 0xd2e7470e) + (t | 0)) | 0;
+      const p3 = ((x1 * 0xd2e7470e + t - (p2 ^ HALF)) * CARRY) | 0;
+      // 0xCA5A826395121157 * c
+      const r0 = Math.imul(c0, 0x95121157);
+      const u = (y0 * 0x95121157 - (r0 ^ HALF)) * CARRY;
+      const r1 = (Math.imul(c0, 0xca5a8263) + Math.imul(c1, 0x95121157) + (u | 0)) | 0;
+      const v = (y0 * 0xca5a8263 + y1 * 0x95121157 + u - (r1 ^ HALF)) * CARRY;
+      const r2 = (Math.imul(c1, 0xca5a8263) + (v | 0)) | 0;
+      const r3 = ((y1 * 0xca5a8263 + v - (r2 ^ HALF)) * CARRY) | 0;
+      state[i] = r2 ^ state[i + 2] ^ k0;
+      state[i + 1] = r3 ^ state[i + 3] ^ k1;
+      state[i + 2] = r0;
+      state[i + 3] = r1;
+      state[i + 4] = p2 ^ state[i + 6] ^ q0;
+      state[i + 5] = p3 ^ state[i + 7] ^ q1;
+      state[i + 6] = p0;
+      state[i + 7] = p1;
+    }
+  }
+
+  return (counters, keys, count) => {
+    state.set(counters);
+    for (let at = 0; at < keys.length; at += 4) {
+      round(count * BLOCK, keys[at], keys[at + 1], keys[at + 2], keys[at + 3]);
+    }
+    return words;
+  };
+})();

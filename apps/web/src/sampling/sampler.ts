@@ -5,13 +5,13 @@
  */
 
 import { expSum } from "./exp-sum.js";
-import { gumbel, LARGEST_NOISE, noiseBound, TINY } from "./gumbel.js";
-import { BLOCK, type Stream, uniform } from "./philox.js";
+import { gumbel, TINY } from "./gumbel.js";
+import { BLOCK, type Stream, TOGETHER, uniform } from "./philox.js";
 
 const f32 = Math.fround;
 const LOG_TINY = f32(Math.log(TINY));
-
-const words = new Uint32Array(BLOCK);
+/** -log(u) of the largest uniform, which has the largest noise. */
+const LEAST_CHANCE = 2 ** -24;
 
 /**
  * Write one row of guided logits, `u + scale * (c - u)`, to `row`.
@@ -32,76 +32,137 @@ export function guide(
   }
 }
 
-/** Return the largest value of a row. */
-function peakOf(row: Float32Array): number {
-  let peak = row[0];
-  for (let i = 1; i < row.length; i++) {
-    if (row[i] > peak) {
-      peak = row[i];
-    }
-  }
-  return peak;
+/** What softmax(row) takes. */
+export interface Softmax {
+  readonly peak: number;
+  /** Of exp(row - peak), float32; not a number if a logit is none or infinite. */
+  readonly sum: number;
 }
 
-/** Logits this far below the highest are looked at first: one of them is the likeliest to win. */
-const NEAR = 3;
+/** Of the last softmax: no less than exp(row - peak) summed over each block of noise. */
+let shares = new Float64Array(0);
 
-let peaks = new Float32Array(0);
+/** @param first the place in the stream of noise of the row's first code, as in `drawCode` */
+export function softmax(row: Float32Array, first: number): Softmax {
+  const blocks = Math.ceil(row.length / BLOCK);
+  if (shares.length <= blocks) {
+    shares = new Float64Array(blocks + 1);
+  }
+  const peak = peakOf(row);
+  const sum = expSum(row, peak, shares);
+  if (first % BLOCK > 0) {
+    // Blocks of noise end within the row's eights: each has a part of two of them.
+    shares[blocks] = 0;
+    for (let block = blocks; block > 0; block--) {
+      shares[block] += shares[block - 1];
+    }
+  }
+  return { peak, sum };
+}
+
+/** Return the largest value of a row, four at a time. */
+function peakOf(row: Float32Array): number {
+  let [a, b, c, d] = [row[0], row[0], row[0], row[0]];
+  let i = 0;
+  for (; i + 3 < row.length; i += 4) {
+    a = row[i] > a ? row[i] : a;
+    b = row[i + 1] > b ? row[i + 1] : b;
+    c = row[i + 2] > c ? row[i + 2] : c;
+    d = row[i + 3] > d ? row[i + 3] : d;
+  }
+  for (; i < row.length; i++) {
+    a = row[i] > a ? row[i] : a;
+  }
+  return Math.max(a, b, c, d);
+}
+
+/** Blocks with less than this, where the highest logit has 1, are looked at last: one of the others is likelier to win. */
+const NEAR = Math.exp(-3);
+
+/** Blocks to look at, the near ones first, and those of them that are looked at together. */
+let order = new Int32Array(0);
+const chosen = new Int32Array(TOGETHER);
 
 /**
  * Draw a code from softmax(row) by Gumbel-max: the largest of logit + noise, the lowest code on a tie.
  *
- * What cannot win is left out: blocks of codes whose logits are too small for any noise, once those with the highest
- * logits have set what is to be beaten, and codes whose noise is bounded below it. `drawPlainly` gives the same codes.
+ * What cannot win is left out: ...
  *
+ * @param noise of which `blocks` is taken
  * @param first the place in the stream of the row's first code
  */
-export function drawCode(row: Float32Array, stream: Pick<Stream, "block">, first: number): number {
+export function drawCode(row: Float32Array, { peak }: Softmax, noise: Pick<Stream, "blocks">, first: number): number {
   const begin = Math.floor(first / BLOCK);
-  const skipped = first - begin * BLOCK;
-  const count = Math.ceil((skipped + row.length) / BLOCK);
-  const near = blockPeaks(row, skipped, count) - NEAR;
+  const missing = first % BLOCK;
+  const count = Math.ceil((missing + row.length) / BLOCK);
+  const weights = shares;
+  const near = nearFirst(weights, count);
   let best = Number.NEGATIVE_INFINITY;
+  let odds = Number.POSITIVE_INFINITY;
   let drawn = 0;
-  for (const late of [false, true]) {
-    for (let block = 0; block < count; block++) {
-      if (peaks[block] >= near === late || f32(peaks[block] + LARGEST_NOISE) < best) {
+  for (let next = 0; next < count; ) {
+    let found = 0;
+    let heaviest = 0;
+    for (const last = next < near ? near : count; next < last && found < TOGETHER; next++) {
+      const weight = weights[order[next]];
+      if (!(weight * odds < LEAST_CHANCE)) {
+        chosen[found++] = order[next];
+        heaviest = Math.max(heaviest, weight);
+      }
+    }
+    const words = noise.blocks(begin, chosen, found);
+    let least = leastWord(heaviest * odds);
+    const end = found * BLOCK;
+    for (let at = reaching(least, words, 0, end); at < end; at = reaching(least, words, at + 1, end)) {
+      const block = chosen[Math.floor(at / BLOCK)];
+      const code = block * BLOCK + (at % BLOCK) - missing;
+      if (code < 0 || code >= row.length || words[at] < leastWord(weights[block] * odds)) {
         continue;
       }
-      stream.block(begin + block, words);
-      const from = block * BLOCK - skipped;
-      const end = Math.min(from + BLOCK, row.length);
-      for (let code = Math.max(from, 0); code < end; code++) {
-        const half = words[code - from];
-        if (f32(row[code] + noiseBound(half)) < best) {
-          continue;
-        }
-        const noisy = f32(gumbel(uniform(half)) + row[code]);
-        if (noisy > best || (noisy === best && code < drawn)) {
-          best = noisy;
-          drawn = code;
-        }
+      const noisy = f32(gumbel(uniform(words[at])) + row[code]);
+      if (noisy > best || (noisy === best && code < drawn)) {
+        best = noisy;
+        drawn = code;
+        odds = Math.exp(peak - best + 2 ** -17 + Math.abs(best) * 2 ** -23);
+        least = leastWord(heaviest * odds);
       }
     }
   }
   return drawn;
 }
 
-/** Write the largest logit of each block of noise to `peaks`, and return the largest of all. */
-function blockPeaks(row: Float32Array, skipped: number, count: number): number {
-  if (peaks.length < count) {
-    peaks = new Float32Array(count);
+/** Write the blocks' numbers to `order`, near ones first, and return how many those are. */
+function nearFirst(weights: Float64Array, count: number): number {
+  if (order.length < count) {
+    order = new Int32Array(count);
   }
-  let highest = Number.NEGATIVE_INFINITY;
-  for (let block = 0, code = 0; block < count; block++) {
-    let peak = Number.NEGATIVE_INFINITY;
-    for (const end = Math.min((block + 1) * BLOCK - skipped, row.length); code < end; code++) {
-      peak = Math.max(peak, row[code]);
+  const places = order;
+  const least = NEAR;
+  let near = 0;
+  let far = count;
+  for (let block = 0; block < count; block++) {
+    if (weights[block] >= least) {
+      places[near++] = block;
+    } else {
+      places[--far] = block;
     }
-    peaks[block] = peak;
-    highest = Math.max(highest, peak);
   }
-  return highest;
+  return near;
+}
+
+/** Return the least whole 32-bit number whose uniform u has -log(u) of at most `odds`; or less than it. */
+function leastWord(odds: number): number {
+  // -log(u) is more than 1 - u.
+  return Math.max(0, 2 ** 32 * (1 - odds) - 256) >>> 0;
+}
+
+/** Return the place of the first word from `at` on that is not below `least`, or `end`. */
+function reaching(least: number, words: Uint32Array, at: number, end: number): number {
+  let place = at;
+  while (place < end && words[place] < least) {
+    place++;
+  }
+  return place;
 }
 
 /** The same without leaving anything out: what `drawCode` is compared with. */
@@ -119,10 +180,8 @@ export function drawPlainly(row: Float32Array, noise: Float32Array): number {
 }
 
 /** Return log softmax(row) at a code, float32, not below log(1e-20); NaN if a logit is no number or infinite. */
-export function logProbability(row: Float32Array, code: number): number {
-  const peak = peakOf(row);
-  const value = f32(f32(row[code] - peak) - f32(Math.log(expSum(row, peak))));
-  return Math.max(value, LOG_TINY);
+export function logProbability(row: Float32Array, { peak, sum }: Softmax, code: number): number {
+  return Math.max(f32(f32(row[code] - peak) - f32(Math.log(sum))), LOG_TINY);
 }
 
 /** Choose the `length` least confident tokens, 1 in the result. Ties break by position, the first is masked. */
