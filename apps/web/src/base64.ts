@@ -15,7 +15,7 @@ export function toBase64(bytes: Uint8Array): string {
 }
 
 /** Return the bytes of base64; throws `SyntaxError` where it is none. */
-export function fromBase64(text: string): Uint8Array {
+export function fromBase64(text: string): Uint8Array<ArrayBuffer> {
   if (text.length % 4 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) {
     throw new SyntaxError("it is not base64");
   }

@@ -1,7 +1,7 @@
 /**
  * What the core takes from its host, and nothing else: it is compiled against this file alone, without DOM and Node.
  *
- * Browsers, their workers, Node and React Native have all of it.
+ * Browsers, their workers, Node and React Native have all of it, but for WebAssembly, which is used where it is.
  */
 
 interface AbortSignal {
@@ -14,3 +14,13 @@ interface AbortSignal {
 declare const console: { warn(message: string): void };
 
 declare function setTimeout(callback: () => void, milliseconds: number): unknown;
+
+declare namespace WebAssembly {
+  class Module {
+    constructor(bytes: Uint8Array);
+  }
+  class Instance {
+    constructor(module: Module);
+    readonly exports: object;
+  }
+}

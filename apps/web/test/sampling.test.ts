@@ -1,12 +1,27 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import wabt from "wabt";
 import { OptionsError, StateError } from "../src/errors.js";
+import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../src/sampling/blocks.js";
 import { expSum } from "../src/sampling/exp-sum.js";
-import { gumbel, LARGEST_NOISE, noiseBound } from "../src/sampling/gumbel.js";
+import { drawStep } from "../src/sampling/mask-predict.js";
 import { type GenerationOptions, type SamplerSettings, settingsOf } from "../src/sampling/options.js";
-import { Stream, uniform, uniforms } from "../src/sampling/philox.js";
-import { drawCode, drawPlainly } from "../src/sampling/sampler.js";
+import { halves, Stream, uniforms } from "../src/sampling/philox.js";
+import { PHILOX_MODULE } from "../src/sampling/philox-module.js";
+import { drawCode, drawPlainly, softmax } from "../src/sampling/sampler.js";
 import { parametersFromText } from "../src/tasks/parameters.js";
+import { PACKAGE } from "./support/paths.js";
+
+const DEFAULTS: SamplerSettings = {
+  steps: 12,
+  guidanceScale: 10,
+  temperature: [2, 0],
+  schedule: "cosine",
+  guidanceRamp: "constant",
+  guidanceInterval: [0, 1],
+  order: "confidence",
+};
 
 const NAME = { seed: 11n, picture: 2n, step: 3, purpose: 0 };
 
@@ -16,35 +31,133 @@ function logits(count: number, deviation: number, picture: bigint): Float32Array
   return a.map((u, i) => deviation * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * b[i]));
 }
 
+/** Rows that are hard to leave something out of, from normal ones. */
+const ODD: Readonly<Record<string, (value: number, code: number) => number>> = {
+  "as they are": (value) => value,
+  "many ties": (value) => Math.round(value),
+  "one that dominates": (value, code) => (code === 5 ? 40 : value),
+  "a second crowd where only the largest noise reaches": (value, code) => (code % 50 ? value - 14 : value),
+  "most forbidden": (value, code) => (code % 7 ? Number.NEGATIVE_INFINITY : value),
+  "all but one forbidden": (value, code) => (code === 3 ? value : Number.NEGATIVE_INFINITY),
+  "far below zero": (value) => value - 30_000,
+  "so large that noise is rounded": (value) => 2 ** 22 + value,
+  "so large that noise is 16 or nothing": (value) => 2 ** 28 + 8 * value,
+  "so large that noise is nothing": (value) => 1e30 * value,
+};
+
 test("leaving out what cannot win draws the same codes as the plain way, of any spread and at any place", () => {
   const stream = new Stream(NAME);
   let row = 0;
   for (const codes of [1, 7, 8, 9, 256, 1021, 8192]) {
     for (const deviation of [0, 0.5, 3, 8, 30, 1000]) {
-      for (let repeat = 0; repeat < (codes > 1000 ? 2 : 8); repeat++, row++) {
-        const values = logits(codes, deviation, BigInt(row));
-        const first = row * 1003;
-        const expected = drawPlainly(values, uniforms(codes, NAME, first));
-        assert.equal(drawCode(values, stream, first), expected, `${codes} codes, deviation ${deviation}, row ${row}`);
+      for (const [odd, changed] of Object.entries(ODD)) {
+        for (let repeat = 0; repeat < (codes > 1000 ? 1 : 4); repeat++, row++) {
+          const values = logits(codes, deviation, BigInt(row)).map(changed);
+          const first = row * 1003 - (row % 3 ? 0 : (row * 1003) % 8);
+          const expected = drawPlainly(values, uniforms(codes, NAME, first));
+          const drawn = drawCode(values, softmax(values, first), stream, first);
+          assert.equal(drawn, expected, `${codes} codes, deviation ${deviation}, row ${row}: ${odd}`);
+        }
       }
     }
   }
 });
 
 test("ties go to the lowest code, also where it is looked at last", () => {
-  const noise = { block: (_: number, words: Uint32Array | Int32Array) => words.fill(1 << 31) };
+  const noise = { blocks: () => new Uint32Array(8 * TOGETHER).fill(2 ** 31) };
   const row = new Float32Array(64).fill(-5);
   row.set([2, 2], 20);
   row[50] = 2;
-  assert.equal(drawCode(row, noise, 3), 20);
+  assert.equal(drawCode(row, softmax(row, 3), noise, 3), 20);
+  // Numbers there are 32 apart: with the largest noise, what lies 32 below the highest is rounded up to it.
+  const words = Uint32Array.from({ length: 8 * TOGETHER }, (_, i) => (i === 1 ? 2 ** 32 - 1 : 2 ** 31));
+  const large = { blocks: (_: number, places: Int32Array, count: number) => wordsOf(words, places, count) };
+  const far = new Float32Array(64).fill(2 ** 28);
+  far[1] = 2 ** 28 + 96;
+  far[40] = 2 ** 28 + 128;
+  assert.equal(drawPlainly(far, noiseOf(words)), 1);
+  assert.equal(drawCode(far, softmax(far, 0), large, 0), 1);
 });
 
-test("no noise is above its bound", () => {
-  for (let half = 0; half < 2 ** 32; half += 65_521 * 7) {
-    const bound = noiseBound(half);
-    assert.ok(gumbel(uniform(half)) <= bound && bound <= LARGEST_NOISE);
+/** Return the words of blocks that a test chose. */
+function wordsOf(words: Uint32Array, places: Int32Array, count: number): Uint32Array {
+  return Uint32Array.from({ length: 8 * count }, (_, i) => words[8 * places[Math.floor(i / 8)] + (i % 8)]);
+}
+
+function noiseOf(words: Uint32Array): Float32Array {
+  return Float32Array.from(words.subarray(0, 64), (word) => ((word >>> 9) + 0.5) * 2 ** -23);
+}
+
+test("a step draws each picture of several as the plain way does", () => {
+  const [positions, codes] = [12, 37];
+  const settings = { ...DEFAULTS, temperature: [0, 1e6] as const };
+  const rules = { seed: 3n, settings, gridHeight: 3, gridWidth: 4, codebookSize: codes, maskTokenId: 99 };
+  for (const picture of [0n, 1n, 2n ** 63n]) {
+    const rows = Array.from({ length: positions }, (_, i) => logits(codes, 2, picture + BigInt(i)));
+    const tokens = Int32Array.from({ length: positions }, (_, i) => (i % 4 === 1 ? i : 99));
+    const state = { tokens, probability: new Float32Array(positions).fill(1), picture, startingMaskRatio: 1 };
+    const drawn = drawStep((position, row) => row.set(rows[position]), state, 5, rules);
+    const expected = tokens.map((token, i) =>
+      token === 99
+        ? drawPlainly(rows[i], uniforms(codes, { seed: 3n, picture, step: 5, purpose: 0 }, i * codes))
+        : token,
+    );
+    assert.deepEqual(drawn.predicted, expected);
   }
-  assert.ok(gumbel(uniform(2 ** 32 - 1)) <= LARGEST_NOISE);
+});
+
+test("script and WebAssembly give the same blocks, those of whole numbers without a limit", () => {
+  const both = [philoxOfScript(), philoxOfWebAssembly() ?? assert.fail("there is no WebAssembly")];
+  const edge = [0, -1, 1, -(2 ** 31), 2 ** 31 - 1, 0xffff, 0x10000];
+  const random = uniforms(8 * TOGETHER, NAME);
+  for (const count of [1, 17, TOGETHER]) {
+    const counters = Int32Array.from(random, (u, i) => (i % 3 ? u * 2 ** 32 : edge[i % edge.length]));
+    for (const key of [0n, 2n ** 64n - 1n, 0x9e3779b97f4a7c15n]) {
+      const expected = Array.from({ length: count }, (_, i) => wholePhilox(counters.subarray(8 * i, 8 * i + 8), key));
+      for (const philox of both) {
+        assert.deepEqual([...philox(counters, keysOf(...halves(key)), count).subarray(0, 8 * count)], expected.flat());
+      }
+    }
+  }
+});
+
+/** Philox 4x64-10 as it is written down. */
+function wholePhilox(counter: Int32Array, key: bigint): number[] {
+  const whole = (word: bigint) => BigInt.asUintN(64, word);
+  let [a, b, c, d] = new BigUint64Array(counter.slice().buffer);
+  for (let round = 0n; round < 10n; round++) {
+    const [left, right] = [a * 0xd2e7470ee14c6c93n, c * 0xca5a826395121157n];
+    a = (right >> 64n) ^ b ^ whole(key + round * 0x9e3779b97f4a7c15n);
+    c = (left >> 64n) ^ d ^ whole(round * 0xbb67ae8584caa73bn);
+    [b, d] = [whole(right), whole(left)];
+  }
+  return [...new Uint32Array(BigUint64Array.of(a, b, c, d).buffer)];
+}
+
+test("where there is no WebAssembly, or a page forbids it, the script is taken", () => {
+  const had = globalThis.WebAssembly;
+  const forbidden = {
+    Module: class {
+      constructor() {
+        throw new Error("Content Security Policy");
+      }
+    },
+  };
+  try {
+    for (const none of [undefined, forbidden]) {
+      Object.assign(globalThis, { WebAssembly: none });
+      assert.equal(philoxOfWebAssembly(), undefined);
+    }
+  } finally {
+    Object.assign(globalThis, { WebAssembly: had });
+  }
+});
+
+test("the module is what its text says", async () => {
+  const { parseWat } = await wabt();
+  const text = readFileSync(`${PACKAGE}src/sampling/philox.wat`, "utf8");
+  const { buffer } = parseWat("philox.wat", text).toBinary({});
+  assert.equal(PHILOX_MODULE, Buffer.from(buffer).toString("base64"), "npm run build makes it");
 });
 
 test("the sum of exponentials is that of float64 to the last bits of float32", () => {
@@ -52,26 +165,23 @@ test("the sum of exponentials is that of float64 to the last bits of float32", (
     const row = logits(8192, deviation, 99n);
     const highest = row.reduce((most, value) => Math.max(most, value));
     const exact = row.reduce((sum, value) => sum + Math.exp(Math.fround(value - highest)), 0);
-    assert.ok(Math.abs(expSum(row, highest) / exact - 1) < 4e-7);
+    const eights = new Float64Array(1024);
+    assert.ok(Math.abs(expSum(row, highest, eights) / exact - 1) < 4e-7);
+    for (const [i, eight] of eights.entries()) {
+      const exactly = row.subarray(8 * i, 8 * i + 8).reduce((sum, value) => sum + Math.exp(value - highest), 0);
+      assert.ok(Math.abs(eight - exactly) <= 1e-5 * exactly + 1e-37);
+    }
   }
-  assert.ok(Number.isNaN(expSum(Float32Array.of(0, Number.NaN, 1), 1)));
-  assert.ok(Number.isNaN(expSum(Float32Array.of(Number.POSITIVE_INFINITY, 0), Number.POSITIVE_INFINITY)));
+  assert.ok(Number.isNaN(expSum(Float32Array.of(0, Number.NaN, 1), 1, new Float64Array(1))));
+  const infinite = Number.POSITIVE_INFINITY;
+  assert.ok(Number.isNaN(expSum(Float32Array.of(infinite, 0), infinite, new Float64Array(1))));
 });
 
 test("what only another runtime can do is refused", () => {
-  const defaults: SamplerSettings = {
-    steps: 12,
-    guidanceScale: 10,
-    temperature: [2, 0],
-    schedule: "cosine",
-    guidanceRamp: "constant",
-    guidanceInterval: [0, 1],
-    order: "confidence",
-  };
-  const given = (options: object) => settingsOf(options as GenerationOptions, defaults);
+  const given = (options: object) => settingsOf(options as GenerationOptions, DEFAULTS);
   assert.deepEqual(
     given({ entropyBound: undefined, signal: new AbortController().signal, onStep: () => {} }),
-    defaults,
+    DEFAULTS,
   );
   for (const name of ["entropyBound", "entropy_bound", "guidance_scale"]) {
     assert.throws(

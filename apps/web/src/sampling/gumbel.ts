@@ -1,4 +1,4 @@
-/** Standard Gumbel noise from uniforms, in float32, and how large it can get. */
+/** Standard Gumbel noise from uniforms, in float32. */
 
 const f32 = Math.fround;
 

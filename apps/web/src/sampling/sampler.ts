@@ -4,14 +4,13 @@
  * Numbers are float32, operation by operation, as NumPy computes them.
  */
 
+import { BLOCK, TOGETHER } from "./blocks.js";
 import { expSum } from "./exp-sum.js";
 import { gumbel, TINY } from "./gumbel.js";
-import { BLOCK, type Stream, TOGETHER, uniform } from "./philox.js";
+import { type Stream, uniform } from "./philox.js";
 
 const f32 = Math.fround;
 const LOG_TINY = f32(Math.log(TINY));
-/** -log(u) of the largest uniform, which has the largest noise. */
-const LEAST_CHANCE = 2 ** -24;
 
 /**
  * Write one row of guided logits, `u + scale * (c - u)`, to `row`.
@@ -32,87 +31,90 @@ export function guide(
   }
 }
 
-/** What softmax(row) takes. */
+/** What softmax(row) is made of. */
 export interface Softmax {
   readonly peak: number;
   /** Of exp(row - peak), float32; not a number if a logit is none or infinite. */
   readonly sum: number;
+  /** For each block of noise, exp(row - peak) of its codes or more; the next softmax writes over it. */
+  readonly weights: Float64Array;
 }
 
-/** Of the last softmax: no less than exp(row - peak) summed over each block of noise. */
-let shares = new Float64Array(0);
+let scratch = new Float64Array(0);
 
 /** @param first the place in the stream of noise of the row's first code, as in `drawCode` */
 export function softmax(row: Float32Array, first: number): Softmax {
-  const blocks = Math.ceil(row.length / BLOCK);
-  if (shares.length <= blocks) {
-    shares = new Float64Array(blocks + 1);
+  const eights = Math.ceil(row.length / BLOCK);
+  if (scratch.length <= eights) {
+    scratch = new Float64Array(eights + 1);
   }
+  const weights = scratch;
   const peak = peakOf(row);
-  const sum = expSum(row, peak, shares);
+  const sum = expSum(row, peak, weights);
   if (first % BLOCK > 0) {
-    // Blocks of noise end within the row's eights: each has a part of two of them.
-    shares[blocks] = 0;
-    for (let block = blocks; block > 0; block--) {
-      shares[block] += shares[block - 1];
+    // The row begins within a block, so that each block has parts of two of the row's eights.
+    weights[eights] = 0;
+    for (let block = eights; block > 0; block--) {
+      weights[block] += weights[block - 1];
     }
   }
-  return { peak, sum };
+  return { peak, sum, weights };
 }
 
-/** Return the largest value of a row, four at a time. */
+/** Return the largest value of a row. */
 function peakOf(row: Float32Array): number {
-  let [a, b, c, d] = [row[0], row[0], row[0], row[0]];
-  let i = 0;
-  for (; i + 3 < row.length; i += 4) {
-    a = row[i] > a ? row[i] : a;
-    b = row[i + 1] > b ? row[i + 1] : b;
-    c = row[i + 2] > c ? row[i + 2] : c;
-    d = row[i + 3] > d ? row[i + 3] : d;
+  let peak = row[0];
+  for (let i = 1; i < row.length; i++) {
+    if (row[i] > peak) {
+      peak = row[i];
+    }
   }
-  for (; i < row.length; i++) {
-    a = row[i] > a ? row[i] : a;
-  }
-  return Math.max(a, b, c, d);
+  return peak;
 }
 
-/** Blocks with less than this, where the highest logit has 1, are looked at last: one of the others is likelier to win. */
-const NEAR = Math.exp(-3);
+/** -log(u) of the largest uniform is more: the least of all. */
+const LEAST_RACE = 2 ** -24;
 
-/** Blocks to look at, the near ones first, and those of them that are looked at together. */
-let order = new Int32Array(0);
+/** What rounding to float32 may change of a logit with its noise: of noise and of small logits, and of each unit. */
+const ROUNDING = 2 ** -17;
+const ROUNDING_OF_ONE = 2 ** -23;
+
 const chosen = new Int32Array(TOGETHER);
 
 /**
  * Draw a code from softmax(row) by Gumbel-max: the largest of logit + noise, the lowest code on a tie.
  *
- * What cannot win is left out: ...
+ * Noise is -log(-log(u)), so a code beats `best` where -log(u) < exp(logit - best) = exp(logit - peak) * odds. What
+ * cannot is left out: blocks for which no u is large enough, once those with the highest logits have set what is to be
+ * beaten, and numbers that are too small even for the heaviest block. `drawPlainly` gives the same codes.
  *
- * @param noise of which `blocks` is taken
  * @param first the place in the stream of the row's first code
  */
-export function drawCode(row: Float32Array, { peak }: Softmax, noise: Pick<Stream, "blocks">, first: number): number {
+export function drawCode(
+  row: Float32Array,
+  { peak, weights }: Softmax,
+  noise: Pick<Stream, "blocks">,
+  first: number,
+): number {
   const begin = Math.floor(first / BLOCK);
   const missing = first % BLOCK;
-  const count = Math.ceil((missing + row.length) / BLOCK);
-  const weights = shares;
-  const near = nearFirst(weights, count);
+  const { order, near } = nearFirst(weights, Math.ceil((missing + row.length) / BLOCK));
   let best = Number.NEGATIVE_INFINITY;
   let odds = Number.POSITIVE_INFINITY;
   let drawn = 0;
-  for (let next = 0; next < count; ) {
-    let found = 0;
+  for (let next = 0; next < order.length; ) {
+    let count = 0;
     let heaviest = 0;
-    for (const last = next < near ? near : count; next < last && found < TOGETHER; next++) {
+    for (const end = next < near ? near : order.length; next < end && count < TOGETHER; next++) {
       const weight = weights[order[next]];
-      if (!(weight * odds < LEAST_CHANCE)) {
-        chosen[found++] = order[next];
+      if (!(weight * odds < LEAST_RACE)) {
+        chosen[count++] = order[next];
         heaviest = Math.max(heaviest, weight);
       }
     }
-    const words = noise.blocks(begin, chosen, found);
+    const words = noise.blocks(begin, chosen, count);
+    const end = count * BLOCK;
     let least = leastWord(heaviest * odds);
-    const end = found * BLOCK;
     for (let at = reaching(least, words, 0, end); at < end; at = reaching(least, words, at + 1, end)) {
       const block = chosen[Math.floor(at / BLOCK)];
       const code = block * BLOCK + (at % BLOCK) - missing;
@@ -123,7 +125,7 @@ export function drawCode(row: Float32Array, { peak }: Softmax, noise: Pick<Strea
       if (noisy > best || (noisy === best && code < drawn)) {
         best = noisy;
         drawn = code;
-        odds = Math.exp(peak - best + 2 ** -17 + Math.abs(best) * 2 ** -23);
+        odds = Math.exp(peak - best + ROUNDING + ROUNDING_OF_ONE * Math.abs(best));
         least = leastWord(heaviest * odds);
       }
     }
@@ -131,29 +133,29 @@ export function drawCode(row: Float32Array, { peak }: Softmax, noise: Pick<Strea
   return drawn;
 }
 
-/** Write the blocks' numbers to `order`, near ones first, and return how many those are. */
-function nearFirst(weights: Float64Array, count: number): number {
-  if (order.length < count) {
-    order = new Int32Array(count);
+/** Blocks with less weight, where the highest logit has 1, are looked at last: one of the others is likelier to win. */
+const NEAR = Math.exp(-3);
+
+let places = new Int32Array(0);
+
+/** Return the blocks in the order in which they are looked at, and how many of them are near. */
+function nearFirst(weights: Float64Array, count: number): { order: Int32Array; near: number } {
+  if (places.length !== count) {
+    places = new Int32Array(count);
   }
-  const places = order;
-  const least = NEAR;
+  const order = places;
   let near = 0;
   let far = count;
   for (let block = 0; block < count; block++) {
-    if (weights[block] >= least) {
-      places[near++] = block;
-    } else {
-      places[--far] = block;
-    }
+    const place = weights[block] >= NEAR ? near++ : --far;
+    order[place] = block;
   }
-  return near;
+  return { order, near };
 }
 
-/** Return the least whole 32-bit number whose uniform u has -log(u) of at most `odds`; or less than it. */
-function leastWord(odds: number): number {
-  // -log(u) is more than 1 - u.
-  return Math.max(0, 2 ** 32 * (1 - odds) - 256) >>> 0;
+/** Return a whole 32-bit number below which all give a uniform u whose -log(u), more than 1 - u, exceeds `race`. */
+function leastWord(race: number): number {
+  return Math.max(0, 2 ** 32 * (1 - race) - 256) >>> 0;
 }
 
 /** Return the place of the first word from `at` on that is not below `least`, or `end`. */

@@ -1,5 +1,6 @@
 /** What this runtime answers to each set of conformance vectors. */
 
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 import { openBundle, readText, verify } from "../../src/bundle/bundle.js";
@@ -14,11 +15,12 @@ import { engineOptions } from "../../src/engines/options.js";
 import { AmusedEdgeError, MemorySource, outpainting } from "../../src/index.js";
 import { pasteBack, pixelMask, tokenMask } from "../../src/pictures/masks.js";
 import { fitImage, readImage, readMask } from "../../src/pictures/sources.js";
+import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../../src/sampling/blocks.js";
 import { gumbel } from "../../src/sampling/gumbel.js";
 import { haltonOrder } from "../../src/sampling/halton.js";
 import { drawStep, type GuidedLogits, type LoopRules, type LoopState } from "../../src/sampling/mask-predict.js";
 import { checkedSettings, guidanceAt as guidanceOf, type SamplerSettings } from "../../src/sampling/options.js";
-import { halves, PURPOSE, philox, uniforms } from "../../src/sampling/philox.js";
+import { halves, PURPOSE, uniforms } from "../../src/sampling/philox.js";
 import * as sampler from "../../src/sampling/sampler.js";
 import { guidanceAt, maskLength, maskRatio, temperatureAt } from "../../src/sampling/schedule.js";
 import { hashed } from "../../src/tasks/given.js";
@@ -45,35 +47,34 @@ const stream = (given: Values) => ({
 });
 
 /** Blocks of noise that a test chose, in place of a stream's. */
-function chosenNoise(numerators: number[]): Parameters<typeof sampler.drawCode>[1] {
+function chosenNoise(numerators: number[]): Parameters<typeof sampler.drawCode>[2] {
   return {
-    block: (index, words) => {
-      range(8).forEach((i) => {
-        words[i] = (((numerators[8 * index + i] ?? 1) - 1) / 2) << 9;
-      });
-    },
+    blocks: (begin, places, count) =>
+      Uint32Array.from(range(8 * count), (i) => {
+        const place = 8 * (begin + places[Math.floor(i / 8)]) + (i % 8);
+        return (((numerators[place] ?? 1) - 1) / 2) << 9;
+      }),
   };
 }
 
 const philoxWords: Answer = (given) => {
-  const words = new Uint32Array(8);
   const pair = (text: string, more = 0n) => halves((BigInt(text) + more) & (2n ** 64n - 1n));
-  philox(
-    words,
-    ...pair(given.block, 1n),
-    ...pair(given.picture),
-    ...pair(given.step),
-    ...pair(given.purpose),
-    ...pair(given.seed),
-  );
-  const hex = (half: number) => half.toString(16).padStart(8, "0");
-  return { words: range(4).map((i) => hex(words[2 * i + 1]) + hex(words[2 * i])) };
+  const counters = new Int32Array(8 * TOGETHER);
+  counters.set([pair(given.block, 1n), pair(given.picture), pair(given.step), pair(given.purpose)].flat());
+  const keys = keysOf(...pair(given.seed));
+  const [ours, theirs] = [philoxOfScript(), philoxOfWebAssembly() ?? assert.fail()].map((philox) => {
+    const words = Array.from(philox(counters, keys, 1).subarray(0, 8), (half) => half.toString(16).padStart(8, "0"));
+    return range(4).map((i) => words[2 * i + 1] + words[2 * i]);
+  });
+  assert.deepEqual(ours, theirs);
+  return { words: ours };
 };
 
 const draws: Answer = ({ logits, numerators }) => {
-  const tokens = logits.map((row: number[], i: number) => {
-    const plain = sampler.drawPlainly(floats(row), floats(numerators[i].map((n: number) => n * UNIT)));
-    const fast = sampler.drawCode(floats(row), chosenNoise(numerators[i]), 0);
+  const tokens = logits.map((given: number[], i: number) => {
+    const row = floats(given);
+    const plain = sampler.drawPlainly(row, floats(numerators[i].map((n: number) => n * UNIT)));
+    const fast = sampler.drawCode(row, sampler.softmax(row, 0), chosenNoise(numerators[i]), 0);
     return fast === plain ? fast : [fast, plain];
   });
   return { tokens };
@@ -279,7 +280,10 @@ export const ANSWERS: Readonly<Record<string, Answer>> = {
   }),
   draws,
   "log-probabilities": ({ logits, tokens }) => ({
-    log_probabilities: logits.map((row: number[], i: number) => sampler.logProbability(floats(row), tokens[i])),
+    log_probabilities: logits.map((given: number[], i: number) => {
+      const row = floats(given);
+      return sampler.logProbability(row, sampler.softmax(row, 0), tokens[i]);
+    }),
   }),
   confidences: ({ log_probabilities, numerators, temperature, rows }) => ({
     confidences: sampler.confidences(
