@@ -7,7 +7,7 @@ import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../src/sa
 import { expSum } from "../src/sampling/exp-sum.js";
 import { drawStep } from "../src/sampling/mask-predict.js";
 import { type GenerationOptions, type SamplerSettings, settingsOf } from "../src/sampling/options.js";
-import { halves, Stream, uniforms } from "../src/sampling/philox.js";
+import { halves, Stream, uniform, uniforms } from "../src/sampling/philox.js";
 import { PHILOX_MODULE } from "../src/sampling/philox-module.js";
 import { drawCode, drawPlainly, softmax } from "../src/sampling/sampler.js";
 import { parametersFromText } from "../src/tasks/parameters.js";
@@ -64,28 +64,42 @@ test("leaving out what cannot win draws the same codes as the plain way, of any 
 });
 
 test("ties go to the lowest code, also where it is looked at last", () => {
-  const noise = { blocks: () => new Uint32Array(8 * TOGETHER).fill(2 ** 31) };
   const row = new Float32Array(64).fill(-5);
   row.set([2, 2], 20);
   row[50] = 2;
-  assert.equal(drawCode(row, softmax(row, 3), noise, 3), 20);
-  // Numbers there are 32 apart: with the largest noise, what lies 32 below the highest is rounded up to it.
-  const words = Uint32Array.from({ length: 8 * TOGETHER }, (_, i) => (i === 1 ? 2 ** 32 - 1 : 2 ** 31));
-  const large = { blocks: (_: number, places: Int32Array, count: number) => wordsOf(words, places, count) };
-  const far = new Float32Array(64).fill(2 ** 28);
-  far[1] = 2 ** 28 + 96;
-  far[40] = 2 ** 28 + 128;
-  assert.equal(drawPlainly(far, noiseOf(words)), 1);
-  assert.equal(drawCode(far, softmax(far, 0), large, 0), 1);
+  assert.equal(drawCode(row, softmax(row, 3), chosen(new Uint32Array(72).fill(2 ** 31)), 3), 20);
 });
 
-/** Return the words of blocks that a test chose. */
-function wordsOf(words: Uint32Array, places: Int32Array, count: number): Uint32Array {
-  return Uint32Array.from({ length: 8 * count }, (_, i) => words[8 * places[Math.floor(i / 8)] + (i % 8)]);
-}
+test("what wins with the largest noise alone is not left out, however many are looked at before", () => {
+  const row = new Float32Array(1600).fill(-10);
+  const words = new Uint32Array(1600).fill(2 ** 31);
+  row.fill(-30, 8, 16);
+  row[1599] = 0;
+  for (const code of [10, 1500]) {
+    row[code] = -5;
+    words[code] = 2 ** 32 - 1;
+  }
+  assert.equal(drawPlainly(row, Float32Array.from(words, uniform)), 10);
+  assert.equal(drawCode(row, softmax(row, 0), chosen(words), 0), 10);
+});
 
-function noiseOf(words: Uint32Array): Float32Array {
-  return Float32Array.from(words.subarray(0, 64), (word) => ((word >>> 9) + 0.5) * 2 ** -23);
+test("what rounding lifts to the highest is not left out", () => {
+  // Numbers there are 32 apart: with the largest noise, what lies 32 below the highest is rounded up to it.
+  const row = new Float32Array(64).fill(2 ** 28);
+  const words = new Uint32Array(64).fill(2 ** 31);
+  row[1] = 2 ** 28 + 96;
+  row[40] = 2 ** 28 + 128;
+  words[1] = 2 ** 32 - 1;
+  assert.equal(drawPlainly(row, Float32Array.from(words, uniform)), 1);
+  assert.equal(drawCode(row, softmax(row, 0), chosen(words), 0), 1);
+});
+
+/** Noise of these words. */
+function chosen(words: Uint32Array): Pick<Stream, "blocks"> {
+  return {
+    blocks: (begin, places, count) =>
+      Uint32Array.from({ length: 8 * count }, (_, i) => words[8 * (begin + places[Math.floor(i / 8)]) + (i % 8)]),
+  };
 }
 
 test("a step draws each picture of several as the plain way does", () => {
