@@ -3,15 +3,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import wabt from "wabt";
 
-const folder = new URL("../src/sampling/", import.meta.url);
+const source = new URL("../src/sampling/philox.wat", import.meta.url);
+const target = new URL("../src/sampling/philox-module.ts", import.meta.url);
 const { parseWat } = await wabt();
-const { buffer } = parseWat("philox.wat", readFileSync(new URL("philox.wat", folder), "utf8")).toBinary({});
-const text = Buffer.from(buffer).toString("base64");
-writeFileSync(
-  new URL("philox-module.ts", folder),
-  `/** Made of philox.wat by scripts/philox-module.mjs. */
+const { buffer } = parseWat("philox.wat", readFileSync(source, "utf8")).toBinary({});
+const text = `/** Made of philox.wat by scripts/philox-module.mjs. */
 
 export const PHILOX_MODULE =
-  "${text}";
-`,
-);
+  "${Buffer.from(buffer).toString("base64")}";
+`;
+if (readFileSync(target, "utf8") !== text) {
+  writeFileSync(target, text);
+}
