@@ -33,17 +33,21 @@ export function fastestPhilox(): Philox {
 }
 
 /** Return the keys of all rounds, two words for each, of key (k, 0). */
-export function keysOf(low: number, high: number): Int32Array {
-  const keys = new BigInt64Array(2 * ROUNDS);
-  const key = (BigInt(high) << 32n) | BigInt(low >>> 0);
+export function keysOf(key: bigint): Int32Array {
+  const keys = new Int32Array(4 * ROUNDS);
   for (let round = 0; round < ROUNDS; round++) {
-    keys[2 * round] = key + BigInt(round) * 0x9e3779b97f4a7c15n;
-    keys[2 * round + 1] = BigInt(round) * 0xbb67ae8584caa73bn;
+    const [first, second] = [key + BigInt(round) * 0x9e3779b97f4a7c15n, BigInt(round) * 0xbb67ae8584caa73bn];
+    keys.set([...halves(first), ...halves(second)], 4 * round);
   }
-  return new Int32Array(keys.buffer);
+  return keys;
 }
 
-/** Undefined in React Native, and where a page's policy forbids WebAssembly. */
+/** Return the low and the high half of a whole number's last 64 bits. */
+export function halves(word: bigint): [number, number] {
+  return [Number(word & 0xffffffffn) | 0, Number((word >> 32n) & 0xffffffffn) | 0];
+}
+
+/** Undefined in React Native, which has no WebAssembly, and where a page's policy forbids it. */
 export function philoxOfWebAssembly(): Philox | undefined {
   try {
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(fromBase64(PHILOX_MODULE)));
@@ -77,8 +81,8 @@ export function philoxOfScript(): Philox {
   /**
    * One round of the first `end` halves of `state`, with key (k, q).
    *
-   * 64-bit products are put together from doubles, off by little, and from their low 32 bits, which `Math.imul` knows:
-   * without those, and with 2^31 for rounding, what is left over 2^32 begins with the next 32 bits.
+   * 64-bit products are put together from doubles, which are off by less than 2^13, and from their low 32 bits, which
+   * `Math.imul` knows: without these, and with 2^31 for rounding, what is left over 2^32 ends in the next 32 bits.
    */
   function round(end: number, k0: number, k1: number, q0: number, q1: number): void {
     for (let i = 0; i < SIZE && i < end; i += BLOCK) {

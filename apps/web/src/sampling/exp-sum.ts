@@ -23,7 +23,7 @@ function pairwise(row: Float32Array, highest: number, eights: Float64Array, at: 
   );
 }
 
-/** The sum of at most PAIRWISE numbers. In a closure, as in `philox`, whose arrays engines know. */
+/** The sum of at most PAIRWISE numbers; its arrays are within a function for the reason of `philoxOfScript`. */
 const few = (() => {
   const f32 = Math.fround;
   const size = PAIRWISE;

@@ -5,7 +5,7 @@
  * bigints are slow.
  */
 
-import { BLOCK, fastestPhilox, keysOf, TOGETHER } from "./blocks.js";
+import { BLOCK, fastestPhilox, halves, keysOf, TOGETHER } from "./blocks.js";
 
 /** The fourth counter word: what a stream of numbers is drawn for. */
 export const PURPOSE = { tokens: 0, confidence: 1, startMask: 2, order: 3 } as const;
@@ -33,7 +33,7 @@ export class Stream {
   readonly #counters = new Int32Array(TOGETHER * BLOCK);
 
   constructor({ seed, picture, step, purpose }: StreamName) {
-    this.#keys = keysOf(...halves(seed));
+    this.#keys = keysOf(seed);
     const counter = [0, 0, ...halves(picture), step, 0, purpose, 0];
     for (let at = 0; at < this.#counters.length; at += BLOCK) {
       this.#counters.set(counter, at);
@@ -76,9 +76,4 @@ export function uniforms(count: number, name: StreamName, first = 0): Float32Arr
 /** Return the uniform that a whole 32-bit number gives. */
 export function uniform(half: number): number {
   return ((half >>> DROPPED_BITS) + 0.5) * UNIT;
-}
-
-/** Return the low and the high half of a 64-bit word. */
-export function halves(word: bigint): [number, number] {
-  return [Number(word & 0xffffffffn) | 0, Number((word >> 32n) & 0xffffffffn) | 0];
 }

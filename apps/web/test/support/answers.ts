@@ -15,12 +15,12 @@ import { engineOptions } from "../../src/engines/options.js";
 import { AmusedEdgeError, MemorySource, outpainting } from "../../src/index.js";
 import { pasteBack, pixelMask, tokenMask } from "../../src/pictures/masks.js";
 import { fitImage, readImage, readMask } from "../../src/pictures/sources.js";
-import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../../src/sampling/blocks.js";
+import { halves, keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../../src/sampling/blocks.js";
 import { gumbel } from "../../src/sampling/gumbel.js";
 import { haltonOrder } from "../../src/sampling/halton.js";
 import { drawStep, type GuidedLogits, type LoopRules, type LoopState } from "../../src/sampling/mask-predict.js";
 import { checkedSettings, guidanceAt as guidanceOf, type SamplerSettings } from "../../src/sampling/options.js";
-import { halves, PURPOSE, uniforms } from "../../src/sampling/philox.js";
+import { PURPOSE, uniforms } from "../../src/sampling/philox.js";
 import * as sampler from "../../src/sampling/sampler.js";
 import { guidanceAt, maskLength, maskRatio, temperatureAt } from "../../src/sampling/schedule.js";
 import { hashed } from "../../src/tasks/given.js";
@@ -61,7 +61,7 @@ const philoxWords: Answer = (given) => {
   const pair = (text: string, more = 0n) => halves((BigInt(text) + more) & (2n ** 64n - 1n));
   const counters = new Int32Array(8 * TOGETHER);
   counters.set([pair(given.block, 1n), pair(given.picture), pair(given.step), pair(given.purpose)].flat());
-  const keys = keysOf(...pair(given.seed));
+  const keys = keysOf(BigInt(given.seed));
   const [ours, theirs] = [philoxOfScript(), philoxOfWebAssembly() ?? assert.fail()].map((philox) => {
     const words = Array.from(philox(counters, keys, 1).subarray(0, 8), (half) => half.toString(16).padStart(8, "0"));
     return range(4).map((i) => words[2 * i + 1] + words[2 * i]);
