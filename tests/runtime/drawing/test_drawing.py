@@ -325,3 +325,23 @@ def test_proportions_of_a_picture(pipeline: AmusedPipeline) -> None:
     with pytest.raises(OptionsError, match="other proportions"):
         pipeline.pictures(Variation("a fox", PICTURE[:, :8], fit="exact"))
     assert Path(pipeline.bundle.path) == TINY
+
+
+def test_a_variation_can_be_cancelled_in_every_call(
+    pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]
+) -> None:
+    cancellation = Cancellation()
+    task = Variation("a fox", PICTURE, 0.6)
+    assert len(list(pipeline.pictures(task, GenerationOptions(steps=3), cancellation=cancellation))) == 1
+    assert "image_encoder" in {role for role, _, _ in calls}
+    assert {id(given) for _, _, given in calls} == {id(cancellation)}
+
+
+def test_going_on_remembers_how_sure_tokens_were(pipeline: AmusedPipeline) -> None:
+    options = GenerationOptions(seed=5, steps=4)
+    first, *_, last = pipeline.stream("a fox", options)
+    (begun,) = pipeline.begin("a fox", options)
+    assert begun.probability.dtype == np.float32
+    *_, resumed = pipeline.resume(begun.after(first))
+    assert np.array_equal(resumed.probability, last.probability)
+    assert (last.probability[~first.mask] < 1).any()
