@@ -159,7 +159,7 @@ $(EMULATED)/.made: tests/processors/system.sh constraints.txt | $(VENV)/.made
 	touch $@
 
 .PHONY: arm64 haswell
-EMULATED_BUNDLES := $(DEMO_BUNDLES) $(DEMO)-w8a8-blocks $(DEMO)-cpu-w8a8
+EMULATED_BUNDLES := $(DEMO_BUNDLES) $(DEMO)-w8a8-blocks $(DEMO)-cpu $(DEMO)-cpu-w8a8
 COMPARE := $(BIN)/python tests/processors/compare.py $(EMULATED) $(EMULATED_BUNDLES) --processors
 arm64 haswell: install $(EMULATED)/.made $(EMULATED_BUNDLES:%=%/manifest.json)
 arm64:
