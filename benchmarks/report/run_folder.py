@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from amused_edge.runtime.bundle.places import check_folder, check_free, check_outside_bundles
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+from amused_edge.runtime.system.unfinished import remove_abandoned
 from amused_edge.runtime.system.whole_file import whole_file
 
 try:
@@ -145,7 +146,8 @@ class RunFolder:
 
 
 def is_new(path: Path) -> bool:
-    """Return whether a run begins in a folder, which can be made, or is there and empty; else it may go on there.
+    """Return whether a run begins in a folder, which can be made, or is there and empty, but for what a run left that
+    was killed as it began; else it may go on there.
 
     Raises
     ------
@@ -155,7 +157,10 @@ def is_new(path: Path) -> bool:
     if not os.path.lexists(path):
         check_free(path)
         return True
-    if not path.is_dir() or any(path.iterdir()):
+    if not path.is_dir():
+        return False
+    remove_abandoned(path / SETTINGS_NAME)  # all that a run has which was killed as it began
+    if any(path.iterdir()):
         return False
     check_folder(path)
     check_outside_bundles(path)

@@ -1,6 +1,9 @@
 """A long run's folder: what an interruption leaves is gone on with, and nothing else is touched."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 
 from amused_edge.benchmarks.report.run_folder import RECORDS_NAME, RESULTS_NAME, SETTINGS_NAME, RunFolder
 from amused_edge.runtime.errors import AmusedEdgeError, OptionsError, OutputExistsError
+from amused_edge.runtime.system.unfinished import unfinished
 
 SETTINGS: dict[str, Any] = {"command": "test", "steps": [4, 12], "options": {"guidance": 2.5, "seed": None}}
 
@@ -34,6 +38,22 @@ def test_a_new_run_writes_its_settings_first(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
     assert len(RunFolder(tmp_path, SETTINGS)) == 0
+
+
+def test_a_run_that_was_killed_as_it_began_is_begun_again(tmp_path: Path) -> None:
+    """Its settings were not written to their end; what a process that lives is at is not touched."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    begun = unfinished(tmp_path / SETTINGS_NAME)
+    begun.with_name(begun.name.replace(f"-{os.getpid()}-", f"-{gone.pid}-")).touch()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert len(RunFolder(tmp_path, SETTINGS)) == 0
+    assert [file.name for file in tmp_path.iterdir()] == [SETTINGS_NAME]
+    other = tmp_path / "other"
+    other.mkdir()
+    unfinished(other / SETTINGS_NAME).touch()
+    with pytest.raises(OutputExistsError):
+        RunFolder(other, SETTINGS)
 
 
 def test_each_record_is_in_the_file_at_once(tmp_path: Path) -> None:
