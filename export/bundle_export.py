@@ -11,6 +11,8 @@ from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.checkpoint.lora.source import LoraSource
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import EXAMPLE_BATCH, GRAPHS, GraphSpec
+from amused_edge.export.modules.denoiser import Denoiser
+from amused_edge.export.modules.row_cache import RowCacheDenoiser
 from amused_edge.export.target import ExportTarget
 from amused_edge.export.targets import make_target
 from amused_edge.runtime.bundle.folder import Bundle
@@ -192,6 +194,8 @@ def _export_role(
     manifest = replace(manifest, graphs={**manifest.graphs, spec.role: entry})
     graph = load_graph(Bundle(writer.path, manifest), spec.role, target.engine)
     try:
+        if entry.keeps_rows and isinstance(module, Denoiser):
+            parity.check_kept_rows(RowCacheDenoiser(module), graph, inputs, target.tolerances)
         return manifest, parity.check_role(spec, module, graph, inputs, target.tolerances)
     finally:
         graph.close()

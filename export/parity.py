@@ -18,6 +18,7 @@ from amused_edge.export.checkpoint.checkpoint import Checkpoint
 from amused_edge.export.errors import CheckpointError, ParityError
 from amused_edge.export.graphs import GraphSpec, Inputs
 from amused_edge.export.modules import conditioner
+from amused_edge.export.modules.row_cache import RowCacheDenoiser
 from amused_edge.export.modules.tensors import all_finite
 from amused_edge.export.modules.vqgan import ImageDecoder, ImageEncoder
 from amused_edge.runtime import golden_check
@@ -103,6 +104,31 @@ def check_role(
             )
         errors[name] = error
     return errors
+
+
+def check_kept_rows(
+    module: RowCacheDenoiser, graph: Graph, inputs: Inputs, tolerances: ParityTolerances | None = None
+) -> None:
+    """Compare a denoiser's graph with its module where half of the rows are kept; `inputs` are the plain denoiser's.
+
+    Raises
+    ------
+    ParityError
+        An error is above its tolerance.
+    """
+    example = module.example(inputs)
+    with torch.no_grad():
+        expected = module(**example)
+    kept = example.pop("kept")
+    given = zip(module.input_names, (*example.values(), *kept), strict=True)
+    actual = graph({name: value.numpy() for name, value in given})
+    for name, reference in zip(("logits", *module.kept_names), expected, strict=True):
+        error, tolerance = _error(reference.numpy(), actual[name], tolerances or ParityTolerances())
+        if not error <= tolerance:
+            raise ParityError(
+                f"denoiser: {name} differs by {error:.3g} where rows are kept, allowed is {tolerance:.3g}; the "
+                "exported graph is wrong, please report it with the versions of torch and onnxruntime"
+            )
 
 
 def check_generation(

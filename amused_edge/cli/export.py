@@ -24,6 +24,7 @@ SYSTEMS, PRECISIONS = (16, 17, 18), ("float16", "float32")
 OF_TARGETS = {
     "optimize": ("onnx",),
     "with_sampler": ("onnx",),
+    "row_cache": ("onnx",),
     "ios": ("coreml",),
     "precision": ("coreml", "coreai"),
 }
@@ -54,6 +55,11 @@ OF_TARGETS = {
         "--with-sampler",
         is_flag=True,
         help="Of ONNX: add sampler.onnx, one step of the sampler as a graph, for apps in languages without a port.",
+    ),
+    option(
+        "--row-cache",
+        is_flag=True,
+        help="Of ONNX with --optimize cpu: a denoiser that can keep rows of tokens that are known, see generate.",
     ),
     option("--ios", type=Choice(SYSTEMS), help="Of Core ML: the oldest that opens it.  [default: 17]"),
     option(
@@ -97,6 +103,7 @@ def export(
     target: str,
     optimize: Any,
     with_sampler: bool,
+    row_cache: bool,
     ios: int | None,
     precision: str | None,
     height: int | None,
@@ -125,7 +132,8 @@ def export(
     from amused_edge.export.checkpoint.lora.source import LoraSource
     from amused_edge.export.targets import make_target
 
-    given = _given(target, optimize=optimize, with_sampler=with_sampler or None, ios=ios, precision=precision)
+    flags = {"with_sampler": with_sampler or None, "row_cache": row_cache or None}
+    given = _given(target, optimize=optimize, **flags, ios=ios, precision=precision)
     sources = tuple(LoraSource.parse(text) for text in loras)
     settings = options.generation_options(**sampler)
     chosen = ExportOptions(height, width, settings, variant, name, transformer, sources, lora_scale)

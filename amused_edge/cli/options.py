@@ -34,6 +34,12 @@ STEERING: tuple[Decorator, ...] = (
         metavar="NATS",
         help="Keep more at each step, up to so much entropy: fewer calls.  [default: 0, off]",
     ),
+    option(
+        "--row-cache",
+        type=int,
+        metavar="K",
+        help="Compute rows of known tokens every K steps only; of bundles exported with it.  [default: 0, off]",
+    ),
 )
 MICRO: tuple[Decorator, ...] = (
     option("--aesthetic-score", type=float, metavar="X", help="As the model is told, about 1 to 10."),

@@ -25,6 +25,7 @@ _SETTINGS = {
     "guidance_interval": "guidance_interval",
     "order": "order",
     "entropy_bound": "entropy_bound",
+    "row_cache": "row_cache",
 }
 """Option of the command -> attribute of `GenerationOptions`."""
 
@@ -61,7 +62,8 @@ class TaskRequest:
         Whether prompts are read with weights.
     negative, count, first, crop_top, crop_left, aesthetic_score
         What every task takes.
-    seed, steps, guidance, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound
+    seed, steps, guidance, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound,
+    row_cache
         Of the loop.
     clip
         Whether what is drawn is the first frame of a clip.
@@ -94,6 +96,7 @@ class TaskRequest:
     guidance_interval: tuple[float, float] | None
     order: str | None
     entropy_bound: float | None
+    row_cache: int | None
     clip: ClassVar[bool] = False
 
     @property

@@ -50,8 +50,9 @@ class QualityOptions:
         GenerationOptions(seed=self.seed)
         if not self.prompts:
             raise OptionsError("there is no prompt; give at least one")
-        if self.settings.entropy_bound:
-            raise OptionsError("bench quality compares logits step by step, and knows no entropy_bound; leave it out")
+        for name in ("entropy_bound", "row_cache"):
+            if getattr(self.settings, name):
+                raise OptionsError(f"bench quality compares logits step by step, and knows no {name}; leave it out")
 
 
 logger = logging.getLogger(__name__)

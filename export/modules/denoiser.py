@@ -108,17 +108,18 @@ class Denoiser(nn.Module):
         )
         x = self.project_from_hidden(self.project_from_hidden_norm(x))
         x = self.up_block(x, height, width, modulation, keys, values)
-        _check_ended(modulation, keys, values)
+        check_ended(modulation, keys, values)
         return self.mlm_layer(x)  # type: ignore[no-any-return]
 
     def _layers(self, x: torch.Tensor, modulation: Pieces, keys: Pieces, values: Pieces) -> torch.Tensor:
         for layer in self.transformer_layers:
             x = layer(x, modulation, keys.take(), values.take())
-        _check_ended(modulation, keys, values)
+        check_ended(modulation, keys, values)
         return x
 
 
-def _check_ended(*all_pieces: Pieces) -> None:
+def check_ended(*all_pieces: Pieces) -> None:
+    """Raise `ExportError` if any of them has a piece that was not taken."""
     for pieces in all_pieces:
         pieces.check_ended()
 

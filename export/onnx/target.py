@@ -1,13 +1,16 @@
 """Export for ONNX Runtime."""
 
 from importlib.metadata import version
+from pathlib import Path
 
 import onnx_ir as ir
 from torch import nn
 
 from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import GraphSpec, Inputs
+from amused_edge.export.modules.denoiser import Denoiser
 from amused_edge.export.modules.layers import derived_tensors
+from amused_edge.export.modules.row_cache import RowCacheDenoiser
 from amused_edge.export.onnx import write as to_onnx
 from amused_edge.export.onnx.sampler.step import sampler_model
 from amused_edge.export.parity import ParityTolerances
@@ -38,6 +41,8 @@ class OnnxTarget(ExportTarget):
     with_sampler
         Write `sampler.onnx` too, one step of the sampler as a graph: for apps in languages without a port of the
         runtime.
+    row_cache
+        Give the denoiser a row cache, see `modules.row_cache`; only with "cpu".
 
     Raises
     ------
@@ -52,11 +57,16 @@ class OnnxTarget(ExportTarget):
     tolerances = ParityTolerances()
     golden_tolerance = Tolerance()
 
-    def __init__(self, optimize: Optimization = "portable", *, with_sampler: bool = False) -> None:
+    def __init__(
+        self, optimize: Optimization = "portable", *, with_sampler: bool = False, row_cache: bool = False
+    ) -> None:
         if optimize not in OPTIMIZATIONS:
             raise ExportError(f"optimize is {quoted(optimize)}; choose {', '.join(OPTIMIZATIONS)}")
+        if row_cache and optimize != "cpu":
+            raise ExportError(f"a row cache is for graphs made for CPUs, and optimize is {optimize}; choose cpu")
         self.optimize = optimize
         self.with_sampler = with_sampler
+        self.row_cache = row_cache
 
     def engine_info(self) -> EngineInfo:
         """See `ExportTarget`."""
@@ -65,14 +75,12 @@ class OnnxTarget(ExportTarget):
     def write(self, spec: GraphSpec, module: nn.Module, inputs: Inputs, writer: BundleWriter) -> GraphEntry:
         """See `ExportTarget`."""
         file = f"{spec.role}.onnx"
-        model = to_onnx.export_onnx(
-            module,
-            inputs,
-            spec.outputs,
-            writer.path / file,
-            optimize=self.optimize,
-            one_row=self.optimize == "cpu" and spec.role in _ONE_ROW,
-        )
+        if self.row_cache and isinstance(module, Denoiser):
+            model = self._with_row_cache(RowCacheDenoiser(module), inputs, spec.outputs, writer.path / file)
+        else:
+            one_row = self.optimize == "cpu" and spec.role in _ONE_ROW
+            path = writer.path / file
+            model = to_onnx.export_onnx(module, inputs, spec.outputs, path, optimize=self.optimize, one_row=one_row)
         return GraphEntry(
             files=(writer.entry(file), writer.entry(f"{file}.data")),
             inputs=to_onnx.tensor_specs(list(model.graph.inputs)),
@@ -80,6 +88,19 @@ class OnnxTarget(ExportTarget):
             stored_precision="float32",
             executed_precision="float32",
             derived_tensors=derived_tensors(module),
+        )
+
+    def _with_row_cache(
+        self, module: RowCacheDenoiser, inputs: Inputs, outputs: tuple[str, ...], path: Path
+    ) -> ir.Model:
+        return to_onnx.export_onnx(
+            module,
+            module.example(inputs),
+            (*outputs, *module.kept_names),
+            path,
+            optimize=self.optimize,
+            dynamic=module.dynamic,
+            input_names=module.input_names,
         )
 
     def write_files(self, geometry: Geometry, writer: BundleWriter) -> dict[str, FileEntry]:

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 import onnxscript.optimizer
@@ -23,12 +24,14 @@ BATCH = "batch"
 
 def export_onnx(
     module: nn.Module,
-    example: Inputs,
+    example: Inputs | dict[str, Any],
     outputs: tuple[str, ...],
     path: Path,
     *,
     optimize: Optimization = "portable",
     one_row: bool = False,
+    dynamic: dict[str, Any] | None = None,
+    input_names: tuple[str, ...] | None = None,
 ) -> ir.Model:
     """Write `path` (the graph) and `path` + ".data" (the weights).
 
@@ -43,6 +46,10 @@ def export_onnx(
         on CPUs.
     one_row
         Write a graph of batch 1, with the first row of `example` as its example.
+    dynamic
+        Axes that have no fixed length, as torch.export takes them, in place of the first ones.
+    input_names
+        Where `example` has tuples of several inputs, whose names are not theirs.
 
     Returns
     -------
@@ -50,7 +57,8 @@ def export_onnx(
     """
     if one_row:
         example = {name: value[:1] for name, value in example.items()}
-    dynamic = None if one_row else {name: {0: torch.export.Dim(BATCH)} for name in example}
+    if dynamic is None and not one_row:
+        dynamic = {name: {0: torch.export.Dim(BATCH)} for name in example}
     with warnings.catch_warnings(), _Quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -59,7 +67,7 @@ def export_onnx(
             kwargs=example,
             dynamo=True,
             opset_version=OPSET,
-            input_names=list(example),
+            input_names=list(input_names or example),
             output_names=list(outputs),
             dynamic_shapes=dynamic,
             verbose=False,

@@ -6,6 +6,11 @@ from pathlib import PurePosixPath
 from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.errors import BundleError, quoted
 
+ROWS, PLACES, KEPT = "rows", "places", "kept_"
+"""Inputs of a graph that keeps rows: those to compute, where each then stands, and how the names begin of what is kept;
+the rest of such a name is that of the output that the next call takes there.
+"""
+
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -105,6 +110,11 @@ class GraphEntry:
     def bytes(self) -> int:
         """Size of its files."""
         return sum(file.bytes for file in self.files)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether it may compute some rows of its layers and take the others from the call before."""
+        return any(spec.name == ROWS for spec in self.inputs)
 
 
 def read_file(fields: Fields) -> FileEntry:

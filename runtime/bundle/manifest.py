@@ -24,7 +24,8 @@ from amused_edge.runtime.bundle.measurements import (
 from amused_edge.runtime.errors import BundleError, OptionsError, quoted
 from amused_edge.runtime.sampling.options import LATER_OPTIONS, SamplerSettings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of bundles whose denoiser keeps rows, so that a runtime that cannot run it refuses them; all others have 1."""
 MANIFEST_NAME = "manifest.json"
 TOKENIZER_NAME = "tokenizer.json"
 GOLDEN_NAME = "golden.json"
@@ -180,6 +181,11 @@ class Manifest:
         return sum(file.bytes for file in self.all_files())
 
     @property
+    def keeps_rows(self) -> bool:
+        """Whether the denoiser has a row cache."""
+        return "denoiser" in self.graphs and self.graphs["denoiser"].keeps_rows
+
+    @property
     def fidelity(self) -> Fidelity:
         """What was measured, or else simulated, when the bundle was made.
 
@@ -195,7 +201,11 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the text of `manifest.json`."""
-        content = {"schema_version": SCHEMA_VERSION, "format": "amused-edge bundle", **asdict(self)}
+        content = {
+            "schema_version": SCHEMA_VERSION if self.keeps_rows else 1,
+            "format": "amused-edge bundle",
+            **asdict(self),
+        }
         content["sampler"] = self.sampler.to_dict()
         if self.fine_tuning is None:
             del content["fine_tuning"]  # as manifests were before there was any

@@ -12,6 +12,7 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.drawing.canvas import Canvas
 from amused_edge.runtime.drawing.conditioning import Branches, Conditioning, PromptConditioner, micro_conditions
 from amused_edge.runtime.drawing.first_step import FirstStep
+from amused_edge.runtime.drawing.row_cache import RowCache
 from amused_edge.runtime.engines import Graph, call
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph_store import GraphStore
@@ -58,8 +59,8 @@ class Drawing:
         name = self._bundle.manifest.model.name
         parameters = PictureParameters.of(name, self._bundle.sha256, task, seed, settings)
         begun = self._canvas.begin(task, seed, settings, cancellation)
-        ones = np.ones(begun.tokens.shape, np.float32)
-        return PictureState(parameters, begun.first_step, begun.tokens, ones, begun.starting_mask_ratio)
+        mask = self._geometry.mask_token_id
+        return PictureState.start(parameters, begun.first_step, begun.tokens, mask, begun.starting_mask_ratio)
 
     def draw(
         self,
@@ -103,12 +104,19 @@ class Drawing:
         if first_step == parameters.settings.steps:
             return
         with self._graphs.use("denoiser") as denoiser:
+            caches = [
+                self._row_cache(denoiser, *each, cancellation) for each in zip(states, conditionings, strict=True)
+            ]
 
             def denoise(index: int, step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
-                scale = parameters.settings.guidance_at(step)
-                if len(rows) < tokens.size:
+                scale, cache = parameters.settings.guidance_at(step), caches[index]
+                if len(rows) == tokens.size:
+                    logits = self._first_step(denoiser, tokens, conditionings[index].of(scale), cancellation)
+                    return _guided(logits, scale)
+                if cache is None:
                     return guided_logits(denoiser, tokens, rows, conditionings[index].values, scale, cancellation)
-                return _guided(self._first_step(denoiser, tokens, conditionings[index].of(scale), cancellation), scale)
+                found = cache(denoiser, step, tokens, conditionings[index].of(scale).values, cancellation)
+                return _guided([logits[rows] for logits in found], scale)
 
             yield from mask_predict(
                 denoise,
@@ -122,6 +130,20 @@ class Drawing:
                 probability=np.stack([state.probability for state in states]),
                 noise_step=parameters.noise_step,
             )
+
+    def _row_cache(
+        self, denoiser: Graph, state: PictureState, conditioning: Branches, cancellation: Cancellation | None
+    ) -> RowCache | None:
+        """Return what a picture's calls before its state left in its row cache; None where it has none."""
+        settings, mask = state.parameters.settings, self._geometry.mask_token_id
+        if not settings.row_cache:
+            return None
+        cache = RowCache(self._bundle.graph("denoiser"), settings.row_cache, mask)
+        for step in cache.steps_before(state.next_step):
+            tokens = state.tokens_before(step, mask)
+            if mask in state.tokens and (tokens != mask).any():
+                cache(denoiser, step, tokens, conditioning.of(settings.guidance_at(step)).values, cancellation)
+        return cache
 
     def finish(self, state: PictureState, task: Task, cancellation: Cancellation | None) -> Picture:
         """Return the picture of a finished state."""
@@ -179,6 +201,9 @@ class Drawing:
             raise StateError("the state holds tokens that the bundle does not have; begin the picture again")
         if state.next_step == parameters.settings.steps and known.size < state.tokens.size:
             raise StateError("the state is finished and has tokens that are masked; begin the picture again")
+        since = state.known_since
+        if since is not None and ((since < 0) != (state.tokens == g.mask_token_id)).any():
+            raise StateError("the state is not sure which of its tokens are masked; begin the picture again")
 
     def close(self) -> None:
         """Drop what is remembered of prompts and pictures, and remember nothing more."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle.graph_entry import GraphEntry
 from amused_edge.runtime.engines.cancellation import Cancellation
+from amused_edge.runtime.engines.kept_rows import with_all_rows
 from amused_edge.runtime.errors import GraphError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -49,7 +50,10 @@ def call(graph: Graph, inputs: Arrays, cancellation: Cancellation | None) -> dic
 
 
 def prepare_inputs(role: str, entry: GraphEntry, inputs: Arrays) -> dict[str, NDArray[Any]]:
-    """Check inputs against the manifest and give each the dtype that it states."""
+    """Check inputs against the manifest and give each the dtype that it states; where they say nothing of rows, all are
+    computed.
+    """
+    inputs = with_all_rows(entry, inputs)
     expected = {spec.name for spec in entry.inputs}
     if set(inputs) != expected:
         raise GraphError(f"{role} takes {sorted(expected)}, it was given {sorted(inputs)}")

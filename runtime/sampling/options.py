@@ -19,7 +19,7 @@ Order = Literal["confidence", "halton", "moment"]
 ORDERS: tuple[str, ...] = get_args(Order)
 
 
-LATER_OPTIONS: dict[str, Any] = {"entropy_bound": 0.0}
+LATER_OPTIONS: dict[str, Any] = {"entropy_bound": 0.0, "row_cache": 0}
 """Settings that came after the first form of files -> where they are off. A bundle has them off, and files name them
 only where they are on, so that a runtime without them reads all others and refuses these.
 """
@@ -57,6 +57,10 @@ class SamplerSettings:
         In nats, 0 to 1e6. Above 0, more tokens stay after a step than the schedule keeps, as long as the entropies of
         all that stay, without the largest, sum up to this at most; once none is masked, the steps that are left call
         no denoiser. 0 is off.
+    row_cache
+        0 to 10,000. Above 0, the denoiser's layers compute only the rows that were masked a step before, and keep the
+        others as they were; all are computed at every step whose number, from 0, is a multiple of this, and where
+        nothing is kept yet. Needs a bundle that was exported with a row cache. 0 is off.
     """
 
     steps: int = 12
@@ -67,6 +71,7 @@ class SamplerSettings:
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     order: Order = "confidence"
     entropy_bound: float = 0.0
+    row_cache: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", whole_number("steps", self.steps, minimum=1, maximum=_STEPS_LIMIT))
@@ -78,6 +83,8 @@ class SamplerSettings:
         choice("guidance_ramp", self.guidance_ramp, GUIDANCE_RAMPS)
         choice("order", self.order, ORDERS)
         object.__setattr__(self, "entropy_bound", real_number("entropy_bound", self.entropy_bound))
+        kept = whole_number("row_cache", self.row_cache, minimum=0, maximum=_STEPS_LIMIT)
+        object.__setattr__(self, "row_cache", kept)
 
     def to_dict(self) -> dict[str, Any]:
         """Return them as files name them: without those of `LATER_OPTIONS` that are off."""
@@ -116,7 +123,7 @@ class GenerationOptions:
     ----------
     seed
         Whole number in [0, 2^64). The same seed gives the same picture.
-    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound
+    steps, guidance_scale, temperature, schedule, guidance_ramp, guidance_interval, order, entropy_bound, row_cache
         As in `SamplerSettings`.
     """
 
@@ -129,6 +136,7 @@ class GenerationOptions:
     guidance_interval: tuple[float, float] | None = None
     order: Order | None = None
     entropy_bound: float | None = None
+    row_cache: int | None = None
 
     def __post_init__(self) -> None:
         seed = whole_number("seed", self.seed, minimum=0)

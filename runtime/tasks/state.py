@@ -7,6 +7,7 @@ import numpy as np
 
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.json_fields import Fields
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.tasks.parameters import PictureParameters
@@ -30,6 +31,9 @@ class PictureState:
         (h, w) int64 and float32, as in `Step`.
     starting_mask_ratio
         Share of the grid that the schedule starts from.
+    known_since
+        With a row cache, (h, w) int64: the step at which the denoiser first read each token, -1 where it is masked; so
+        that what the cache held can be computed again. None without.
     """
 
     parameters: PictureParameters
@@ -37,11 +41,31 @@ class PictureState:
     tokens: IntArray
     probability: FloatArray
     starting_mask_ratio: float = 1.0
+    known_since: IntArray | None = None
+
+    @staticmethod
+    def start(
+        parameters: PictureParameters, step: int, tokens: IntArray, mask_token_id: int, starting_mask_ratio: float
+    ) -> "PictureState":
+        """Return the state of a picture before its first step."""
+        ones = np.ones(tokens.shape, np.float32)
+        since = np.where(tokens == mask_token_id, np.int64(-1), step) if parameters.settings.row_cache else None
+        return PictureState(parameters, step, tokens, ones, starting_mask_ratio, since)
+
+    def tokens_before(self, step: int, mask_token_id: int) -> IntArray:
+        """Return what the denoiser read at a step that the picture, drawn with a row cache, has behind it."""
+        since = present(self.known_since, "what a state knows of the steps before")
+        return np.where((since >= 0) & (since <= step), self.tokens, np.int64(mask_token_id))
 
     def after(self, step: Step, picture: int = 0) -> "PictureState":
         """Return the state after a step, in which the picture has this place."""
+        since, known = self.known_since, ~step.mask[picture]
         return replace(
-            self, next_step=step.index + 1, tokens=step.tokens[picture], probability=step.probability[picture]
+            self,
+            next_step=step.index + 1,
+            tokens=step.tokens[picture],
+            probability=step.probability[picture],
+            known_since=None if since is None else np.where((since < 0) & known, np.int64(step.index + 1), since),
         )
 
     def to_json(self) -> str:
@@ -53,6 +77,7 @@ class PictureState:
             "grid": list(self.tokens.shape),
             "tokens": packed(self.tokens.astype("<i4")),
             "probability": packed(self.probability.astype("<f4")),
+            **({} if self.known_since is None else {"known_since": packed(self.known_since.astype("<i4"))}),
         }
         return sealed(_FORMAT, content)
 
@@ -90,4 +115,10 @@ def _state(values: Fields) -> PictureState:
     if not ((probability >= 0) & (probability <= 1)).all():
         raise StateError("the state's probabilities are not within 0 to 1; begin the picture again")
     tokens = unpacked(values.get("tokens", str), shape, "<i4").astype(np.int64)
-    return PictureState(parameters, next_step, tokens, probability, ratio)
+    return PictureState(parameters, next_step, tokens, probability, ratio, _known_since(values, parameters, shape))
+
+
+def _known_since(values: Fields, parameters: PictureParameters, shape: tuple[int, ...]) -> IntArray | None:
+    if not parameters.settings.row_cache:
+        return None
+    return unpacked(values.get("known_since", str), shape, "<i4").astype(np.int64)

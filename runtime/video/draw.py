@@ -107,8 +107,9 @@ class ClipDrawing:
         seed, picture = parameters.seed, parameters.task.picture
         start = frame_start(finished[-1], finished[0], place, mask, seed=seed, picture=picture)
         first_step = start.first_step if (start.tokens == mask).any() else parameters.settings.steps
-        ones = np.ones(start.tokens.shape, np.float32)
-        return ClipState(finished, PictureState(parameters, first_step, start.tokens, ones, start.starting_mask_ratio))
+        return ClipState(
+            finished, PictureState.start(parameters, first_step, start.tokens, mask, start.starting_mask_ratio)
+        )
 
     def _frame(self, state: ClipState, task: Task, cancellation: Cancellation | None) -> Frame:
         """Decode a frame."""

@@ -43,6 +43,12 @@ _SAMPLER: dict[str, Schema] = {
     },
     "order": {"enum": list(ORDERS)},
     "entropy_bound": {**_SCALE, "description": "Nats; 0, which is off, where it is left out."},
+    "row_cache": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 10_000,
+        "description": "Steps from one whole computation to the next; 0, which is off, where it is left out.",
+    },
 }
 
 _DRAWN: dict[str, Schema] = {

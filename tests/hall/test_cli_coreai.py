@@ -33,6 +33,7 @@ def copy(tiny_coreai: Path, tmp_path: Path) -> Path:
         (["--precision", "int8"], ["'--precision': 'int8'", "'float16', 'float32'"]),
         (["--ios", "18"], ["--ios goes with --target coreml"]),
         (["--optimize", "cpu"], ["--optimize goes with --target onnx"]),
+        (["--row-cache"], ["--row-cache goes with --target onnx"]),
     ],
 )
 def test_options_that_core_ai_has_not(cli: Cli, demo_checkpoint: Path, options: list[str], words: list[str]) -> None:

@@ -191,6 +191,7 @@ def test_what_is_left_open_comes_from_the_bundle(pipeline: AmusedPipeline) -> No
         "guidance_interval": (0.0, 1.0),
         "order": "confidence",
         "entropy_bound": 0.0,
+        "row_cache": 0,
     }
 
 

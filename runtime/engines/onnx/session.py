@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays, Graph, check_finite, hides_floats, prepare_inputs
+from amused_edge.runtime.engines.kept_rows import asked_outputs
 from amused_edge.runtime.engines.onnx.external_data import external_data
 from amused_edge.runtime.engines.onnx.floats import with_hidden_floats
 from amused_edge.runtime.engines.onnx.prepared import prepared_session
@@ -116,7 +117,7 @@ class OnnxRuntimeGraph:
                 "pipeline in each process"
             )
         feeds = prepare_inputs(self._role, self._entry, inputs)
-        names = [*(spec.name for spec in self._entry.outputs), *self._hidden]
+        names = [*asked_outputs(self._entry, inputs), *self._hidden]
         try:
             outputs = dict(zip(names, session.run(names, feeds, options), strict=True))
         except Exception as error:

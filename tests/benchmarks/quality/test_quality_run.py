@@ -230,8 +230,9 @@ def test_figures_of_each_picture_are_in_the_table(fake: Fake, tmp_path: Path) ->
 
 def test_steps_that_call_no_denoiser_are_refused() -> None:
     """Their logits could not be compared."""
-    with pytest.raises(OptionsError, match="knows no entropy_bound"):
-        QualityOptions(PROMPTS, SamplerSettings(entropy_bound=2.0))
+    for settings in (SamplerSettings(entropy_bound=2.0), SamplerSettings(row_cache=3)):
+        with pytest.raises(OptionsError, match=f"knows no {settings.later[0]}; leave it out"):
+            QualityOptions(PROMPTS, settings)
 
 
 def test_other_grids_are_refused_before_anything_is_drawn(fake: Fake, log: Path, tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def test_what_a_bundle_is_optimized_for(small_bundle: Path) -> None:
 
 def test_another_schema(small_bundle: Path) -> None:
     text = (small_bundle / "manifest.json").read_text(encoding="utf-8")
-    with pytest.raises(BundleError, match=r"schema version 2, this amused-edge reads up to 1; upgrade"):
-        Manifest.from_json(text.replace('"schema_version": 1', '"schema_version": 2'))
+    with pytest.raises(BundleError, match=r"schema version 3, this amused-edge reads up to 2; upgrade"):
+        Manifest.from_json(text.replace('"schema_version": 1', '"schema_version": 3'))
 
 
 def test_its_files_and_their_size(small_bundle: Path) -> None:

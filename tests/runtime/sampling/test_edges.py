@@ -29,6 +29,8 @@ def test_settings_as_files_name_them() -> None:
     assert later.to_dict() == {**PLAIN, "order": "moment", "entropy_bound": 0.5}
     assert set(later.later) == {"order", "entropy_bound"}
     assert SamplerSettings(order="moment").later == ["order"]
+    assert SamplerSettings(row_cache=4).later == ["row_cache"]
+    assert SamplerSettings(row_cache=4).to_dict()["row_cache"] == 4
 
 
 def test_the_scale_of_a_step_is_that_of_the_settings() -> None:

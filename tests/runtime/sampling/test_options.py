@@ -33,6 +33,8 @@ BAD_SETTINGS: list[tuple[str, Any, str]] = [
     ("temperature", "ab", "temperature is 'ab'; it must be a number"),
     ("entropy_bound", -1, "entropy_bound is -1; it must be between 0 and 1e+06"),
     ("entropy_bound", "2", "entropy_bound is '2'; it must be a number"),
+    ("row_cache", -1, "row_cache is -1; it must be 0 or more"),
+    ("row_cache", 2.5, "row_cache is 2.5; it must be a whole number"),
     ("schedule", "cosin", "schedule is 'cosin'; choose one of: cosine, linear"),
     ("schedule", ["cosine"], "schedule is ['cosine']; choose one of: cosine, linear"),
 ]
