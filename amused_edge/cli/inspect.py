@@ -76,7 +76,7 @@ def _show(bundle: "Bundle") -> None:
     _line(f"defaults    {s.steps} steps, guidance {s.guidance_scale:g}, temperature {s.temperature}, {s.schedule}")
     _line(f"engine      {m.engine.name} {m.engine.version}, oldest tried {m.engine.oldest_tried}")
     if m.target == "onnx":
-        _line(f"optimized   {m.engine.optimize}")
+        _line(f"optimized   {m.engine.optimize}{', with a row cache' if m.keeps_rows else ''}")
     for role, graph in m.graphs.items():
         precision = f"stored {graph.stored_precision}, executed {graph.executed_precision}"
         _line(f"{role:<15} {graph.bytes / 1e6:>9.1f} MB  {precision}")

@@ -159,7 +159,7 @@ def test_parameters_of_a_frame() -> None:
     assert PictureParameters.from_dict(plain) == frame
     assert (frame.noise_step, PARAMETERS.noise_step) == (2 * NOISE_STEPS, 0)
     assert frame.options() == GenerationOptions(
-        7, 2, 3.0, (2.0, 0.0), "cosine", "constant", (0.0, 1.0), "confidence", 0.0
+        7, 2, 3.0, (2.0, 0.0), "cosine", "constant", (0.0, 1.0), "confidence", 0.0, 0
     )
     assert PARAMETERS.options().schedule == "linear"
     for other in ({**plain, "version": 1}, {**PLAIN, "version": 2}):
