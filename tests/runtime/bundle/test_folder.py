@@ -127,7 +127,7 @@ def test_a_manifest_that_is_no_object(small_bundle: Path, text: str) -> None:
 def test_a_newer_schema_asks_for_an_upgrade(small_bundle: Path, edit_manifest: EditManifest) -> None:
     """Even where nothing else in it can be understood."""
     edit_manifest(small_bundle, lambda manifest: (manifest.clear(), manifest.update(schema_version=99)))
-    with pytest.raises(BundleError, match="schema version 99, this amused-edge reads up to 1; upgrade amused-edge"):
+    with pytest.raises(BundleError, match="schema version 99, this amused-edge reads up to 2; upgrade amused-edge"):
         Bundle.open(small_bundle)
 
 
