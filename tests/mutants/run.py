@@ -48,7 +48,8 @@ GROUPS = {
     ),
     "fidelity": (
         "benchmarks/subjects/teacher_forcing.py|quantization/sensitivity/*",
-        "tests/benchmarks/subjects/test_teacher_forcing.py|tests/quantization/sensitivity",
+        "tests/benchmarks/subjects/test_teacher_forcing.py|tests/benchmarks/subjects/test_compare_bundles.py|"
+        "tests/quantization/sensitivity",
     ),
 }
 """Name -> modules, and the tests that are asked."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -14,7 +14,7 @@ from amused_edge.quantization.onnx.trials import OnnxTrials, gentler, stored_byt
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Operator, Recipe, Rule
 from amused_edge.quantization.sensitivity.damage import Damage, Row, Rules
-from amused_edge.quantization.sensitivity.mixing import Mixer
+from amused_edge.quantization.sensitivity.mixing import Mixer, bundle_bytes
 from amused_edge.quantization.sensitivity.search import search
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
@@ -133,6 +133,14 @@ def test_a_limit_is_met_although_damages_do_not_add_up() -> None:
     assert chosen_bits(mixer)["tender"] >= 8
 
 
+def test_a_limit_is_met_by_small_steps() -> None:
+    """Fifty times as much: what damages promise is far too little at first, and no more is climbed than is needed."""
+    mixer, steps = made_up(interaction=50.0), []
+    assert 0 < mixer.lower_kl(6e-3, steps.append) <= 6e-3
+    assert steps == [f"denoiser/{name}" for name in ("tender", "large", "tender", "large", "tender")]
+    assert chosen_bits(mixer) == {"tender": 16, "large": 8, "tough": 4}
+
+
 def test_a_limit_that_is_met_already_costs_nothing() -> None:
     mixer, steps = made_up(), []
     assert mixer.lower_kl(1.0, steps.append) == pytest.approx(2e-2, rel=1e-3)
@@ -173,8 +181,27 @@ def test_names_with_marks_of_patterns_are_matched_as_they_are() -> None:
     mixer.lower_kl(1e-3, lambda _: None)
     rule = mixer.recipe(Recipe("base", (FOUR,)), "mixed").rules[0]
     assert rule.bits == 8
+    assert rule.tensors == "denoiser/odd[[]0][*][?]"
     assert rule.matches("denoiser", [name], "matmul")
     assert not rule.matches("denoiser", ["odd0xy"], "matmul")
+
+
+def test_a_bundles_size_is_its_parents_and_what_changed() -> None:
+    """What describes a weight is added for each that changed, and only for those."""
+
+    class Sizes:
+        bundle = SimpleNamespace(manifest=SimpleNamespace(bytes=10_000))
+        description_bytes = 7
+        plans: ClassVar = {
+            "denoiser": SimpleNamespace(rules={"a": Rule("a", bits=8), "b": Rule("b")}),
+            "image_decoder": SimpleNamespace(rules={"c": Rule("c", bits=4)}),
+        }
+
+        def stored_bytes(self, role: str, name: str, rule: Rule) -> int:
+            return {"a": 100, "b": 200, "c": 300}[name] * rule.bits
+
+    sizes = cast(Any, Sizes())
+    assert bundle_bytes(sizes) == 10_000 - 100 * 24 + 7 - 300 * 28 + 7
 
 
 # --- The whole search.
