@@ -24,7 +24,7 @@ private const val AT_ONCE = 6
 /** Bytes that memory may grow by after the first third. */
 private const val ALLOWED = 24_000_000L
 
-/** Many pictures at once with pipelines that are shared, or come and go: who stays, cancels, leaves, saves or closes. */
+/** Many pictures at once, with pipelines that are shared or come and go: who stays, cancels, leaves, saves, closes. */
 internal class Soak(private val engine: PipeEngine, private val seed: Long) {
     private val drawn = tasks()
     private val timer = Timer(true)
@@ -139,11 +139,13 @@ private fun tasks(): List<Pair<Task, GenerationOptions>> {
     val mask = GreyImage(64, 64, ByteArray(64 * 64) { if (it % 64 < 32) 0 else -1 })
     val prompt = texts(listOf("a fox"))
     val few = GenerationOptions(steps = 2)
+    val unguided = GenerationOptions(steps = 3, guidanceScale = 1.0)
+    val halton = GenerationOptions(steps = 3, order = Order.HALTON, temperature = Temperature.Scalar(0.0))
     return listOf(
         TextToImage(prompt) to few,
         TextToImage(texts(listOf("a boat", "a castle")), texts(listOf("red"))) to GenerationOptions(5uL, 2),
-        TextToImage(texts(listOf("a panda")), picturesPerPrompt = 2) to GenerationOptions(steps = 3, guidanceScale = 1.0),
-        TextToImage(prompt) to GenerationOptions(steps = 3, order = Order.HALTON, temperature = Temperature.Scalar(0.0)),
+        TextToImage(texts(listOf("a panda")), picturesPerPrompt = 2) to unguided,
+        TextToImage(prompt) to halton,
         Variation(prompt, listOf(fox), strength = 0.7) to few,
         Inpainting(prompt, listOf(fox), listOf(mask), strength = 1.0) to few,
         outpainting(prompt, part, Margins(16, 16, 16, 16)) to few,
