@@ -21,6 +21,7 @@ SEARCH: tuple[Decorator, ...] = (
     option("--temperature", type=ListOf(float), help="Of the first step, one or several; 0 at the last."),
     option("--order", type=Choice(ORDERS), multiple=True, help="May be given several times."),
     option("--entropy-bound", type=ListOf(float), help="In nats, one or several."),
+    option("--row-cache", type=ListOf(int), metavar="K[,K...]", help="Of a bundle exported with it, one or several."),
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from amused_edge.benchmarks.quality.draw import picture_path, png, read_picture, save_picture
 from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.subjects.free_running import draw_tokens
+from amused_edge.benchmarks.subjects.kept_rows import KeptRows
 from amused_edge.benchmarks.subjects.subject import Subject
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.pictures import ImageArray
@@ -15,10 +16,12 @@ from amused_edge.runtime.stages import OnStage
 
 @dataclass(frozen=True)
 class Work:
-    """Calls of the denoiser for one picture, and rows in all of them."""
+    """Calls of the denoiser for one picture, and rows in all of them; one of which its layers computed half, as with a
+    row cache, counts half.
+    """
 
     calls: int
-    rows: int
+    rows: float
 
 
 class SearchDrawing:
@@ -52,16 +55,17 @@ class SearchDrawing:
         return Work(record["calls"], record["rows"])
 
     def _draw(self, settings: SamplerSettings, name: str, place: int) -> None:
-        source, calls = self._subject.logits(self._prompts[place], settings), 0
+        source = self._subject.logits(self._prompts[place], settings)
+        shares: list[float] = []
 
         def counted(tokens: IntArray, rows: IntArray) -> FloatArray:
-            nonlocal calls
-            calls += 1
-            return source(tokens, rows)
+            logits = source(tokens, rows)
+            shares.append(source.share if isinstance(source, KeptRows) else 1.0)
+            return logits
 
         tokens = draw_tokens(counted, self._subject.geometry, settings, seed=self._seed, picture=place)
         save_picture(png(self._subject.decode(tokens)[0]), picture_path(self._run.path, name, place))
-        self._run.add(_key(name, place), asdict(Work(calls, calls * settings.branches)))
+        self._run.add(_key(name, place), asdict(Work(len(shares), sum(shares) * settings.branches)))
 
 
 def name_of(settings: SamplerSettings) -> str:
@@ -74,6 +78,7 @@ def name_of(settings: SamplerSettings) -> str:
             "temperature " + (" to ".join(f"{each:g}" for each in heat) if isinstance(heat, tuple) else f"{heat:g}"),
             settings.order,
             *([f"{settings.entropy_bound:g} nats"] if settings.entropy_bound else []),
+            *([f"all rows every {settings.row_cache} steps"] if settings.row_cache else []),
         ]
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks.subjects.free_running import draw_tokens
+from amused_edge.benchmarks.subjects.kept_rows import KeptRows
 from amused_edge.benchmarks.subjects.subject import SubjectSpec, distinct
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.bundle import verification
@@ -70,6 +71,8 @@ class BundleSubject:
     def logits(self, prompt: str, settings: SamplerSettings) -> "LogitSource":
         """Return guided logits, see `Subject`."""
         conditioning = self._conditioning(prompt, settings.guided)
+        if settings.row_cache:
+            return KeptRows(self.pipeline, conditioning, settings)
         return lambda tokens, rows: self.pipeline.guided_logits(tokens, rows, conditioning, settings.guidance_scale)
 
     def decode(self, tokens: IntArray) -> ImageArray:

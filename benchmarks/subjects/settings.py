@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.sampling.options import Order, SamplerSettings
 
 
@@ -15,6 +16,7 @@ def search_grid(
     temperature: Sequence[float] | None,
     order: Sequence[Order] | None,
     entropy_bound: Sequence[float] | None,
+    row_cache: Sequence[int] | None = None,
 ) -> tuple[SamplerSettings, tuple[SamplerSettings, ...]]:
     """Return the bundle's own settings, and every combination; what is not given is the bundle's.
 
@@ -22,14 +24,23 @@ def search_grid(
     ----------
     temperature
         Of the first step; that of the last one is 0.
+
+    Raises
+    ------
+    OptionsError
+        A number is out of range, or the bundle has no row cache.
     """
-    own = Bundle.open(bundle).manifest.sampler
+    manifest = Bundle.open(bundle).manifest
+    own = manifest.sampler
+    if any(row_cache or ()) and not manifest.keeps_rows:
+        raise OptionsError(f"{bundle} has no row cache; export it with --row-cache, or leave row_cache out")
     grid = tuple(
-        replace(each, temperature=heat, order=kept, entropy_bound=bound)
+        replace(each, temperature=heat, order=kept, entropy_bound=bound, row_cache=every)
         for each in settings_grid(bundle, steps, guidance)
         for heat in ([(first, 0.0) for first in temperature] if temperature else [own.temperature])
         for kept in order or (own.order,)
         for bound in entropy_bound or (own.entropy_bound,)
+        for every in row_cache or (own.row_cache,)
     )
     return own, grid
 

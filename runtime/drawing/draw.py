@@ -112,11 +112,11 @@ class Drawing:
                 scale, cache = parameters.settings.guidance_at(step), caches[index]
                 if len(rows) == tokens.size:
                     logits = self._first_step(denoiser, tokens, conditionings[index].of(scale), cancellation)
-                    return _guided(logits, scale)
+                    return guided(logits, scale)
                 if cache is None:
                     return guided_logits(denoiser, tokens, rows, conditionings[index].values, scale, cancellation)
                 found = cache(denoiser, step, tokens, conditionings[index].of(scale).values, cancellation)
-                return _guided([logits[rows] for logits in found], scale)
+                return guided([logits[rows] for logits in found], scale)
 
             yield from mask_predict(
                 denoise,
@@ -235,10 +235,10 @@ def guided_logits(
     logits = call(denoiser, {"tokens": np.stack([tokens] * branches), **conditioning}, cancellation)["logits"]
     if len(rows) < tokens.size:
         logits = logits[:, rows]
-    return _guided(list(logits), guidance_scale)
+    return guided(list(logits), guidance_scale)
 
 
-def _guided(logits: Sequence[FloatArray], guidance_scale: float) -> FloatArray:
+def guided(logits: Sequence[FloatArray], guidance_scale: float) -> FloatArray:
     """Return the logits (M, V) of one branch, or of two as a guidance scale has them."""
     return logits[0] if len(logits) == 1 else sampler.guide(logits[0], logits[1], guidance_scale)
 

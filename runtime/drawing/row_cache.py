@@ -60,6 +60,7 @@ class RowCache:
         self._names = [spec.name for spec in denoiser.inputs if spec.name.startswith(KEPT)]
         self._count = next(int(spec.shape[1]) for spec in denoiser.inputs if spec.name == PLACES)
         self._kept: dict[int, _Kept] = {}
+        self.share = 1.0  # of the rows that the last call computed, the mean over its branches
 
     def __call__(
         self,
@@ -88,6 +89,7 @@ class RowCache:
             calls.append(
                 (order, {"tokens": tokens[None], **values, **kept, ROWS: order[None, :computed], PLACES: places})
             )
+        self.share = float(np.mean([inputs[ROWS].size for _, inputs in calls])) / self._count
         outputs = _run(denoiser, [inputs for _, inputs in calls], cancellation)
         for branch, ((order, _), found) in enumerate(zip(calls, outputs, strict=True)):
             values = {name: found[name.removeprefix(KEPT)] for name in self._names}

@@ -13,6 +13,10 @@ import pytest
 import torch
 from diffusers import UVit2DModel
 
+from amused_edge.benchmarks.compare.search_draw import name_of
+from amused_edge.benchmarks.subjects.bundle_subject import BundleSubject
+from amused_edge.benchmarks.subjects.free_running import draw_tokens
+from amused_edge.benchmarks.subjects.settings import search_grid
 from amused_edge.export.errors import ExportError, ParityError
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.modules.row_cache import RowCacheDenoiser
@@ -181,6 +185,30 @@ def test_a_picture_is_the_same_however_its_steps_are_called(kind: str, pipeline:
 
 def exact() -> dict[str, Any]:
     return {name: value for name, value in vars(OPTIONS).items() if name != "row_cache"}
+
+
+def test_benchmarks_draw_the_same_and_count_what_was_computed(bundle: Bundle, pipeline: AmusedPipeline) -> None:
+    """Several pictures of a prompt from one source; a step whose rows are half kept counts half."""
+    own, (settings,) = search_grid(bundle.path, [7], [3.0], [4.0], None, None, [3])
+    assert (own.row_cache, settings.row_cache) == (0, 3)
+    subject = BundleSubject(str(bundle.path), {"threads": 2})
+    source = subject.logits("a red fox", settings)
+    shares: list[float] = []
+
+    def counted(tokens: IntArray, rows: IntArray) -> Any:
+        logits = source(tokens, rows)
+        shares.append(source.share)  # type: ignore[attr-defined]
+        return logits
+
+    for picture in (0, 1):
+        found = draw_tokens(counted, subject.geometry, settings, seed=3, picture=picture)
+        task = TextToImage("a red fox", first_picture=picture)
+        options = GenerationOptions(3, 7, 3.0, (4.0, 0.0), row_cache=3)
+        np.testing.assert_array_equal(found[0], pipeline.generate(task, options).tokens[0])
+    subject.close()
+    assert shares[0] == shares[3] == shares[6] == shares[7] == 1
+    assert min(shares) < 1
+    assert name_of(settings).endswith(", all rows every 3 steps")
 
 
 def test_one_step_and_clips(pipeline: AmusedPipeline) -> None:
