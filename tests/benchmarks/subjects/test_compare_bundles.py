@@ -1,7 +1,6 @@
 """Bundles beside each other on the demo bundle: one spoilt graph at a time, and what shows it."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from amused_edge.runtime.bundle.measurements import Fidelity, LogitFidelity, Pic
 from amused_edge.runtime.engines import EngineOptions, load_graph
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from tests.support.paths import ROOT
 
 PROMPTS = ["a red fox on a blue background", "a drawing of a castle on a white background"]
 GUIDED = SamplerSettings(steps=2, guidance_scale=3.0)
@@ -21,8 +21,8 @@ Outputs = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def bundle(demo_bundle: Path) -> Bundle:
-    return Bundle.open(demo_bundle)
+def bundle() -> Bundle:
+    return Bundle.open(ROOT / "demo" / "bundle")
 
 
 @pytest.fixture(scope="module")

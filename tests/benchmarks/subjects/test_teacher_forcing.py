@@ -115,6 +115,13 @@ def test_all_sources_are_asked_once_about_the_same_states() -> None:
             assert np.array_equal(state.logits[name], network(number)(tokens, rows))
 
 
+def test_without_more_words_it_is_the_first_picture_of_seed_0() -> None:
+    named = followed({"a": network(1)}, "a", seed=0, picture=0)
+    for state, other in zip(followed({"a": network(1)}, "a"), named, strict=True):
+        assert np.array_equal(state.uniforms, other.uniforms)
+        assert np.array_equal(state.predicted, other.predicted)
+
+
 def test_only_the_driver_leads() -> None:
     alone = followed({"a": network(1)}, "a")
     together = followed({"z": network(3), "a": network(1), "b": network(2)}, "a")

@@ -13,9 +13,9 @@ from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.onnx.trials import OnnxTrials, gentler, stored_bytes
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Calibration, Operator, Recipe, Rule
-from amused_edge.quantization.sensitivity.damage import Damage, Row, Rules
+from amused_edge.quantization.sensitivity.damage import Damage, Row, Rules, measure_each
 from amused_edge.quantization.sensitivity.mixing import Mixer, bundle_bytes
-from amused_edge.quantization.sensitivity.search import search
+from amused_edge.quantization.sensitivity.search import _mix, search
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
 
@@ -184,6 +184,30 @@ def test_names_with_marks_of_patterns_are_matched_as_they_are() -> None:
     assert rule.tensors == "denoiser/odd[[]0][*][?]"
     assert rule.matches("denoiser", [name], "matmul")
     assert not rule.matches("denoiser", ["odd0xy"], "matmul")
+
+
+@pytest.mark.parametrize("limits", [(1.05e-2, None), (None, (sum(BYTES.values()) + 4000) / 1e6)])
+def test_a_climb_tells_its_steps(limits: tuple[float | None, float | None]) -> None:
+    told: list[str] = []
+    assert _mix(made_up(), *limits, told.append) is not None
+    assert told[0] == "denoiser/tender"
+    assert _mix(made_up(), None, None, told.append) is None
+
+
+def test_each_weight_is_told_before_it_is_measured() -> None:
+    """With its place among those that a rule changes."""
+    plans = {
+        "denoiser": SimpleNamespace(
+            rules={"a": FOUR, "same": Rule("same"), "b": FOUR},
+            weights={name: SimpleNamespace(shape=(64, 64), operator="matmul") for name in "ab"},
+        )
+    }
+    told: list[Any] = []
+    meter = MadeUpMeter({"a": {4: 1e-2}, "b": {4: 1e-3}})
+    rows = measure_each(cast(Any, meter), trials(plans), on_weight=lambda *each: told.append(each))
+    assert told == [("denoiser/a", 0, 2), ("denoiser/b", 1, 2)]
+    assert [(row.name, row.damage.mean_kl, row.values) for row in rows] == [("a", 1e-2, 4096), ("b", 1e-3, 4096)]
+    assert measure_each(cast(Any, meter), trials(plans)) == rows
 
 
 def test_a_bundles_size_is_its_parents_and_what_changed() -> None:

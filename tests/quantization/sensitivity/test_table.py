@@ -75,6 +75,7 @@ def test_bars_stand_in_the_order_of_the_graphs(table: Path, figures: list[Any]) 
     assert [bar.get_height() for bar in logits.patches] == [1e-3, 3e-2, 2e-3]
     assert logits.get_yscale() == "log"
     assert [(text.get_position()[0], text.get_text()) for text in logits.texts] == [(0, "conditioner"), (2, "denoiser")]
+    assert {text.get_fontsize() for text in logits.texts} == {9}
     assert [line.get_xdata()[0] for line in logits.lines] == [-0.5, 1.5]
     assert [bar.get_height() for bar in pictures.patches] == [50.0, 41.5]
     assert pictures.get_yscale() == "linear"
