@@ -6,30 +6,15 @@ import { OptionsError, StateError } from "../src/errors.js";
 import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../src/sampling/blocks.js";
 import { expSum } from "../src/sampling/exp-sum.js";
 import { drawStep } from "../src/sampling/mask-predict.js";
-import { type GenerationOptions, type SamplerSettings, settingsOf } from "../src/sampling/options.js";
+import { type GenerationOptions, settingsOf } from "../src/sampling/options.js";
 import { Stream, uniform, uniforms } from "../src/sampling/philox.js";
 import { PHILOX_MODULE } from "../src/sampling/philox-module.js";
 import { drawCode, drawPlainly, softmax } from "../src/sampling/sampler.js";
 import { parametersFromText } from "../src/tasks/parameters.js";
 import { PACKAGE } from "./support/paths.js";
-
-const DEFAULTS: SamplerSettings = {
-  steps: 12,
-  guidanceScale: 10,
-  temperature: [2, 0],
-  schedule: "cosine",
-  guidanceRamp: "constant",
-  guidanceInterval: [0, 1],
-  order: "confidence",
-};
+import { DEFAULTS, normalLogits } from "./support/sampling.js";
 
 const NAME = { seed: 11n, picture: 2n, step: 3, purpose: 0 };
-
-/** Return logits with this standard deviation, from a stream of their own. */
-function logits(count: number, deviation: number, picture: bigint): Float32Array {
-  const [a, b] = [0, 1].map((purpose) => uniforms(count, { seed: 5n, picture, step: 0, purpose }));
-  return a.map((u, i) => deviation * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * b[i]));
-}
 
 /** Rows that are hard to leave something out of, from normal ones. */
 const ODD: Readonly<Record<string, (value: number, code: number) => number>> = {
@@ -52,7 +37,7 @@ test("leaving out what cannot win draws the same codes as the plain way, of any 
     for (const deviation of [0, 0.5, 3, 8, 30, 1000]) {
       for (const [odd, changed] of Object.entries(ODD)) {
         for (let repeat = 0; repeat < (codes > 1000 ? 1 : 4); repeat++, row++) {
-          const values = logits(codes, deviation, BigInt(row)).map(changed);
+          const values = normalLogits(codes, deviation, BigInt(row)).map(changed);
           const first = row * 1003 - (row % 3 ? 0 : (row * 1003) % 8);
           const expected = drawPlainly(values, uniforms(codes, NAME, first));
           const drawn = drawCode(values, softmax(values, first), stream, first);
@@ -107,7 +92,7 @@ test("a step draws each picture of several as the plain way does", () => {
   const settings = { ...DEFAULTS, temperature: [0, 1e6] as const };
   const rules = { seed: 3n, settings, gridHeight: 3, gridWidth: 4, codebookSize: codes, maskTokenId: 99 };
   for (const picture of [0n, 1n, 2n ** 63n]) {
-    const rows = Array.from({ length: positions }, (_, i) => logits(codes, 2, picture + BigInt(i)));
+    const rows = Array.from({ length: positions }, (_, i) => normalLogits(codes, 2, picture + BigInt(i)));
     const tokens = Int32Array.from({ length: positions }, (_, i) => (i % 4 === 1 ? i : 99));
     const state = { tokens, probability: new Float32Array(positions).fill(1), picture, startingMaskRatio: 1 };
     const drawn = drawStep((position, row) => row.set(rows[position]), state, 5, rules);
@@ -176,7 +161,7 @@ test("the module is what its text says", async () => {
 
 test("the sum of exponentials is that of float64 to the last bits of float32", () => {
   for (const deviation of [0.1, 2, 10, 100]) {
-    const row = logits(8192, deviation, 99n);
+    const row = normalLogits(8192, deviation, 99n);
     const highest = row.reduce((most, value) => Math.max(most, value));
     const exact = row.reduce((sum, value) => sum + Math.exp(Math.fround(value - highest)), 0);
     const eights = new Float64Array(1024);

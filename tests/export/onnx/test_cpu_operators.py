@@ -1,7 +1,6 @@
 """Graphs made for ONNX Runtime's CPU kernels: other operators, the same numbers."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,13 @@ from amused_edge.export.graphs import GRAPHS
 from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
 from amused_edge.export.onnx.target import OnnxTarget
 from amused_edge.export.onnx.write import export_onnx
-from amused_edge.quantization.options import QuantizeOptions
-from amused_edge.quantization.quantize import quantize_bundle
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.engines import EngineOptions, load_graph
 from amused_edge.runtime.engines.onnx.session import OnnxRuntimeGraph
 from amused_edge.runtime.engines.parallel_rows import threads_of_a_row
 from tests.support.exported import operators, run
+from tests.support.quantized import quantized_once
 
 DENOISER = next(spec for spec in GRAPHS if spec.role == "denoiser")
 CASES: dict[str, dict[str, Any]] = {
@@ -115,14 +113,7 @@ def test_its_denoiser_takes_one_row_and_says_so(cpu_bundle: Bundle) -> None:
 
 @pytest.fixture(scope="module")
 def quantized(cpu_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
-    """Return `quantized(recipe)`, made once."""
-    options = QuantizeOptions(("a fox",), calibration_prompts=1, fidelity_prompts=1)
-
-    @cache
-    def make(recipe: str) -> Bundle:
-        return quantize_bundle(cpu_bundle.path, tmp_path_factory.mktemp("made") / recipe, recipe, options)
-
-    return make
+    return quantized_once(cpu_bundle, tmp_path_factory)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from amused_edge.export.graphs import Inputs
 from amused_edge.export.modules.row_cache import RowCacheDenoiser
 from amused_edge.export.onnx.target import OnnxTarget
 from amused_edge.export.parity import check_kept_rows
-from amused_edge.quantization.options import QuantizeOptions
-from amused_edge.quantization.quantize import quantize_bundle
 from amused_edge.runtime import (
     AmusedPipeline,
     Bundle,
@@ -44,6 +41,7 @@ from amused_edge.runtime.drawing.row_cache import RowCache
 from amused_edge.runtime.engines import EngineOptions
 from amused_edge.runtime.tasks.kinds import Task
 from tests.support.odd_checkpoints import BY_ROLE
+from tests.support.quantized import quantized_once
 from tests.support.tiny_export import TinyExport
 
 HEIGHT, WIDTH, MASK = 4, 6, 39
@@ -221,13 +219,7 @@ def test_one_step_and_clips(pipeline: AmusedPipeline) -> None:
 
 @pytest.fixture(scope="module")
 def quantized(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Bundle]:
-    options = QuantizeOptions(("a fox",), calibration_prompts=1, fidelity_prompts=1)
-
-    @cache
-    def make(recipe: str) -> Bundle:
-        return quantize_bundle(bundle.path, tmp_path_factory.mktemp("made") / recipe, recipe, options)
-
-    return make
+    return quantized_once(bundle, tmp_path_factory)
 
 
 @pytest.mark.parametrize(("recipe", "kl"), [("w8", 1e-2), ("w8a8", 0.2)])

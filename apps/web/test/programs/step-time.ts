@@ -5,27 +5,14 @@
 
 import { argv, stdout } from "node:process";
 import { drawStep, type GuidedLogits } from "../../src/sampling/mask-predict.js";
-import { uniforms } from "../../src/sampling/philox.js";
 import { guide } from "../../src/sampling/sampler.js";
+import { DEFAULTS, normalLogits } from "../support/sampling.js";
 
 const POSITIONS = 256;
 const CODES = 8192;
 const ROUNDS = 30;
 const LAST = 8;
-const SETTINGS = {
-  steps: 12,
-  guidanceScale: 2,
-  temperature: [2, 0],
-  schedule: "cosine",
-  guidanceRamp: "constant",
-  guidanceInterval: [0, 1],
-  order: "confidence",
-} as const;
-
-function normal(count: number, deviation: number, picture: bigint): Float32Array {
-  const [a, b] = [0, 1].map((purpose) => uniforms(count, { seed: 1n, picture, step: 0, purpose }));
-  return a.map((u, i) => deviation * Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * b[i]));
-}
+const SETTINGS = { ...DEFAULTS, guidanceScale: 2 };
 
 /** Return the least and the middle one of times of a step of which so many are masked, in ms. */
 function timed(logits: GuidedLogits, masked: number, step: number): string {
@@ -44,8 +31,8 @@ if (argv.includes("--script")) {
   Object.assign(globalThis, { WebAssembly: undefined });
 }
 for (const deviation of [0, 1, 2, 4, 8, 12]) {
-  const unconditional = normal(POSITIONS * CODES, deviation, 0n);
-  const conditional = normal(POSITIONS * CODES, deviation / 10, 1n).map((value, i) => value + unconditional[i]);
+  const unconditional = normalLogits(POSITIONS * CODES, deviation, 0n);
+  const conditional = normalLogits(POSITIONS * CODES, deviation / 10, 1n).map((value, i) => value + unconditional[i]);
   const logits: GuidedLogits = (position, row) => guide(unconditional, conditional, position * CODES, 2, row);
   const [first, last] = [timed(logits, POSITIONS, 0), timed(logits, LAST, SETTINGS.steps - 1)];
   stdout.write(`standard deviation ${deviation}: first step ${first}; last step ${last}\n`);
