@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, islice
 from pathlib import Path
 from types import TracebackType
 
@@ -14,7 +13,8 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import DRAWING_ROLES
 from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
-from amused_edge.runtime.drawing.draw import LOW_MEMORY_BATCH, Drawing, OnStep, guided_logits
+from amused_edge.runtime.drawing.draw import Drawing, OnStep, guided_logits
+from amused_edge.runtime.drawing.task_drawing import TaskDrawing
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.drawing.weighting import encode_text
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
@@ -51,6 +51,7 @@ class AmusedPipeline:
         self._graphs = GraphStore(bundle, engine, load)
         self._condition = PromptConditioner(self.tokenizer, self._graphs.use, engine.remembered_prompts)
         self._drawing = Drawing(bundle, self._graphs, self._condition, engine.remembered_prompts)
+        self._tasks = TaskDrawing(self._drawing, self._graphs)
         self._clips = ClipDrawing(self._drawing, self._graphs, self.geometry)
 
     @staticmethod
@@ -151,7 +152,7 @@ class AmusedPipeline:
         number; with `keep_graphs` off, up to 16 of a prompt together. Arguments and errors as of `generate`.
         """
         task, options = self._checked(task), options or GenerationOptions()
-        return self._pictures(task, options.seed, self.settings(options, task), on_step, cancellation)
+        return self._tasks.pictures(task, options.seed, self.settings(options, task), on_step, cancellation)
 
     def finish(
         self, state: PictureState, task: PromptsOrTask | None = None, cancellation: Cancellation | None = None
@@ -189,13 +190,12 @@ class AmusedPipeline:
         Arguments as in `generate`. A variation or in-painting that needs no step yields none.
         """
         task, options = self._checked(task), options or GenerationOptions()
-        return self._stream(task, options.seed, self.settings(options, task), cancellation)
+        return self._tasks.steps(task, options.seed, self.settings(options, task), cancellation)
 
     def begin(self, task: PromptsOrTask, options: GenerationOptions | None = None) -> list[PictureState]:
         """Return the state from which each picture of a task starts. With `PictureState.after` it follows the steps."""
         task, options = self._checked(task), options or GenerationOptions()
-        settings = self.settings(options, task)
-        return [self._drawing.begin(task.single(*place), options.seed, settings) for place in task.pictures()]
+        return self._tasks.begin(task, options.seed, self.settings(options, task))
 
     def resume(
         self, state: PictureState, task: PromptsOrTask | None = None, *, cancellation: Cancellation | None = None
@@ -214,7 +214,7 @@ class AmusedPipeline:
             The state belongs to another bundle or task, or something must be given again.
         """
         self._drawing.check_state(state)
-        return self._resume(state, state.parameters.restore(_given(task)), cancellation)
+        return self._tasks.resume(state, state.parameters.restore(_given(task)), cancellation)
 
     def preview(self, step: Step) -> ImageArray:
         """Return what the pictures of a step would be if they were left as they are, (B, H, W, 3) uint8."""
@@ -318,52 +318,7 @@ class AmusedPipeline:
         with self._graphs.use("denoiser") as denoiser:
             return guided_logits(denoiser, tokens, rows, conditioning, guidance_scale)
 
-    # --- Inside. The public functions check their arguments at once; these run when the caller iterates.
-
-    def _pictures(
-        self,
-        task: Task,
-        seed: int,
-        settings: SamplerSettings,
-        on_step: OnStep | None,
-        cancellation: Cancellation | None,
-    ) -> Iterator[Picture]:
-        first = 0
-        for batch in _batches(task, None if self._graphs.graphs_stay else LOW_MEMORY_BATCH):
-
-            def stepped(index: int, step: Step, first: int = first) -> None:
-                if on_step is not None:
-                    on_step(first + index, step)
-
-            alone = [task.single(*place) for place in batch]
-            finished = self._drawing.draw(alone, seed, settings, cancellation, stepped)
-            first += len(batch)
-            if self._graphs.graphs_stay:
-                yield from (self._drawing.finish(state, one, cancellation) for state, one in finished)
-                continue
-            states = list(finished)  # the denoiser goes before the decoder comes
-            with self._graphs.use("image_decoder"):
-                yield from (self._drawing.finish(state, one, cancellation) for state, one in states)
-
-    def _stream(
-        self, task: Task, seed: int, settings: SamplerSettings, cancellation: Cancellation | None
-    ) -> Iterator[Step]:
-        alone = [task.single(*place) for place in task.pictures()]
-        states = [self._drawing.begin(one, seed, settings, cancellation) for one in alone]
-        if all(state.next_step == settings.steps for state in states):
-            return
-        prompts = [prompt for prompt, _ in task.pictures()]
-        of_prompt = {
-            prompt: self._drawing.conditioning(one, settings, cancellation)
-            for prompt, one in dict(zip(prompts, alone, strict=True)).items()
-        }
-        yield from self._drawing.steps(states, [of_prompt[prompt] for prompt in prompts], cancellation)
-
-    def _resume(self, state: PictureState, task: Task, cancellation: Cancellation | None) -> Iterator[Step]:
-        settings = state.parameters.settings
-        if state.next_step < settings.steps:
-            conditioning = self._drawing.conditioning(task, settings, cancellation)
-            yield from self._drawing.steps([state], [conditioning], cancellation)
+    # --- Inside. The public functions check their arguments at once; what they return runs when the caller iterates.
 
     def _checked_first(self, task: PromptsOrTask) -> Task:
         """Check that a task can draw the first frame of a clip, and return that of one picture."""
@@ -376,14 +331,6 @@ class AmusedPipeline:
         task = _as_task(task)
         self._drawing.check_task(task)
         return task
-
-
-def _batches(task: Task, most: int | None) -> Iterator[list[tuple[int, int]]]:
-    """Split a task's pictures, each as `Task.pictures` gives it, by prompt and into at most so many."""
-    size = task.pictures_per_prompt if most is None else min(most, task.pictures_per_prompt)
-    for _, of_prompt in groupby(task.pictures(), key=lambda place: place[0]):
-        while batch := list(islice(of_prompt, size)):
-            yield batch
 
 
 def _given(task: PromptsOrTask | None) -> Task | None:

@@ -75,7 +75,7 @@ def test_with_little_memory_many_pictures_come_in_batches(
     demo_bundle: Path, pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one prompt so many are drawn, then decoded; the next ones are not begun before."""
-    monkeypatch.setattr("amused_edge.runtime.pipeline.LOW_MEMORY_BATCH", 2)
+    monkeypatch.setattr("amused_edge.runtime.drawing.task_drawing.LOW_MEMORY_BATCH", 2)
     seen: list[int] = []
     task = TextToImage([PROMPT, OTHER], pictures_per_prompt=3)
     one = GenerationOptions(steps=1)

@@ -6,8 +6,8 @@ import { GOLDEN_NAME, type Manifest, TOKENIZER_NAME } from "./bundle/manifest.js
 import type { Source } from "./bundle/source.js";
 import { PromptConditioner } from "./drawing/conditioning.js";
 import { Drawing } from "./drawing/draw.js";
+import { TaskDrawing } from "./drawing/task-drawing.js";
 import { PromptTokenizer } from "./drawing/tokenizer.js";
-import type { Arrays } from "./engines/graph.js";
 import { GraphStore } from "./engines/graph-store.js";
 import { loadGraph } from "./engines/onnx-session.js";
 import { type EngineOptions, engineOptions } from "./engines/options.js";
@@ -82,9 +82,6 @@ export interface Pipeline {
   close(): Promise<void>;
 }
 
-/** Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time. */
-const LOW_MEMORY_BATCH = 16;
-
 /**
  * Draws pictures from a bundle. Graphs are loaded at first use. Several calls may run at the same time; their graphs
  * are called one after the other.
@@ -97,6 +94,7 @@ export class AmusedPipeline implements Pipeline {
   readonly #tokenizer: PromptTokenizer;
   readonly #conditioner: PromptConditioner;
   readonly #drawing: Drawing;
+  readonly #tasks: TaskDrawing;
 
   private constructor(bundle: Bundle, tokenizer: PromptTokenizer, options: OpenOptions) {
     const engine = engineOptions(options);
@@ -108,6 +106,7 @@ export class AmusedPipeline implements Pipeline {
     this.#graphs = new GraphStore((role) => loadGraph(bundle, role, options.ort, engine), engine.keepGraphs);
     this.#conditioner = new PromptConditioner(tokenizer, this.#graphs, engine.rememberedPrompts, warn);
     this.#drawing = new Drawing(bundle, this.#graphs, this.#conditioner, warn);
+    this.#tasks = new TaskDrawing(this.#drawing, this.#graphs);
   }
 
   /**
@@ -144,7 +143,8 @@ export class AmusedPipeline implements Pipeline {
 
   pictures(task: PromptsOrTask, options: GenerateOptions = {}): AsyncGenerator<Picture, void, undefined> {
     const checked = this.#checked(task);
-    return this.#pictures(checked, checkedSeed(options.seed ?? 0), this.settings(options, checked), options);
+    const settings = this.settings(options, checked);
+    return this.#tasks.pictures(checked, checkedSeed(options.seed ?? 0), settings, options.onStep, options.signal);
   }
 
   async finish(state: PictureState, task?: PromptsOrTask, { signal }: RunOptions = {}): Promise<Picture> {
@@ -161,18 +161,13 @@ export class AmusedPipeline implements Pipeline {
   stream(task: PromptsOrTask, options: GenerationOptions & RunOptions = {}): AsyncGenerator<Step, void, undefined> {
     const checked = this.#checked(task);
     const settings = this.settings(options, checked);
-    return this.#stream(checked, checkedSeed(options.seed ?? 0), settings, options.signal);
+    return this.#tasks.steps(checked, checkedSeed(options.seed ?? 0), settings, options.signal);
   }
 
   async begin(task: PromptsOrTask, options: GenerationOptions & RunOptions = {}): Promise<PictureState[]> {
     const checked = this.#checked(task);
-    const seed = checkedSeed(options.seed ?? 0);
     const settings = this.settings(options, checked);
-    const states: PictureState[] = [];
-    for (const place of picturesOf(checked)) {
-      states.push(await this.#drawing.begin(single(checked, place), seed, settings, options.signal));
-    }
-    return states;
+    return this.#tasks.begin(checked, checkedSeed(options.seed ?? 0), settings, options.signal);
   }
 
   resume(
@@ -181,7 +176,7 @@ export class AmusedPipeline implements Pipeline {
     { signal }: RunOptions = {},
   ): AsyncGenerator<Step, void, undefined> {
     this.#drawing.checkState(state);
-    return this.#resume(state, restore(state, task), signal);
+    return this.#tasks.resume(state, restore(state, task), signal);
   }
 
   async preview(step: Step, { signal }: RunOptions = {}): Promise<RgbImage[]> {
@@ -222,71 +217,7 @@ export class AmusedPipeline implements Pipeline {
     });
   }
 
-  // --- Inside. The public functions check their arguments at once; these run when the caller iterates.
-
-  async *#pictures(
-    task: Task,
-    seed: bigint,
-    settings: SamplerSettings,
-    { onStep, signal }: GenerateOptions,
-  ): AsyncGenerator<Picture, void, undefined> {
-    const { graphsStay } = this.#graphs;
-    let first = 0;
-    for (const batch of batches(task, graphsStay ? 1 : LOW_MEMORY_BATCH)) {
-      const begun = first;
-      const stepped = (place: number, step: Step) => onStep?.(begun + place, step);
-      const states: PictureState[] = [];
-      for await (const state of this.#drawing.draw(batch, seed, settings, stepped, signal)) {
-        states.push(state);
-      }
-      first += batch.length;
-      await this.#graphs.acquire("image_decoder"); // the denoiser has gone, where one graph is loaded at a time
-      try {
-        for (const [place, state] of states.entries()) {
-          yield await this.#drawing.finish(state, batch[place], signal);
-        }
-      } finally {
-        await this.#graphs.release("image_decoder");
-      }
-    }
-  }
-
-  async *#stream(
-    task: Task,
-    seed: bigint,
-    settings: SamplerSettings,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Step, void, undefined> {
-    const places = picturesOf(task);
-    const alone = places.map((place) => single(task, place));
-    const states: PictureState[] = [];
-    for (const one of alone) {
-      states.push(await this.#drawing.begin(one, seed, settings, signal));
-    }
-    if (states.every((state) => state.nextStep === settings.steps)) {
-      return;
-    }
-    const ofPrompt = new Map<number, Arrays>();
-    for (const [i, [prompt]] of places.entries()) {
-      if (!ofPrompt.has(prompt)) {
-        ofPrompt.set(prompt, await this.#drawing.conditioning(alone[i], settings, signal));
-      }
-    }
-    const conditionings = places.map(([prompt]) => ofPrompt.get(prompt) as Arrays);
-    yield* this.#drawing.steps(states, conditionings, signal);
-  }
-
-  async *#resume(
-    state: PictureState,
-    task: Task,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<Step, void, undefined> {
-    const { settings } = state.parameters;
-    if (state.nextStep < settings.steps) {
-      const conditioning = await this.#drawing.conditioning(task, settings, signal);
-      yield* this.#drawing.steps([state], [conditioning], signal);
-    }
-  }
+  // --- Inside. The public functions check their arguments at once; what they return runs when the caller iterates.
 
   /** Return the first row of unguided logits of the first step, where every token is masked. */
   async #firstLogits(prompt: string, signal: AbortSignal | undefined): Promise<Float32Array> {
@@ -323,20 +254,6 @@ export class AmusedPipeline implements Pipeline {
 export function settingsIn(manifest: Manifest, options: GenerationOptions, task?: Task): SamplerSettings {
   const settings = settingsOf(options, manifest.sampler);
   return task?.kind === "inpainting" && options.schedule === undefined ? { ...settings, schedule: "linear" } : settings;
-}
-
-/** Split a task's pictures by prompt and into at most so many, each as a task of its own. */
-function* batches(task: Task, most: number): Generator<Task[]> {
-  const places = picturesOf(task);
-  for (let at = 0; at < places.length; ) {
-    const [prompt] = places[at];
-    let end = at + 1;
-    while (end < places.length && end < at + most && places[end][0] === prompt) {
-      end++;
-    }
-    yield places.slice(at, end).map((place) => single(task, place));
-    at = end;
-  }
 }
 
 /** Return the task of a state, from itself or from the task that was given, of which it is a picture. */

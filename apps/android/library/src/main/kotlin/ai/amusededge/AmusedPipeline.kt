@@ -11,7 +11,7 @@ import ai.amusededge.drawing.Drawing
 import ai.amusededge.drawing.PromptConditioner
 import ai.amusededge.drawing.PromptTokenizer
 import ai.amusededge.drawing.Steps
-import ai.amusededge.drawing.Tensors
+import ai.amusededge.drawing.TaskDrawing
 import ai.amusededge.engines.Engine
 import ai.amusededge.engines.GraphStore
 import ai.amusededge.engines.loadGraph
@@ -24,13 +24,9 @@ import ai.amusededge.sampling.Workers
 import ai.amusededge.tasks.Inpainting
 import ai.amusededge.tasks.Picture
 import ai.amusededge.tasks.PictureState
-import ai.amusededge.tasks.Place
 import ai.amusededge.tasks.Prompt
 import ai.amusededge.tasks.Task
 import java.io.File
-
-/** Pictures of a prompt that are drawn before they are decoded, where one graph is loaded at a time. */
-private const val LOW_MEMORY_BATCH = 16
 
 /** Threads beyond which a sampler's step is no shorter. */
 private const val MOST_SAMPLER_THREADS = 4
@@ -80,6 +76,7 @@ public class AmusedPipeline private constructor(
     private val workers = Workers(options.samplerThreads)
     private val conditioner = PromptConditioner(tokenizer, graphs, options.rememberedPrompts, options.onWarning)
     private val drawing = Drawing(bundle, graphs, conditioner, workers, options.onWarning)
+    private val tasks = TaskDrawing(drawing, graphs)
 
     /** What the bundle is. */
     public val manifest: Manifest get() = bundle.manifest
@@ -120,38 +117,7 @@ public class AmusedPipeline private constructor(
         onStep: OnStep? = null,
     ): List<Picture> {
         drawing.checkTask(task)
-        val settings = settings(options, task)
-        val drawn = ArrayList<Picture>()
-        for (batch in batches(task.places, if (graphs.graphsStay) 1 else LOW_MEMORY_BATCH)) {
-            val alone = batch.map(task::single)
-            val states = drawAll(alone, options.seed, settings, cancellation) { place, step ->
-                onStep?.onStep(drawn.size + place, step)
-            }
-            graphs.use(Role.IMAGE_DECODER) { // the denoiser has gone, where one graph is loaded at a time
-                states.zip(alone).mapTo(drawn) { (state, one) -> drawing.finish(state, one, cancellation) }
-            }
-        }
-        return drawn
-    }
-
-    private fun drawAll(
-        tasks: List<Task>, seed: ULong, settings: SamplerSettings, cancellation: Cancellation?, onStep: OnStep,
-    ): List<PictureState> {
-        val states = tasks.map { drawing.begin(it, seed, settings, cancellation) }
-        if (states[0].isFinished) return states
-        val conditioning = drawing.conditioning(tasks[0], settings, cancellation)
-        return graphs.use(Role.DENOISER) { // for all of them
-            states.mapIndexed { place, begun ->
-                var state = begun
-                drawing.steps(listOf(begun), cancellation) { listOf(conditioning) }.use { steps ->
-                    for (step in steps) {
-                        state = state.after(step)
-                        onStep.onStep(place, step)
-                    }
-                }
-                state
-            }
-        }
+        return tasks.pictures(task, options.seed, settings(options, task), cancellation, onStep)
     }
 
     /**
@@ -177,16 +143,8 @@ public class AmusedPipeline private constructor(
         options: GenerationOptions = GenerationOptions(),
         cancellation: Cancellation? = null,
     ): Steps {
-        val states = begin(task, options, cancellation)
-        val alone = task.places.map(task::single)
-        return drawing.steps(states, cancellation) {
-            val ofPrompt = HashMap<Int, Tensors>()
-            task.places.mapIndexed { i, place ->
-                ofPrompt.getOrPut(place.prompt) {
-                    drawing.conditioning(alone[i], states[i].parameters.settings, cancellation)
-                }
-            }
-        }
+        drawing.checkTask(task)
+        return tasks.steps(task, options.seed, settings(options, task), cancellation)
     }
 
     /** Returns the state from which each picture of a task starts. With [PictureState.after] it follows the steps. */
@@ -196,8 +154,7 @@ public class AmusedPipeline private constructor(
         cancellation: Cancellation? = null,
     ): List<PictureState> {
         drawing.checkTask(task)
-        val settings = settings(options, task)
-        return task.places.map { drawing.begin(task.single(it), options.seed, settings, cancellation) }
+        return tasks.begin(task, options.seed, settings(options, task), cancellation)
     }
 
     /**
@@ -208,10 +165,7 @@ public class AmusedPipeline private constructor(
      */
     public fun resume(state: PictureState, task: Task? = null, cancellation: Cancellation? = null): Steps {
         drawing.checkState(state)
-        val alone = restored(state, task)
-        return drawing.steps(listOf(state), cancellation) {
-            listOf(drawing.conditioning(alone, state.parameters.settings, cancellation))
-        }
+        return tasks.resume(state, restored(state, task), cancellation)
     }
 
     /** Returns what the pictures of a step would be if they were left as they are. */
@@ -294,7 +248,3 @@ public class AmusedPipeline private constructor(
         }
     }
 }
-
-/** Splits pictures by prompt and into at most so many. */
-private fun batches(places: List<Place>, most: Int): List<List<Place>> =
-    places.groupBy { it.prompt }.values.flatMap { it.chunked(most) }
