@@ -108,13 +108,17 @@ def _from_web(address: str, refusal: Callable[[str], Exception]) -> HubAddress:
     from huggingface_hub import constants
 
     scheme, colon, rest = address.partition(":")
-    url = urlsplit(f"{scheme}://{rest.lstrip('/')}" if colon and rest.startswith("/") else f"https://{address}")
+    refused = refusal(f"{address} is no address of the Hugging Face hub; give a folder or a hub id")
+    try:
+        url = urlsplit(f"{scheme}://{rest.lstrip('/')}" if colon and rest.startswith("/") else f"https://{address}")
+    except ValueError:  # a bracket of an IPv6 address that is none
+        raise refused from None
     hosts = (*_HOSTS, urlsplit(constants.ENDPOINT).netloc)
     parts = [unquote(part) for part in f"{url.netloc}/{url.path}".split("/") if part]
     if url.scheme != "hf":
         host, parts = parts[0] if parts else "", parts[1:]
         if url.scheme not in ("http", "https") or host.lower() not in hosts:
-            raise refusal(f"{address} is no address of the Hugging Face hub; give a folder or a hub id")
+            raise refused
     parts = parts[1:] if parts[:1] == ["api"] else parts
     parts = parts[1:] if parts[:1] == ["models"] else parts
     kind = _NOT_MODELS.get(parts[0]) if parts else None

@@ -55,7 +55,13 @@ def test_an_address_is_read_as_it_is_shown(address: HubAddress) -> None:
     assert address.name == ("name" if not address.folder else address.folder.split("/")[-1])
 
 
-@pytest.mark.parametrize("address", ["https://example.com/a/b", "hf://datasets/a/b", "https://huggingface.co/owner"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("https://example.com/a/b", "hf://datasets/a/b", "https://huggingface.co/owner"),
+        *("https:/[huggingface.co/owner/name", "https://[::1/owner/name", "hf://[v1.a]x/name"),
+    ],
+)
 def test_addresses_of_something_else_are_refused(address: str) -> None:
     with pytest.raises(OptionsError, match=r"is no address of the Hugging Face hub|is the address of"):
         parse_address(address)

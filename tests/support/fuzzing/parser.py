@@ -46,7 +46,7 @@ _INSIDE: list[str] = []
 """Where an input that is being read may have files."""
 
 
-_LIBRARIES = (sys.prefix, sys.base_prefix, "/proc/", "/dev/", "/sys/")
+_LIBRARIES = (sys.prefix, sys.base_prefix, "/proc/", "/dev/null", "/dev/urandom", "/sys/")
 """Where Python's modules lie, and what describes this machine."""
 
 

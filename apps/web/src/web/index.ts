@@ -3,6 +3,7 @@
 import { GraphError } from "../errors.js";
 import { RemotePipeline } from "../remote/client.js";
 import type { Channel } from "../remote/protocol.js";
+import { absolute } from "./address.js";
 import type { WorkerOptions } from "./serve.js";
 import type { Progress } from "./server-source.js";
 
@@ -27,25 +28,22 @@ export interface UrlOptions extends WorkerOptions {
 /**
  * Open a bundle on a server, in a worker. What is missing is fetched and kept; close the pipeline to end the worker.
  *
+ * @throws OptionsError: an address is none
  * @throws DownloadError, StorageError, BundleError: it could not be fetched, kept, or is damaged
  * @throws ProviderError: it does not fit into memory, or the provider cannot draw it; mostly before the download
  */
-export function openUrl(url: string | URL, options: UrlOptions = {}): Promise<RemotePipeline> {
+export async function openUrl(url: string | URL, options: UrlOptions = {}): Promise<RemotePipeline> {
   const { signal, onProgress, onWarning = warn, worker, ort, ...plain } = options;
-  const channel = workerChannel(worker ?? new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   const sent = {
     ...plain,
-    url: absolute(url),
-    ...(ort !== undefined && { ort: absolute(ort) }),
+    url: absolute("url", url),
+    ...(ort !== undefined && { ort: absolute("ort", ort) }),
   };
+  const channel = workerChannel(worker ?? new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
   return RemotePipeline.open(channel, sent, {
     signal,
     onEvent: (name, value) => (name === "progress" ? onProgress?.(value as Progress) : onWarning(String(value))),
   });
-}
-
-function absolute(url: string | URL): string {
-  return new URL(url, document.baseURI).href;
 }
 
 function workerChannel(worker: Worker): Channel {

@@ -2,6 +2,7 @@
 
 import { allFiles, readManifest } from "../bundle/manifest.js";
 import { fromUtf8 } from "../utf8.js";
+import { absolute } from "./address.js";
 import { StoredFiles } from "./files.js";
 import { MANIFESTS } from "./server-source.js";
 import { openShelf, type Shelf } from "./shelf.js";
@@ -33,7 +34,7 @@ export async function forgetBundle(url?: string | URL): Promise<void> {
     }
     return;
   }
-  const gone = new URL(url, document.baseURI).href.replace(/\/?$/, "/");
+  const gone = absolute("url", url).replace(/\/?$/, "/");
   const manifests = await readAll(shelf);
   const others = [...manifests].filter(([one]) => one !== gone);
   const shared = new Set(others.flatMap(([, { files }]) => [...files.keys()]));

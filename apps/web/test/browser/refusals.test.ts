@@ -108,6 +108,8 @@ describe("refusals", { skip }, () => {
   test("no bundle, no onnxruntime-web, no address for it, an unknown provider", async () => {
     for (const [url, asked, name, said] of [
       ["/pages", {}, "DownloadError", /answered 404.*is there a bundle/],
+      ["http://[::1/bundle", {}, "OptionsError", /url is .*, which is no address/],
+      ["/bundle", { ort: "http://[::1/ort" }, "OptionsError", /ort is .*, which is no address/],
       ["/bundle", { ort: "/pages" }, "ProviderError", /onnxruntime-web cannot be loaded from/],
       ["/bundle", { provider: "webgl" as "wasm" }, "OptionsError", /choose one of: wasm, webgpu/],
       ["/bundle", { threads: 0 }, "OptionsError", /threads is 0/],
