@@ -18,7 +18,9 @@ import java.io.File
 import java.math.BigInteger
 import java.util.Random
 
-private const val INPUTS = 150
+/** Inputs of each kind, always the same; FUZZ_RUNS asks for more of them, FUZZ_SEED for others. */
+private val INPUTS = System.getenv("FUZZ_RUNS")?.toInt() ?: 150
+private val SEED = System.getenv("FUZZ_SEED")?.toLong() ?: 1
 
 /** Values that stand where others are expected. */
 private val ODD = listOf(
@@ -39,14 +41,14 @@ internal fun mutatedTests(runner: Runner) {
     for ((name, kind) in kinds) {
         val (seeds, read) = kind
         runner.test("mutated $name are read or refused") {
-            val chance = Random(name.hashCode().toLong())
+            val chance = Random(SEED + name.hashCode())
             seeds.forEach { read(it) }
             repeat(INPUTS) { taken { read(mutated(seeds[chance.nextInt(seeds.size)], chance)) } }
         }
     }
     runner.test("mutated models give their references or are refused") {
         val model = File(DEMO, "image_encoder.onnx").readBytes().copyOf(3000)
-        val chance = Random(1)
+        val chance = Random(SEED)
         repeat(INPUTS) {
             val changed = model.copyOf(if (chance.nextBoolean()) model.size else chance.nextInt(model.size))
             repeat(3) { if (changed.isNotEmpty()) changed[chance.nextInt(changed.size)] = chance.nextInt().toByte() }

@@ -18,7 +18,7 @@ import kotlin.system.exitProcess
 
 /**
  * What the library's tests run: `test [NAME...]`, `conformance [--json]`, `recipes` (all of them, 12 prompts each),
- * `step-time` (the sampler at full size) and `soak [PICTURES] [SEED]`.
+ * `step-time` (the sampler at full size), `soak [PICTURES] [SEED]` and `fuzz`.
  */
 public fun main(arguments: Array<String>) {
     val rest = arguments.drop(1)
@@ -28,7 +28,8 @@ public fun main(arguments: Array<String>) {
         "recipes" -> recipes()
         "step-time" -> stepTime()
         "soak" -> soak(rest.firstOrNull()?.toInt() ?: 1000, rest.getOrNull(1)?.toLong() ?: 0)
-        else -> error("say test, conformance, recipes, step-time or soak")
+        "fuzz" -> Runner(emptyList()).also(::mutatedTests).end()
+        else -> error("say test, conformance, recipes, step-time, soak or fuzz")
     }
 }
 
