@@ -25,10 +25,10 @@ from amused_edge.runtime import golden_check
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.golden import GOLDEN_PROMPT, Golden, Tolerance
 from amused_edge.runtime.bundle.measurements import LogitFidelity, PictureFidelity
+from amused_edge.runtime.drawing.draw import guided
 from amused_edge.runtime.engines import Graph
 from amused_edge.runtime.pipeline import AmusedPipeline
-from amused_edge.runtime.sampling import sampler
-from amused_edge.runtime.sampling.options import GenerationOptions
+from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 
 FLOAT_TOLERANCE = 1e-4
 """Largest |difference| of a float output, relative to its largest |value|."""
@@ -149,10 +149,9 @@ def check_generation(
         Mean KL or the picture's difference is above its tolerance.
     """
     settings = pipeline.settings(GenerationOptions())
-    prompts = ["", GOLDEN_PROMPT] if settings.guided else [GOLDEN_PROMPT]
     sources = {
         "bundle": logit_source(pipeline, GOLDEN_PROMPT, settings),
-        "torch": _torch_source(checkpoint, pipeline, prompts, settings.guidance_scale),
+        "torch": _torch_source(checkpoint, pipeline, settings),
     }
     meter = LogitMeter()
     for state in follow(sources, "bundle", pipeline.geometry, settings):
@@ -174,8 +173,9 @@ def check_generation(
     return logits, pictures.result(), golden_check.describe(pipeline, GOLDEN_PROMPT, tokens, picture, golden_tolerance)
 
 
-def _torch_source(checkpoint: Checkpoint, pipeline: AmusedPipeline, prompts: list[str], scale: float) -> LogitSource:
-    """Return the torch modules' guided logits, from the prompts' ids on."""
+def _torch_source(checkpoint: Checkpoint, pipeline: AmusedPipeline, settings: SamplerSettings) -> LogitSource:
+    """Return the torch modules' guided logits of the golden prompt, from its ids on."""
+    prompts = ["", GOLDEN_PROMPT] if settings.guided else [GOLDEN_PROMPT]
     ids = torch.from_numpy(pipeline.tokenizer(prompts))
     micro = torch.from_numpy(pipeline.micro_conditions).expand(len(prompts), -1)
     with torch.no_grad():
@@ -183,11 +183,11 @@ def _torch_source(checkpoint: Checkpoint, pipeline: AmusedPipeline, prompts: lis
     conditioning = dict(zip(conditioner.OUTPUTS, outputs, strict=True))
     denoiser = checkpoint.denoiser()
 
-    def logits(tokens: IntArray, rows: IntArray) -> FloatArray:
+    def logits(step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
         batch = torch.from_numpy(np.stack([tokens] * len(prompts)))
         with torch.no_grad():
             branches: FloatArray = denoiser(batch, **conditioning).numpy()[:, rows]
-        return branches[0] if len(prompts) == 1 else sampler.guide(branches[0], branches[1], scale)
+        return guided(list(branches), settings.guidance_at(step))
 
     return logits
 

@@ -14,13 +14,14 @@ from amused_edge.runtime.bundle.manifest import DRAWING_ROLES
 from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.conditioning import Conditioning, PromptConditioner, micro_conditions, stack
 from amused_edge.runtime.drawing.draw import Drawing, OnStep, guided_logits
+from amused_edge.runtime.drawing.row_cache import check_row_cache
 from amused_edge.runtime.drawing.task_drawing import TaskDrawing
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.drawing.weighting import encode_text
 from amused_edge.runtime.engines import EngineOptions, Graph, load_graph
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph_store import GraphStore, Load
-from amused_edge.runtime.errors import OptionsError, StateError
+from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.tasks.clip import Clip
@@ -279,11 +280,7 @@ class AmusedPipeline:
     def settings(self, options: GenerationOptions, task: Task | None = None) -> SamplerSettings:
         """Return the options with what they leave open filled in from the bundle; in-painting's schedule is linear."""
         settings = options.settings(self.bundle.manifest.sampler)
-        if settings.row_cache and not self.bundle.manifest.keeps_rows:
-            raise OptionsError(
-                f"row_cache is {settings.row_cache}, and {self.bundle.path} has none; export it with --row-cache, or "
-                "leave row_cache out"
-            )
+        check_row_cache(settings, self.bundle)
         if isinstance(task, Inpainting) and options.schedule is None:
             return replace(settings, schedule="linear")
         return settings

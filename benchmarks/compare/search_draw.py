@@ -58,8 +58,8 @@ class SearchDrawing:
         source = self._subject.logits(self._prompts[place], settings)
         shares: list[float] = []
 
-        def counted(tokens: IntArray, rows: IntArray) -> FloatArray:
-            logits = source(tokens, rows)
+        def counted(step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
+            logits = source(step, tokens, rows)
             shares.append(source.share if isinstance(source, KeptRows) else 1.0)
             return logits
 

@@ -13,8 +13,8 @@ from amused_edge.benchmarks.execution.audit import Audit
 from amused_edge.benchmarks.subjects.embeddings import Embeddings
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.manifest import Geometry
+from amused_edge.runtime.drawing.draw import guided
 from amused_edge.runtime.pictures import ImageArray
-from amused_edge.runtime.sampling import sampler
 from amused_edge.runtime.sampling.options import SamplerSettings
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ class DiffusersSubject:
         """Return guided logits, see `Subject`."""
         context = self._context(prompt, settings.guided)
 
-        def source(tokens: IntArray, rows: IntArray) -> FloatArray:
+        def source(step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
             planes = self._transformer(np.stack([tokens] * len(context["micro_conds"])), context).float()
             logits = planes.flatten(2).transpose(1, 2).numpy()[:, rows]
-            return sampler.guide(logits[0], logits[1], settings.guidance_scale) if settings.guided else logits[0]
+            return guided(list(logits), settings.guidance_at(step))
 
         return source
 

@@ -15,9 +15,9 @@ from amused_edge.benchmarks.subjects.embeddings import Embeddings
 from amused_edge.benchmarks.subjects.free_running import draw_tokens
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.manifest import Geometry
+from amused_edge.runtime.drawing.draw import guided
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.pictures import ImageArray
-from amused_edge.runtime.sampling import sampler
 from amused_edge.runtime.sampling.options import SamplerSettings
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ class OneGraphSubject(ABC):
         """Return guided logits, see `Subject`."""
         context = self._context(prompt, settings.guided)
 
-        def source(tokens: IntArray, rows: IntArray) -> FloatArray:
+        def source(step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
             codes = self.geometry.codebook_size
             grids = np.stack([tokens] * len(context["pooled_text_emb"]))
             planes = self._graphs[DENOISER]({"input_ids": grids, **context})  # (branches, codes, h, w)
             logits = np.moveaxis(planes.reshape(len(planes), codes, -1), 1, 2)[:, rows]
-            return sampler.guide(logits[0], logits[1], settings.guidance_scale) if settings.guided else logits[0]
+            return guided(list(logits), settings.guidance_at(step))
 
         return source
 

@@ -216,16 +216,16 @@ def _fields(meter: LogitMeter) -> dict[str, Any]:
 
 
 class _Remembering:
-    """A source of logits that is asked only once about a grid."""
+    """A source of logits that is asked only once about a grid at a step."""
 
     def __init__(self, source: LogitSource) -> None:
         self._source = source
-        self._answers: dict[bytes, FloatArray] = {}
+        self._answers: dict[tuple[int, bytes], FloatArray] = {}
 
-    def __call__(self, tokens: IntArray, rows: IntArray) -> FloatArray:
-        key = tokens.tobytes()
+    def __call__(self, step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
+        key = step, tokens.tobytes()
         if key not in self._answers:
-            self._answers[key] = self._source(tokens, rows)
+            self._answers[key] = self._source(step, tokens, rows)
         return self._answers[key]
 
 

@@ -73,7 +73,9 @@ class BundleSubject:
         conditioning = self._conditioning(prompt, settings.guided)
         if settings.row_cache:
             return KeptRows(self.pipeline, conditioning, settings)
-        return lambda tokens, rows: self.pipeline.guided_logits(tokens, rows, conditioning, settings.guidance_scale)
+        return lambda step, tokens, rows: self.pipeline.guided_logits(
+            tokens, rows, conditioning, settings.guidance_at(step)
+        )
 
     def decode(self, tokens: IntArray) -> ImageArray:
         """Decode, see `Subject`."""

@@ -19,7 +19,7 @@ def run_steps(
     """Run the loop from an all-masked grid, and return its steps."""
     start = np.full((1, geometry.grid_height, geometry.grid_width), geometry.mask_token_id, np.int64)
     steps = mask_predict(
-        lambda _picture, _step, tokens, rows: source(tokens, rows),
+        lambda _picture, step, tokens, rows: source(step, tokens, rows),
         start,
         [picture],
         seed=seed,

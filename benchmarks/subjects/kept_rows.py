@@ -9,27 +9,30 @@ from amused_edge.runtime.sampling.options import SamplerSettings
 
 
 class KeptRows:
-    """A `LogitSource` that remembers: asked once at each step of a picture, which begins with all tokens masked."""
+    """A `LogitSource` that remembers: it is asked at each step of a picture once, from the first."""
 
     def __init__(self, pipeline: AmusedPipeline, conditioning: Conditioning, settings: SamplerSettings) -> None:
         self._pipeline = pipeline
         self._conditioning = conditioning
         self._settings = settings
-        self._begin()
+        self._cache = self._empty()
 
     @property
     def share(self) -> float:
         """Of the rows, how many the layers computed in the last call."""
         return self._cache.share
 
-    def __call__(self, tokens: IntArray, rows: IntArray) -> FloatArray:
+    def __call__(self, step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
         """Return guided logits (M, V) of the rows (M,)."""
-        if len(rows) == tokens.size:
-            self._begin()
-        found = self._cache(self._pipeline.graph("denoiser"), self._step, tokens, self._conditioning)
-        self._step += 1
-        return guided([logits[rows] for logits in found], self._settings.guidance_scale)
+        if step == 0:
+            self._cache = self._empty()
+        scale = self._settings.guidance_at(step)
+        branches = self._conditioning
+        if scale <= 1.0:
+            branches = {name: value[-1:] for name, value in branches.items()}
+        found = self._cache(self._pipeline.graph("denoiser"), step, tokens, branches)
+        return guided([logits[rows] for logits in found], scale)
 
-    def _begin(self) -> None:
-        denoiser, mask = self._pipeline.bundle.graph("denoiser"), self._pipeline.geometry.mask_token_id
-        self._cache, self._step = RowCache(denoiser, self._settings.row_cache, mask), 0
+    def _empty(self) -> RowCache:
+        mask = self._pipeline.geometry.mask_token_id
+        return RowCache(self._pipeline.bundle.graph("denoiser"), self._settings.row_cache, mask)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.drawing.row_cache import check_row_cache
 from amused_edge.runtime.sampling.options import Order, SamplerSettings
 
 
@@ -30,10 +30,8 @@ def search_grid(
     OptionsError
         A number is out of range, or the bundle has no row cache.
     """
-    manifest = Bundle.open(bundle).manifest
-    own = manifest.sampler
-    if any(row_cache or ()) and not manifest.keeps_rows:
-        raise OptionsError(f"{bundle} has no row cache; export it with --row-cache, or leave row_cache out")
+    opened = Bundle.open(bundle)
+    own = opened.manifest.sampler
     grid = tuple(
         replace(each, temperature=heat, order=kept, entropy_bound=bound, row_cache=every)
         for each in settings_grid(bundle, steps, guidance)
@@ -42,6 +40,8 @@ def search_grid(
         for bound in entropy_bound or (own.entropy_bound,)
         for every in row_cache or (own.row_cache,)
     )
+    for each in grid:
+        check_row_cache(each, opened)
     return own, grid
 
 

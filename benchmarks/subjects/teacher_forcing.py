@@ -24,8 +24,8 @@ from amused_edge.runtime.sampling.philox import Purpose, uniforms
 
 _REFERENCE = "reference"
 
-LogitSource = Callable[[IntArray, IntArray], FloatArray]
-"""(tokens (h, w), masked rows (M,)) -> guided logits (M, V) of those rows, for one prompt."""
+LogitSource = Callable[[int, IntArray, IntArray], FloatArray]
+"""(step, tokens (h, w), masked rows (M,)) -> logits (M, V) of those rows for one prompt, guided as at that step."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def follow(
     asked: dict[str, FloatArray] = {}
     seen: list[tuple[IntArray, IntArray]] = []
 
-    def denoise(_picture: int, _step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
+    def denoise(_picture: int, step: int, tokens: IntArray, rows: IntArray) -> FloatArray:
         seen.append((tokens, rows))
-        asked.update({name: source(tokens, rows) for name, source in sources.items()})
+        asked.update({name: source(step, tokens, rows) for name, source in sources.items()})
         return asked[driver]
 
     start = np.full((1, geometry.grid_height, geometry.grid_width), geometry.mask_token_id, np.int64)
@@ -210,4 +210,4 @@ def compare_bundles(
 def logit_source(pipeline: AmusedPipeline, prompt: str, settings: SamplerSettings) -> LogitSource:
     """Return a bundle's guided logits for a prompt."""
     conditioning = pipeline.condition(["", prompt] if settings.guided else [prompt])
-    return lambda tokens, rows: pipeline.guided_logits(tokens, rows, conditioning, settings.guidance_scale)
+    return lambda step, tokens, rows: pipeline.guided_logits(tokens, rows, conditioning, settings.guidance_at(step))

@@ -105,7 +105,9 @@ class DamageMeter:
                 for prompt in dict.fromkeys(prompt for prompt, _ in self._states)
             }
             for prompt, state in self._states:
-                divergences.append(kl_divergence(state.logits[""], sources[prompt](state.tokens, state.rows)))
+                divergences.append(
+                    kl_divergence(state.logits[""], sources[prompt](state.step, state.tokens, state.rows))
+                )
         return float(np.concatenate(divergences).mean())
 
     def _image_damage(self, changed: dict[str, Graph]) -> Damage:

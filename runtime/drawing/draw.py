@@ -239,8 +239,10 @@ def guided_logits(
 
 
 def guided(logits: Sequence[FloatArray], guidance_scale: float) -> FloatArray:
-    """Return the logits (M, V) of one branch, or of two as a guidance scale has them."""
-    return logits[0] if len(logits) == 1 else sampler.guide(logits[0], logits[1], guidance_scale)
+    """Return the logits (M, V) of one branch, or of two as a guidance scale has them: 1 or less, the prompt's alone."""
+    if len(logits) == 1 or guidance_scale <= 1.0:
+        return logits[-1]
+    return sampler.guide(logits[0], logits[1], guidance_scale)
 
 
 def _grids(name: str, values: NDArray[IntType], ndim: int) -> NDArray[IntType]:

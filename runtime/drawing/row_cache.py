@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.runtime.arrays import BoolArray, FloatArray, IntArray
+from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import KEPT, PLACES, ROWS, GraphEntry
 from amused_edge.runtime.drawing.conditioning import Conditioning
 from amused_edge.runtime.engines import Graph, call
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.graph import Arrays
 from amused_edge.runtime.engines.rows import RowByRow
+from amused_edge.runtime.errors import OptionsError
+from amused_edge.runtime.sampling.options import SamplerSettings
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,15 @@ class RowCache:
         side = math.isqrt(tokens.size // self._count)
         patches = (tokens == self._mask_token_id).reshape(height // side, side, width // side, side)
         return np.asarray(patches.any(axis=(1, 3)).reshape(-1))
+
+
+def check_row_cache(settings: SamplerSettings, bundle: Bundle) -> None:
+    """Raise `OptionsError` if settings ask for the row cache of a bundle that has none."""
+    if settings.row_cache and not bundle.manifest.keeps_rows:
+        raise OptionsError(
+            f"row_cache is {settings.row_cache}, and {bundle.path} has none; export it with --row-cache, or leave "
+            "row_cache out"
+        )
 
 
 def _run(denoiser: Graph, calls: list[Arrays], cancellation: Cancellation | None) -> list[dict[str, NDArray[Any]]]:

@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin
 from amused_edge.runtime.arrays import ImageArray
 from amused_edge.runtime.bundle.places import check_new_file
 from amused_edge.runtime.errors import OptionsError, first_line
+from amused_edge.runtime.pictures.png_chunks import text_of_png
 from amused_edge.runtime.system.whole_file import whole_file
 
 _KEYWORD = "amused-edge"
@@ -103,9 +104,10 @@ def read_parameters(path: Path) -> str:
         The file is no PNG, or holds none.
     """
     try:
-        with Image.open(path, formats=["PNG"]) as file:
-            file.load()  # text may stand behind the pixels
-            text = getattr(file, "text", {}).get(_KEYWORD)
+        with path.open("rb") as file:
+            texts = io.BytesIO(text_of_png(file))  # it may stand behind the pixels, which are not decoded
+        with Image.open(texts, formats=["PNG"]) as picture:
+            text = picture.info.get(_KEYWORD)
     except Exception as error:  # a damaged file raises many kinds
         raise OptionsError(f"{path} cannot be read as a PNG: {first_line(error)}") from error
     if text is None:

@@ -13,6 +13,7 @@ from amused_edge.export import parity
 from amused_edge.export.checkpoint.checkpoint import Checkpoint
 from amused_edge.export.errors import ParityError
 from amused_edge.export.graphs import GRAPHS, Inputs
+from amused_edge.runtime.bundle.golden import GOLDEN_PROMPT
 from amused_edge.runtime.engines import EngineOptions, load_graph
 from amused_edge.runtime.pipeline import AmusedPipeline
 from amused_edge.runtime.sampling.options import GenerationOptions
@@ -166,13 +167,23 @@ def test_a_generation_that_differs_is_found(
             parity.check_generation(tiny_export.checkpoint, pipeline)
 
 
-@pytest.mark.parametrize("guidance", [None, 0.0], ids=["guided", "unguided"])
-def test_what_was_measured_is_recorded(guidance: float | None, tiny_export: TinyExport) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(),
+        GenerationOptions(guidance_scale=0.0),
+        GenerationOptions(guidance_scale=9.0, guidance_ramp="linear", guidance_interval=(0.3, 1.0)),
+    ],
+    ids=["guided", "unguided", "guided from the second step on, and more and more"],
+)
+def test_what_was_measured_is_recorded(options: GenerationOptions, tiny_export: TinyExport) -> None:
     """One generation, all of its masked rows: 24 at first, then just below two thirds of them, and one third."""
     with AmusedPipeline(tiny_export.bundle, EngineOptions()) as pipeline:
-        settings = pipeline.settings(GenerationOptions(guidance_scale=guidance))
+        expected = pipeline.generate(GOLDEN_PROMPT, options).tokens[0]
+        settings = pipeline.settings(options)
         pipeline.settings = lambda options: settings  # type: ignore[method-assign]
-        logits, pictures, _ = parity.check_generation(tiny_export.checkpoint, pipeline)
+        logits, pictures, golden = parity.check_generation(tiny_export.checkpoint, pipeline)
+    assert np.array_equal(golden.tokens, expected.reshape(-1))
     assert (logits.generations, logits.rows) == (1, 24 + 15 + 7)
     assert 0 <= logits.mean_kl <= logits.max_kl <= 1e-6
     assert 0 < logits.max_logit_error <= 1e-4  # two programs agree, but not to the bit

@@ -147,7 +147,7 @@ def test_quality_that_makes_no_sense(options: list[str], words: list[str], place
         (["--order", "halton"], ["--order goes with --search"]),
         (["--entropy-bound", "4"], ["--entropy-bound goes with --search"]),
         (["--row-cache", "4"], ["--row-cache goes with --search"]),
-        (["--search", "1", "--row-cache", "0,4"], ["demo has no row cache; export it with --row-cache"]),
+        (["--search", "1", "--row-cache", "0,4"], ["demo has none; export it with --row-cache"]),
     ],
 )
 def test_a_search_that_makes_no_sense(options: list[str], words: list[str], place: Path, command: Run) -> None:

@@ -86,11 +86,11 @@ class Fake:
         self.reach("audit")
         return {}
 
-    def logits(self, prompt: str, settings: Any) -> Callable[[Any, Any], NDArray[np.float32]]:
+    def logits(self, prompt: str, settings: Any) -> Callable[[int, Any, Any], NDArray[np.float32]]:
         first, later = self.behaviour.get("number", 0), self.behaviour.get("later", 0)
         below = self.behaviour.get("below", -1)
 
-        def source(tokens: Any, rows: Any) -> NDArray[np.float32]:
+        def source(step: int, tokens: Any, rows: Any) -> NDArray[np.float32]:
             number = later if len(rows) <= below else first
             seed = int(np.sum(tokens.reshape(-1) * np.arange(1, tokens.size + 1)))
             rng = np.random.default_rng([seed, *prompt.encode()])

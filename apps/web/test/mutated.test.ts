@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { readGolden } from "../src/bundle/golden.js";
 import { dumpJson, parseJson } from "../src/bundle/json.js";
@@ -14,9 +15,10 @@ import { PromptTokenizer } from "../src/drawing/tokenizer.js";
 import { externalData } from "../src/engines/external-data.js";
 import { AmusedEdgeError, BundleError } from "../src/errors.js";
 import { pngOf, readPng } from "../src/node/png.js";
-import { parametersFromText } from "../src/tasks/parameters.js";
+import { parametersFromText, parametersToText } from "../src/tasks/parameters.js";
 import { hashOf, stateFromText } from "../src/tasks/state.js";
 import { DEMO } from "./support/paths.js";
+import { internationalText, pngOfRows } from "./support/png-files.js";
 import { readSet } from "./support/vectors.js";
 
 const RUNS = { numRuns: Number(process.env.FUZZ_RUNS ?? 100), seed: Number(process.env.FUZZ_SEED ?? 1) };
@@ -171,7 +173,9 @@ test("a tokenizer whose replacement is a number is refused as any other", () => 
 test("pictures", () => {
   const image = { width: 4, height: 4, data: Uint8Array.from({ length: 48 }, (_, index) => index * 5) };
   const parameters = parametersFromText(JSON.stringify(JSON.parse(STATES[0] as string).parameters));
-  bytes([pngOf(image, parameters), pngOf(image)], readPng);
+  const text = deflateSync(parametersToText(parameters));
+  const pythons = pngOfRows(4, 4, new Uint8Array(52), [internationalText("amused-edge", text, true)]);
+  bytes([pngOf(image, parameters), pngOf(image), pythons], readPng);
 });
 
 test("references to external data", () => {

@@ -68,7 +68,7 @@ def test_a_peer_has_our_logits_and_pictures(
     tokens = np.full((g.grid_height, g.grid_width), g.mask_token_id, np.int64)
     tokens.flat[::2] = 1
     rows = np.flatnonzero(tokens == g.mask_token_id)
-    a, b = (each.logits(PROMPT, settings)(tokens, rows) for each in (ours, peer))
+    a, b = (each.logits(PROMPT, settings)(0, tokens, rows) for each in (ours, peer))
     assert np.abs(a - b).max() <= 1e-4 * np.abs(a).max()
     drawn = draw_tokens(ours.logits(PROMPT, settings), g, settings, seed=0, picture=0)
     pictures = [each.decode(drawn).astype(int) for each in (ours, peer)]

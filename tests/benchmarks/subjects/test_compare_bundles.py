@@ -99,6 +99,19 @@ def test_the_reference_draws_what_it_would_draw_alone(bundle: Bundle, pipeline: 
     assert np.array_equal(pipeline.generate(PROMPTS[0], options).images, decoded[0])
 
 
+@pytest.mark.parametrize(
+    "changing",
+    [{"guidance_ramp": "cosine"}, {"guidance_interval": (0.3, 0.8)}, {"guidance_ramp": "linear", "steps": 1}],
+    ids=str,
+)
+def test_guidance_that_changes_from_step_to_step_is_followed(pipeline: AmusedPipeline, changing: Any) -> None:
+    """It was that of the first scale at every step: pictures that were measured were not those that are drawn."""
+    options = GenerationOptions(seed=3, **{"steps": 6, "guidance_scale": 9.0, **changing})
+    settings = pipeline.settings(options)
+    *_, last = follow({"": logit_source(pipeline, PROMPTS[0], settings)}, "", pipeline.geometry, settings, seed=3)
+    assert np.array_equal(last.predicted, pipeline.generate(PROMPTS[0], options).tokens[0])
+
+
 def doubled(outputs: Outputs) -> Outputs:
     return {"logits": 2 * outputs["logits"]}
 
@@ -171,6 +184,6 @@ def test_a_bundles_logits_are_its_denoisers(pipeline: AmusedPipeline, settings: 
         branches.append(logits[0, rows].astype(np.float64))
     u, c = branches
     expected = u + 3.0 * (c - u) if settings.guided else c
-    found = logit_source(pipeline, PROMPTS[0], settings)(tokens, rows)
+    found = logit_source(pipeline, PROMPTS[0], settings)(0, tokens, rows)
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
     assert np.abs(u - c).max() > 1e-2

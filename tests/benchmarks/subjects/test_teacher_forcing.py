@@ -33,7 +33,7 @@ SETTINGS = SamplerSettings(steps=7, temperature=(3.0, 0.5), schedule="linear")
 def network(number: int) -> LogitSource:
     """Logits that depend on the whole grid, as a network's do."""
 
-    def logits(tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    def logits(_step: int, tokens: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         seed = int(np.sum(tokens.reshape(-1) * np.arange(1, tokens.size + 1)))
         return np.random.default_rng([number, seed]).standard_normal((tokens.size, CODES), np.float32)[rows]
 
@@ -53,9 +53,9 @@ def followed(sources: dict[str, LogitSource], driver: str, **options: Any) -> li
 def test_states_are_those_that_the_loop_passes_through(settings: SamplerSettings, seed: int, picture: int) -> None:
     asked: list[tuple[Any, Any]] = []
 
-    def denoise(_: int, __: int, tokens: Any, rows: Any) -> Any:
+    def denoise(_: int, step: int, tokens: Any, rows: Any) -> Any:
         asked.append((tokens.copy(), rows.copy()))
-        return network(1)(tokens, rows)
+        return network(1)(step, tokens, rows)
 
     start = np.full((1, HEIGHT, WIDTH), MASK)
     steps = list(mask_predict(denoise, start, [picture], seed=seed, settings=settings, mask_token_id=MASK))
@@ -65,7 +65,7 @@ def test_states_are_those_that_the_loop_passes_through(settings: SamplerSettings
         assert state.step == index
         assert np.array_equal(state.tokens, tokens)
         assert np.array_equal(state.rows, rows)
-        assert np.array_equal(state.logits["a"], network(1)(tokens, rows))
+        assert np.array_equal(state.logits["a"], network(1)(index, tokens, rows))
         assert np.array_equal(state.predicted, step.predicted[0])
     assert np.array_equal(states[-1].predicted, steps[-1].tokens[0])
     assert states[-1].predicted.max() < CODES
@@ -98,21 +98,22 @@ def test_the_noise_belongs_to_seed_picture_step_and_position() -> None:
 
 
 def test_all_sources_are_asked_once_about_the_same_states() -> None:
-    asked: dict[str, list[tuple[Any, Any]]] = {"a": [], "b": [], "c": []}
+    asked: dict[str, list[tuple[int, Any, Any]]] = {"a": [], "b": [], "c": []}
 
     def watched(name: str, number: int) -> LogitSource:
-        def logits(tokens: Any, rows: Any) -> Any:
-            asked[name].append((tokens.copy(), rows.copy()))
-            return network(number)(tokens, rows)
+        def logits(step: int, tokens: Any, rows: Any) -> Any:
+            asked[name].append((step, tokens.copy(), rows.copy()))
+            return network(number)(step, tokens, rows)
 
         return logits
 
     states = followed({name: watched(name, number) for number, name in enumerate(asked)}, "b")
     for number, name in enumerate(asked):
-        for state, (tokens, rows) in zip(states, asked[name], strict=True):
+        for state, (step, tokens, rows) in zip(states, asked[name], strict=True):
+            assert step == state.step
             assert np.array_equal(tokens, state.tokens)
             assert np.array_equal(rows, state.rows)
-            assert np.array_equal(state.logits[name], network(number)(tokens, rows))
+            assert np.array_equal(state.logits[name], network(number)(step, tokens, rows))
 
 
 def test_without_more_words_it_is_the_first_picture_of_seed_0() -> None:

@@ -57,7 +57,7 @@ def torch_source(reference: Reference, prompt: str, scale: float) -> LogitSource
     encoded = reference.encode(["", prompt])
 
     @torch.no_grad()
-    def logits(tokens: Array, rows: Array) -> Array:
+    def logits(_step: int, tokens: Array, rows: Array) -> Array:
         maps = reference.uvit(torch.from_numpy(np.stack([tokens] * 2)), *encoded)
         without, given = maps.flatten(2).transpose(1, 2).numpy()[:, rows]
         return without + np.float32(scale) * (given - without)

@@ -189,19 +189,20 @@ def test_benchmarks_draw_the_same_and_count_what_was_computed(bundle: Bundle, pi
     """Several pictures of a prompt from one source; a step whose rows are half kept counts half."""
     own, (settings,) = search_grid(bundle.path, [7], [3.0], [4.0], None, None, [3])
     assert (own.row_cache, settings.row_cache) == (0, 3)
+    settings = replace(settings, guidance_interval=(0.2, 0.75))
     subject = BundleSubject(str(bundle.path), {"threads": 2})
     source = subject.logits("a red fox", settings)
     shares: list[float] = []
 
-    def counted(tokens: IntArray, rows: IntArray) -> Any:
-        logits = source(tokens, rows)
+    def counted(step: int, tokens: IntArray, rows: IntArray) -> Any:
+        logits = source(step, tokens, rows)
         shares.append(source.share)  # type: ignore[attr-defined]
         return logits
 
     for picture in (0, 1):
         found = draw_tokens(counted, subject.geometry, settings, seed=3, picture=picture)
         task = TextToImage("a red fox", first_picture=picture)
-        options = GenerationOptions(3, 7, 3.0, (4.0, 0.0), row_cache=3)
+        options = GenerationOptions(3, 7, 3.0, (4.0, 0.0), guidance_interval=(0.2, 0.75), row_cache=3)
         np.testing.assert_array_equal(found[0], pipeline.generate(task, options).tokens[0])
     subject.close()
     assert shares[0] == shares[3] == shares[6] == shares[7] == 1

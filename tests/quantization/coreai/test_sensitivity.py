@@ -66,7 +66,7 @@ class Oracle:
             outputs = self.modules["conditioner"](*self.modules["text_encoder"](ids), micro)
         given = dict(zip(conditioner.OUTPUTS, outputs, strict=True))
 
-        def guided(tokens: Array, rows: Array) -> Array:
+        def guided(_step: int, tokens: Array, rows: Array) -> Array:
             with torch.no_grad():
                 branches = self.modules["denoiser"](torch.from_numpy(np.stack([tokens] * 2)), **given).numpy()[:, rows]
             return sampler.guide(branches[0], branches[1], self.settings.guidance_scale)
@@ -93,7 +93,7 @@ def test_damages_are_those_of_rounded_weights_in_torch(found: Found, halves: Bun
         changed = Oracle(halves)
         changed.rounded(role)
         source = changed.logits()
-        kl = np.concatenate([kl_divergence(s.logits[""], source(s.tokens, s.rows)) for s in states]).mean()
+        kl = np.concatenate([kl_divergence(s.logits[""], source(s.step, s.tokens, s.rows)) for s in states]).mean()
         assert kl > 1e-5
         assert rows[role].damage.mean_kl == pytest.approx(kl, rel=0.1), role
     changed = Oracle(halves)

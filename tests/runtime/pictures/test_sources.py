@@ -1,6 +1,7 @@
 """Pictures and masks that callers give: any kind, any size."""
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,20 @@ def test_a_file_of_more_pixels_than_pillow_takes_is_refused(tmp_path: Path) -> N
         read_image(tmp_path / "large.png")
     with pytest.raises(OptionsError, match=r"large\.png cannot be read"):
         read_parameters(tmp_path / "large.png")
+
+
+def test_parameters_are_read_without_the_pixels(tmp_path: Path) -> None:
+    """Of a file of a hundred bytes, as many as it says would be decoded: 89 million took 268 MB."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 9400, 9400, 8, 2, 0, 0, 0))
+    large = chunk(b"tEXt", bytes(2**24 + 1))
+    text = chunk(b"iTXt", b"amused-edge\0\1\0\0\0" + zlib.compress('{"a": "é"}'.encode()))
+    path = tmp_path / "large.png"
+    path.write_bytes(b"".join([SIGNATURE, header, large, chunk(b"IDAT", b"none"), text, chunk(b"IEND", b"")]))
+    assert read_parameters(path) == '{"a": "é"}'
+    for end in (3, 8, 20, len(path.read_bytes()) - 12, len(path.read_bytes()) - 20):
+        (tmp_path / "cut.png").write_bytes(path.read_bytes()[:end])
+        with pytest.raises(OptionsError, match=r"cut\.png cannot be read as a PNG"):
+            read_parameters(tmp_path / "cut.png")
 
 
 @pytest.mark.parametrize("mode", ["La", "RGBa", "LAB", "HSV", "YCbCr"])

@@ -1,14 +1,10 @@
 /** PNG files with the parameters of their picture inside, as the Python command line writes and reads them. */
 
-import { inflateSync } from "node:zlib";
 import { decode, encode } from "fast-png";
 import { OptionsError } from "../errors.js";
 import type { ImageSource, RgbImage } from "../pictures/image.js";
 import { type PictureParameters, parametersFromText, parametersToText } from "../tasks/parameters.js";
-
-/** Bytes before the first chunk; of a chunk's length, name and checksum. */
-const SIGNATURE = 8;
-const CHUNK_EXTRA = 12;
+import { barePng, textOf } from "./png-chunks.js";
 
 /** Of the text chunk that holds the parameters. */
 const KEYWORD = "amused-edge";
@@ -23,9 +19,10 @@ export function pngOf(image: RgbImage, parameters?: PictureParameters): Uint8Arr
 
 /** Read a PNG file with 8 bits per channel: its picture, and how it was drawn if it says so. */
 export function readPng(bytes: Uint8Array): { image: ImageSource; parameters: PictureParameters | undefined } {
+  const bare = barePng(bytes);
   let png: ReturnType<typeof decode>;
   try {
-    png = decode(bytes);
+    png = decode(bare);
   } catch (error) {
     throw new OptionsError(`it cannot be read as a PNG: ${(error as Error).message}`);
   }
@@ -33,23 +30,8 @@ export function readPng(bytes: Uint8Array): { image: ImageSource; parameters: Pi
   if (png.palette || data instanceof Uint16Array || channels === 2) {
     throw new OptionsError("the PNG has a palette, 16 bits or grey with alpha; convert it to RGB or RGBA of 8 bits");
   }
-  const text = Object.hasOwn(png.text, KEYWORD) ? png.text[KEYWORD] : internationalText(bytes);
+  const text = textOf(bytes, KEYWORD);
   return { image: { width, height, data }, parameters: text === undefined ? undefined : parametersFromText(text) };
-}
-
-/** Return the text of the UTF-8 chunk (iTXt) that Python writes, which fast-png passes over. */
-function internationalText(png: Uint8Array): string | undefined {
-  const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  const head = Buffer.from(`iTXt${KEYWORD}\0`);
-  for (let at = SIGNATURE; at + CHUNK_EXTRA <= png.length; at += CHUNK_EXTRA + view.getUint32(at)) {
-    const chunk = Buffer.from(png.subarray(at + 4, at + 8 + view.getUint32(at)));
-    if (chunk.subarray(0, head.length).equals(head)) {
-      const language = chunk.indexOf(0, head.length + 2);
-      const content = chunk.subarray(chunk.indexOf(0, language + 1) + 1);
-      return (chunk[head.length] ? inflateSync(content) : content).toString("utf8");
-    }
-  }
-  return undefined;
 }
 
 function asciiJson(text: string): string {
