@@ -99,7 +99,7 @@ def test_the_demo_in_halves_and_in_w8_is_near_to_torch(
         for state in follow({"torch": torchs}, "torch", halves["fp16"].geometry, settings, picture=index):
             for name, meter in meters.items():
                 if state.step % 4 == 0:
-                    meter.add(state.logits["torch"], ours[name](state.tokens, state.rows), state)
+                    meter.add(state.logits["torch"], ours[name](state.step, state.tokens, state.rows), state)
         expected = np.rint(255 * reference.decode(state.predicted[None]))
         for name, pipeline in halves.items():
             squares[name].append(float(np.mean((pipeline.decode(state.predicted[None])[0] - expected) ** 2)))
