@@ -40,7 +40,7 @@ GROUPS = {
     "bundle": (
         "runtime/bundle/json_fields.py|runtime/bundle/manifest.py|runtime/bundle/golden.py",
         "tests/runtime/bundle/test_manifest.py|tests/runtime/bundle/test_folder.py|tests/runtime/bundle/test_golden.py|"
-        "tests/runtime/bundle/test_manifest_ends.py",
+        "tests/runtime/bundle/test_manifest_ends.py|tests/runtime/bundle/test_stays_inside.py",
     ),
     "drawing": (
         "runtime/drawing/*",
