@@ -77,7 +77,8 @@ def test_a_tolerance_is_stored_and_read(pipeline: AmusedPipeline, monkeypatch: p
     """As quantizing does, whose int8 kernels differ from engine to engine."""
     assert stored(pipeline).tolerance == golden_check.Tolerance(1e-3, 1)
     wide = golden_check.Tolerance(0.25, 30)
-    numbers = golden_check.Golden.from_json(golden_check.draw(pipeline, "a red fox on a blue background", wide).to_json())
+    drawn = golden_check.draw(pipeline, "a red fox on a blue background", wide)
+    numbers = golden_check.Golden.from_json(drawn.to_json())
     assert numbers.tolerance == wide
     monkeypatch.setattr(golden_check.Golden, "from_json", staticmethod(lambda _: numbers))
     assert golden_check.compare(pipeline).tolerance == wide
