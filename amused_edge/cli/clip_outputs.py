@@ -1,5 +1,7 @@
 """The files that `amused-edge video` writes, and how it draws them."""
 
+import filecmp
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,14 +41,22 @@ class ClipFiles:
     state: Path | None
 
     def check(self) -> None:
-        """Raise if a file cannot be written or exists; with a state, frames may exist."""
+        """Raise if a file cannot be written or exists; with a state, frames may exist, and with one of a run that ended
+        before it could remove it, the clip.
+        """
         from amused_edge.runtime import OptionsError, OutputExistsError
         from amused_edge.runtime.bundle.places import check_folder
         from amused_edge.runtime.pictures import check_png_path
         from amused_edge.runtime.pictures.clips import check_clip_path, check_fps
+        from amused_edge.runtime.system.unfinished import remove_abandoned
 
         check_fps(self.fps)
-        check_clip_path(self.path)
+        remove_abandoned(self.path)
+        try:
+            check_clip_path(self.path)
+        except OutputExistsError:
+            if self.state is None or not self.state.exists():
+                raise
         if self.state is not None:
             check_state_path(self.state)
             if self.state.resolve() == self.path.resolve():
@@ -54,6 +64,7 @@ class ClipFiles:
         if self.folder is not None:
             check_folder(self.folder)
             for frame in range(self.frames):
+                remove_abandoned(self._picture(self.folder, frame))
                 try:
                     check_png_path(self._picture(self.folder, frame))
                 except OutputExistsError:
@@ -64,13 +75,27 @@ class ClipFiles:
         self, pipeline: "AmusedPipeline", task: "Task", clip: "Clip", options: "GenerationOptions", report: Report
     ) -> None:
         """Draw a clip, or go on with it, and write it."""
+        from amused_edge.runtime import OutputExistsError
         from amused_edge.runtime.pictures.clips import write_clip
 
         state = self._begun(pipeline.begin_video(task, clip, options))
         images = self._images(pipeline, task, state, report)
-        write_clip(images, self.path, self.fps, state.parameters_of(0).to_json())
+        parameters = state.parameters_of(0).to_json()
+        if not self.path.exists():
+            write_clip(images, self.path, self.fps, parameters)
+        elif not (_is_finished(state) and self._is_written(images, parameters)):
+            raise OutputExistsError(f"{self.path} exists and is another clip; choose another name or remove it")
         if self.state is not None:
             self.state.unlink(missing_ok=True)
+
+    def _is_written(self, images: "Iterator[ImageArray]", parameters: str) -> bool:
+        """Return whether the clip that is there is this one, to the last byte."""
+        from amused_edge.runtime.pictures.clips import write_clip
+
+        with tempfile.TemporaryDirectory() as folder:
+            again = Path(folder) / self.path.name
+            write_clip(images, again, self.fps, parameters)
+            return filecmp.cmp(again, self.path, shallow=False)
 
     def _begun(self, state: "ClipState") -> "ClipState":
         """Return where the clip starts: at its beginning, or where it was interrupted."""
@@ -117,3 +142,8 @@ class ClipFiles:
 
     def _picture(self, folder: Path, frame: int) -> Path:
         return folder / f"{self.path.stem}-{frame:0{len(str(self.frames - 1))}}.png"
+
+
+def _is_finished(state: "ClipState") -> bool:
+    """Return whether nothing of a clip is left to draw."""
+    return state.frame_is_finished and state.place.frame + 1 == state.place.clip.frames

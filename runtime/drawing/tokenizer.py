@@ -36,8 +36,9 @@ class PromptTokenizer:
             self._tokenizer = Tokenizer.from_file(file)
         except Exception as error:  # the library raises bare Exception
             raise BundleError(f"{path} is not a tokenizer: {error}; export the bundle again") from error
-        padding, truncation = self._tokenizer.padding, self._tokenizer.truncation
-        if not padding or not truncation or {padding["length"], truncation["max_length"]} != {length}:
+        padding, truncation = self._tokenizer.padding or {}, self._tokenizer.truncation or {}
+        lengths = {padding.get("length"), truncation.get("max_length")}
+        if lengths != {length} or truncation["stride"]:  # a stride of `length` and more makes the library panic
             raise BundleError(f"{path} does not pad and truncate to {length} ids; export the bundle again")
 
     def __call__(self, prompts: Sequence[str]) -> IntArray:

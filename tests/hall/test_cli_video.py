@@ -1,6 +1,9 @@
 """`video`: its files, going on, drawing again; what it refuses, before any work is done."""
 
+import os
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,33 @@ def test_an_interrupted_clip_goes_on_and_is_drawn_again(tmp_path: Path, monkeypa
     assert still.returncode == 2
     assert "whole-2.png is a frame of a clip; `amused-edge video --like` draws it again" in still.stderr
     assert not Path("still.png").exists()
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".gif", ".png", ".mp4"])
+def test_what_ended_before_its_state_was_removed_ends_well(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused, because the clip is there; another one still is, and nothing is lost."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frames").mkdir()
+    clip, state = tmp_path / f"c{suffix}", tmp_path / "c.json"
+    command = (BUNDLE, "a fox", *QUICK, "-o", clip.name, "--frames-out", "frames", "--resume", state.name)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda path, **_: sys.exit(137) if path.name == state.name else os.unlink(path))
+        assert call(monkeypatch, *command) == 137
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "frames" / f".c-0.png.partial-{socket.gethostname()}-{gone.pid}-0").touch()
+    content = clip.read_bytes()
+    clip.write_bytes(b"another")
+    assert call(monkeypatch, *command) == 2
+    assert (clip.read_bytes(), state.exists()) == (b"another", True)
+    clip.write_bytes(content)
+    assert call(monkeypatch, *command, "--fps", "3") == 2
+    assert call(monkeypatch, *command) == 0
+    assert names(tmp_path) == {"frames", clip.name}
+    assert names(tmp_path / "frames") == {f"c-{frame}.png" for frame in range(3)}
+    assert clip.read_bytes() == content
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".gif", ".png", ".mp4"])

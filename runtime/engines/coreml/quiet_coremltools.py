@@ -16,6 +16,7 @@ logging.getLogger("coremltools").setLevel(logging.ERROR)
 import coremltools as ct  # noqa: E402
 from coremltools.converters.mil.frontend.milproto.load import load as load_program  # noqa: E402
 from coremltools.converters.mil.mil import types  # noqa: E402
+from coremltools.models import model as _models  # noqa: E402
 
 from amused_edge.runtime.errors import first_line  # noqa: E402
 
@@ -23,6 +24,13 @@ _WRITING = re.compile(r"writ|stor(e|age)|sav(e|ing)|cop(y|ied)|package|\bfile", 
 """In what coremltools says where the disk does not take a file: it has no kind of error for that."""
 
 __all__ = ["ct", "load_program", "quietly", "types", "writing"]
+
+
+class _Forgotten:
+    """In the place of `atexit`: copies go with their folder, and where they cannot, the end of the process is quiet."""
+
+    def register(self, *_: object) -> None:
+        """Do nothing."""
 
 
 @contextlib.contextmanager
@@ -46,9 +54,9 @@ def writing(package: Path) -> Iterator[None]:
     OSError
         A file could not be written, which coremltools tells as `RuntimeError`.
     """
-    before = tempfile.tempdir
+    before, at_exit = tempfile.tempdir, _models._atexit
     with quietly(), tempfile.TemporaryDirectory(dir=package.parent, ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = folder
+        tempfile.tempdir, _models._atexit = folder, _Forgotten()
         try:
             yield
             _in_one_order(package)
@@ -57,7 +65,7 @@ def writing(package: Path) -> Iterator[None]:
                 raise
             raise OSError(f"coremltools: {first_line(error)}") from error
         finally:
-            tempfile.tempdir = before
+            tempfile.tempdir, _models._atexit = before, at_exit
 
 
 def _in_one_order(package: Path) -> None:

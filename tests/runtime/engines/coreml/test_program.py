@@ -1,5 +1,6 @@
 """Packages that coremltools' own builder made, read back as plain data; damaged ones are refused in one line."""
 
+import atexit
 import json
 import re
 import shutil
@@ -309,7 +310,9 @@ def test_nothing_stays_in_the_temporary_folder(
 ) -> None:
     """A copy of each package did, until the process ended, and for good where it was killed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    at_exit = atexit._ncallbacks()  # what removes a copy then, tells of a disk that cannot by a traceback
     package = save_program(linear_block, (2, 40))
+    assert atexit._ncallbacks() == at_exit
     assert list(tmp_path.iterdir()) == []
     assert list(package.parent.iterdir()) == [package]
     assert tempfile.tempdir == str(tmp_path)
