@@ -4,10 +4,12 @@ Its import warns of Apple's frameworks, which other systems do not have, and of 
 """
 
 import contextlib
+import gc
 import io
 import logging
 import re
 import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,12 +62,23 @@ def writing(package: Path) -> Iterator[None]:
         try:
             yield
             _in_one_order(package)
-        except RuntimeError as error:
-            if _WRITING.search(str(error)) is None:
+        except BaseException as error:
+            _let_go(error)
+            if not isinstance(error, RuntimeError) or _WRITING.search(str(error)) is None:
                 raise
             raise OSError(f"coremltools: {first_line(error)}") from error
         finally:
             tempfile.tempdir, _models._atexit = before, at_exit
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Have temporary files that the frames of an error hold go now, quietly: where a disk cannot remove them, each would
+    tell so by a traceback at the end of the process.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+    gc.collect()
 
 
 def _in_one_order(package: Path) -> None:

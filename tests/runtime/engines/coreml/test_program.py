@@ -1,9 +1,11 @@
 """Packages that coremltools' own builder made, read back as plain data; damaged ones are refused in one line."""
 
 import atexit
+import io
 import json
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -316,6 +318,32 @@ def test_nothing_stays_in_the_temporary_folder(
     assert list(tmp_path.iterdir()) == []
     assert list(package.parent.iterdir()) == [package]
     assert tempfile.tempdir == str(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_files_that_an_error_holds_go_while_it_is_quiet(tmp_path: Path) -> None:
+    """On a disk that became read-only, each said so by a traceback when the process ended."""
+
+    class Stubborn:
+        def __del__(self) -> None:
+            gone.append(isinstance(sys.stderr, io.StringIO))
+            raise OSError(30, "Read-only file system")
+
+    def fail(_: Any) -> None:
+        held = Stubborn()
+        raise ValueError(f"a mistake of {held.__class__.__name__}")
+
+    def fail_again() -> None:
+        try:
+            fail(1)
+        except ValueError:
+            raise RuntimeError("no operator of this kind") from None
+
+    gone: list[bool] = []
+    with pytest.raises(RuntimeError, match="no operator") as caught, writing(tmp_path / "x"):
+        fail_again()
+    assert gone == [True]
+    assert caught.value.__context__ is not None
 
 
 def test_the_same_program_gives_the_same_package(save_program: SaveProgram) -> None:
