@@ -72,7 +72,7 @@ def writing(package: Path) -> Iterator[None]:
 
 
 def _let_go(error: BaseException | None) -> None:
-    """Have temporary files that the frames of an error hold go now, quietly: where a disk cannot remove them, each would
+    """Have temporary files that an error's frames hold go now, quietly: where a disk cannot remove them, each would
     tell so by a traceback at the end of the process.
     """
     while error is not None:
