@@ -2,17 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import wabt from "wabt";
-import { OptionsError, StateError } from "../src/errors.js";
 import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../src/sampling/blocks.js";
-import { expSum } from "../src/sampling/exp-sum.js";
-import { drawStep } from "../src/sampling/mask-predict.js";
-import { type GenerationOptions, settingsOf } from "../src/sampling/options.js";
 import { Stream, uniform, uniforms } from "../src/sampling/philox.js";
 import { PHILOX_MODULE } from "../src/sampling/philox-module.js";
 import { drawCode, drawPlainly, softmax } from "../src/sampling/sampler.js";
-import { parametersFromText } from "../src/tasks/parameters.js";
 import { PACKAGE } from "./support/paths.js";
-import { DEFAULTS, normalLogits } from "./support/sampling.js";
+import { normalLogits } from "./support/sampling.js";
 
 const NAME = { seed: 11n, picture: 2n, step: 3, purpose: 0 };
 
@@ -87,24 +82,6 @@ function chosen(words: Uint32Array): Pick<Stream, "blocks"> {
   };
 }
 
-test("a step draws each picture of several as the plain way does", () => {
-  const [positions, codes] = [12, 37];
-  const settings = { ...DEFAULTS, temperature: [0, 1e6] as const };
-  const rules = { seed: 3n, settings, gridHeight: 3, gridWidth: 4, codebookSize: codes, maskTokenId: 99 };
-  for (const picture of [0n, 1n, 2n ** 63n]) {
-    const rows = Array.from({ length: positions }, (_, i) => normalLogits(codes, 2, picture + BigInt(i)));
-    const tokens = Int32Array.from({ length: positions }, (_, i) => (i % 4 === 1 ? i : 99));
-    const state = { tokens, probability: new Float32Array(positions).fill(1), picture, startingMaskRatio: 1 };
-    const drawn = drawStep((position, row) => row.set(rows[position]), state, 5, rules);
-    const expected = tokens.map((token, i) =>
-      token === 99
-        ? drawPlainly(rows[i], uniforms(codes, { seed: 3n, picture, step: 5, purpose: 0 }, i * codes))
-        : token,
-    );
-    assert.deepEqual(drawn.predicted, expected);
-  }
-});
-
 test("script and WebAssembly give the same blocks, those of whole numbers without a limit", () => {
   const both = [philoxOfScript(), philoxOfWebAssembly() ?? assert.fail("there is no WebAssembly")];
   const edge = [0, -1, 1, -(2 ** 31), 2 ** 31 - 1, 0xffff, 0x10000];
@@ -133,6 +110,24 @@ function wholePhilox(counter: Int32Array, key: bigint): number[] {
   return [...new Uint32Array(BigUint64Array.of(a, b, c, d).buffer)];
 }
 
+test("uniforms are those of the blocks one after the other, from any place on, also beyond 2^32 blocks", () => {
+  const name = { seed: 2n ** 63n + 5n, picture: 2n ** 40n + 3n, step: 9, purpose: 3 };
+  for (const first of [0, 1, 7, 8, 13, 1003, 8 * 2 ** 32 - 30]) {
+    for (const count of [0, 1, 2, 8, 9, 100, 513, 1100]) {
+      const expected = new Float32Array(count);
+      for (let i = 0, words: number[] = []; i < count; i++) {
+        const [block, half] = [Math.floor((first + i) / 8), (first + i) % 8];
+        if (i === 0 || half === 0) {
+          const counter = BigUint64Array.of(BigInt(block + 1), name.picture, BigInt(name.step), BigInt(name.purpose));
+          words = wholePhilox(new Int32Array(counter.buffer), name.seed);
+        }
+        expected[i] = (Math.floor(words[half] / 2 ** 9) + 0.5) / 2 ** 23;
+      }
+      assert.deepEqual(uniforms(count, name, first), expected, `${count} from ${first}`);
+    }
+  }
+});
+
 test("where there is no WebAssembly, or a page forbids it, the script is taken", () => {
   const had = globalThis.WebAssembly;
   const forbidden = {
@@ -157,40 +152,4 @@ test("the module is what its text says", async () => {
   const text = readFileSync(`${PACKAGE}src/sampling/philox.wat`, "utf8");
   const { buffer } = parseWat("philox.wat", text).toBinary({});
   assert.equal(PHILOX_MODULE, Buffer.from(buffer).toString("base64"), "npm run build makes it");
-});
-
-test("the sum of exponentials is that of float64 to the last bits of float32", () => {
-  for (const deviation of [0.1, 2, 10, 100]) {
-    const row = normalLogits(8192, deviation, 99n);
-    const highest = row.reduce((most, value) => Math.max(most, value));
-    const exact = row.reduce((sum, value) => sum + Math.exp(Math.fround(value - highest)), 0);
-    const eights = new Float64Array(1024);
-    assert.ok(Math.abs(expSum(row, highest, eights) / exact - 1) < 4e-7);
-    for (const [i, eight] of eights.entries()) {
-      const exactly = row.subarray(8 * i, 8 * i + 8).reduce((sum, value) => sum + Math.exp(value - highest), 0);
-      assert.ok(Math.abs(eight - exactly) <= 1e-5 * exactly + 1e-37);
-    }
-  }
-  assert.ok(Number.isNaN(expSum(Float32Array.of(0, Number.NaN, 1), 1, new Float64Array(1))));
-  const infinite = Number.POSITIVE_INFINITY;
-  assert.ok(Number.isNaN(expSum(Float32Array.of(infinite, 0), infinite, new Float64Array(1))));
-});
-
-test("what only another runtime can do is refused", () => {
-  const given = (options: object) => settingsOf(options as GenerationOptions, DEFAULTS);
-  assert.deepEqual(
-    given({ entropyBound: undefined, signal: new AbortController().signal, onStep: () => {} }),
-    DEFAULTS,
-  );
-  for (const name of ["entropyBound", "entropy_bound", "guidance_scale"]) {
-    assert.throws(
-      () => given({ [name]: 2.5 }),
-      (error) => error instanceof OptionsError && error.message.includes(`"${name}"`),
-    );
-  }
-  const drawn = { format: "amused-edge picture", version: 3, settings: { steps: 12, entropy_bound: 2.5 } };
-  assert.throws(
-    () => parametersFromText(JSON.stringify(drawn)),
-    (error) => error instanceof StateError && error.message.includes("another format or version"),
-  );
 });
