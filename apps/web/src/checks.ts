@@ -43,7 +43,7 @@ export function realNumber(name: string, value: unknown): number {
 
 /** Return `value` if it is one of `choices`. */
 export function choice<C extends string>(name: string, value: unknown, choices: readonly C[]): C {
-  if (typeof value !== "string" || !(choices as readonly string[]).includes(value)) {
+  if (!(choices as readonly unknown[]).includes(value)) {
     throw new OptionsError(`${name} is ${quoted(value)}; choose one of: ${choices.join(", ")}`);
   }
   return value as C;

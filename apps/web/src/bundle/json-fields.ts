@@ -59,7 +59,7 @@ export class Fields {
     const value = this.raw(name);
     const found = kindOf(value);
     if (kind === "int" || kind === "float") {
-      const number = found === "int" || found === kind ? Number(value) : Number.NaN;
+      const number = found === "int" ? Number(value) : Number.NaN;
       if (found === "float" && kind === "float") {
         return value as Kinds[K];
       }
