@@ -188,6 +188,7 @@ test("parameters of another format or version, or that hold what cannot be, are 
     ['"seed": 18446744073709551615', '"seed": 1.0', /cannot be read: .*"seed" is 1, not a bigint/],
     ['"steps": 12', '"steps": 12.0', /cannot be read: steps is "12"/],
     ['"guidance_scale": 10.0', '"guidance_scale": "10"', /cannot be read: guidance_scale is "10"/],
+    ['"guidance_scale": 10.0', '"guidance_scale": NaN', /cannot be read: guidance_scale is NaN/],
     ['"picture": 9007199254740993', '"picture": -1', /cannot be read: firstPicture is -1/],
     ['"strength": 0.75, ', "", /cannot be read: the task has /],
   ];
@@ -260,15 +261,18 @@ test("a state that says what cannot be is refused, though its hash fits", () => 
 
 test("a state of another version, of another form, or whose hash does not fit, is refused", () => {
   const text = stateToText(STATE);
-  refused(() => stateFromText(text.slice(1)), /is damaged \(/);
+  refused(() => stateFromText("{"), /is damaged \(a name is missing, at character 1\)/);
   refused(() => stateFromText("[]"), /is damaged \(state is not a JSON object/);
   refused(() => stateFromText(text.replace("amused-edge state", "amused-edge stage")), /no state, or one of another/);
   refused(() => stateFromText(text.replace('"version": 1', '"version": 2')), /no state, or one of another/);
   refused(() => stateFromText(text.replace('"next_step": 4', '"next_step": 5')), /its hash does not fit/);
   assert.equal(hashOf({ a: "é", A: 1n }), sha256('{"A": 1, "a": "\\u00e9"}'));
   const { sha256: _, ...content } = parseJson(text) as { [name: string]: Json };
-  for (const grid of [[3n], [1n, 3n, 1n]]) {
-    const changed = { ...content, grid };
-    refused(() => stateFromText(dumpJson({ ...changed, sha256: hashOf(changed) })), /the state's grid is /);
-  }
+  const other = (change: { [name: string]: Json }) => {
+    const changed = { ...content, ...change };
+    return () => stateFromText(dumpJson({ ...changed, sha256: hashOf(changed) }));
+  };
+  refused(other({ grid: [3n] }), /the state's grid is 3;/);
+  refused(other({ grid: [1n, 3n, 1n] }), /the state's grid is 1,3,1;/);
+  refused(other({ starting_mask_ratio: Number.NaN }), /stands before step 4 of 12, ratio NaN/);
 });

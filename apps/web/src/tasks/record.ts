@@ -157,7 +157,7 @@ function readMicro(values: Fields | undefined): MicroConditioning | undefined {
 }
 
 function plain(name: string, value: Json): Plain {
-  if (value === null || typeof value === "object") {
+  if (typeof value === "object") {
     throw new StateError(`the task's ${name} is ${quoted(value)}; ${ADVICE}`);
   }
   checkText(String(value));
