@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import wabt from "wabt";
 import { keysOf, philoxOfScript, philoxOfWebAssembly, TOGETHER } from "../src/sampling/blocks.js";
+import { gumbel } from "../src/sampling/gumbel.js";
 import { Stream, uniform, uniforms } from "../src/sampling/philox.js";
 import { PHILOX_MODULE } from "../src/sampling/philox-module.js";
 import { drawCode, drawPlainly, softmax } from "../src/sampling/sampler.js";
@@ -73,6 +74,36 @@ test("what rounding lifts to the highest is not left out", () => {
   assert.equal(drawPlainly(row, Float32Array.from(words, uniform)), 1);
   assert.equal(drawCode(row, softmax(row, 0), chosen(words), 0), 1);
 });
+
+test("what wins or loses by the last bits of float32 is told apart as in the plain way", () => {
+  const codes = 40;
+  for (const peak of [0, 5.3, -300.7, 2 ** 20]) {
+    for (const rank of [0, 1, 2, 5, 7, 8, 31, 100, 10_000, 1_000_000]) {
+      for (const low of [0, 511]) {
+        for (let last = -3; last <= 3; last++) {
+          // The first has a number in the middle, one in a far block the number of this rank from the largest.
+          const row = new Float32Array(codes).fill(peak - 30);
+          const words = new Uint32Array(codes).fill(low);
+          row[0] = peak;
+          words[0] = 2 ** 31 + low;
+          words[27] = 2 ** 32 - 512 * (rank + 1) + low;
+          const least = Math.fround(row[0] + gumbel(uniform(words[0])));
+          row[27] = neighbour(Math.fround(least - gumbel(uniform(words[27]))), last);
+          const expected = drawPlainly(row, Float32Array.from(words, uniform));
+          const drawn = drawCode(row, softmax(row, 0), chosen(words), 0);
+          assert.equal(drawn, expected, `highest ${peak}, rank ${rank}, low bits ${low}, ${last} from even`);
+        }
+      }
+    }
+  }
+});
+
+/** Return the float32 number so many places above another. */
+function neighbour(value: number, places: number): number {
+  const bits = new Int32Array(Float32Array.of(value).buffer);
+  bits[0] += value < 0 ? -places : places;
+  return new Float32Array(bits.buffer)[0];
+}
 
 /** Noise of these words. */
 function chosen(words: Uint32Array): Pick<Stream, "blocks"> {
