@@ -18,18 +18,16 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))  # last: in the root, the hall's folder would hide the rooms
 
-from tests.support.mutants import Mutant, equal_in_effect, mutants_of  # noqa: E402
+from tests.support.mutants import FOUND, HEAD, Mutant, equal_in_effect, judge, mutants_of  # noqa: E402
 
 ROOMS = ("runtime", "export", "quantization", "benchmarks", "conformance", "serve")
 EQUAL = Path(__file__).with_name("equal.txt")
-FOUND = ("killed", "timeout", "suspicious", "segfault")
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 
 GROUPS = {
@@ -142,33 +140,6 @@ def results_of(group: str) -> Path:
     return ROOT / "build" / "mutants" / f"{group}-results.json"
 
 
-def judge(planted: list[Mutant], became: dict[str, str], equal: dict[str, str]) -> tuple[list[str], list[str]]:
-    """Return rows of the table, and the survivors."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    survivors = []
-    for mutant in planted:
-        how = became.get(mutant.name, "not tried")
-        what = "found"
-        if how in ("survived", "no tests"):
-            what = "equal" if mutant.change in equal else "survived"
-        elif how == "not tried":
-            what = how
-        counts[mutant.module][what] += 1
-        if what == "survived":
-            survivors.append(f"# {mutant.name} ({how})\n{mutant.change}")
-    return [row(module, each) for module, each in sorted(counts.items())] + [
-        row("all of it", sum(counts.values(), Counter()))
-    ], survivors
-
-
-def row(name: str, counts: Counter[str]) -> str:
-    """Return a line of the table."""
-    tried = counts["found"] + counts["survived"] + counts["equal"]
-    asked = tried - counts["equal"]
-    share = f"{counts['found'] / asked:.1%}" if asked else "-"
-    return f"| {name} | {counts.total()} | {tried} | {counts['equal']} | {counts['found']} | {share} |"
-
-
 def main() -> None:
     """Mutate what is asked for, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,9 +153,7 @@ def main() -> None:
     parser.add_argument("--slowest", type=float, default=1.0, help="seconds; slower tests are not asked")
     chosen = parser.parse_args()
     equal = equal_in_effect(EQUAL)
-    print(
-        "| module | planted | tried | equal in effect | found | share found |", "|---" * 6 + "|", sep="\n", flush=True
-    )
+    print(HEAD, flush=True)
     for group in chosen.groups or GROUPS:
         rows, survivors = judge(*run(group, chosen), equal)
         place = ROOT / "build" / "mutants" / f"{group}-survivors.txt"

@@ -1,11 +1,17 @@
-"""What mutmut planted: which mutants there are, what each changes, and which of them change no more than texts."""
+"""Planted faults: which mutants there are, what each changes, which change no more than texts, and what was found."""
 
 import ast
 import difflib
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+FOUND = ("killed", "timeout", "suspicious", "segfault")
+"""What a mutation tester says of what a test finds."""
+
+HEAD = "| module | planted | tried | equal in effect | found | share found |\n" + "|---" * 6 + "|"
 
 _GENERATED = re.compile(r"^(?P<function>x.+)__mutmut_(?P<number>orig|\d+)$")
 
@@ -87,3 +93,30 @@ def equal_in_effect(file: Path) -> dict[str, str]:
             raise ValueError(f"{file}: no reason is given for\n{block}")
         found[change] = reason
     return found
+
+
+def judge(planted: list[Mutant], became: dict[str, str], equal: dict[str, str]) -> tuple[list[str], list[str]]:
+    """Return rows of the table, and the survivors."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    survivors = []
+    for mutant in planted:
+        how = became.get(mutant.name, "not tried")
+        what = "found"
+        if how in ("survived", "no tests", "nocoverage"):
+            what = "equal" if mutant.change in equal else "survived"
+        elif how == "not tried":
+            what = how
+        counts[mutant.module][what] += 1
+        if what == "survived":
+            survivors.append(f"# {mutant.name} ({how})\n{mutant.change}")
+    return [row(module, each) for module, each in sorted(counts.items())] + [
+        row("all of it", sum(counts.values(), Counter()))
+    ], survivors
+
+
+def row(name: str, counts: Counter[str]) -> str:
+    """Return a line of the table."""
+    tried = counts["found"] + counts["survived"] + counts["equal"]
+    asked = tried - counts["equal"]
+    share = f"{counts['found'] / asked:.1%}" if asked else "-"
+    return f"| {name} | {counts.total()} | {tried} | {counts['equal']} | {counts['found']} | {share} |"

@@ -66,9 +66,7 @@ export function temperatureAt(temperature: Temperature, step: number, steps: num
   if (step === steps - 1) {
     return f32(last);
   }
-  const width = (last - first) / (steps - 1);
-  // In this order where the width vanishes, so that no digits are lost.
-  return f32((width === 0 ? (step / (steps - 1)) * (last - first) : step * width) + first);
+  return f32(step * ((last - first) / (steps - 1)) + first);
 }
 
 /**
