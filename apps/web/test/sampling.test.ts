@@ -29,7 +29,7 @@ const ODD: Readonly<Record<string, (value: number, code: number) => number>> = {
 test("leaving out what cannot win draws the same codes as the plain way, of any spread and at any place", () => {
   const stream = new Stream(NAME);
   let row = 0;
-  for (const codes of [8192, 1, 7, 8, 9, 16, 256, 1021]) {
+  for (const codes of [1, 7, 8, 9, 256, 1021, 8192]) {
     for (const deviation of [0, 0.5, 3, 8, 30, 1000]) {
       for (const [odd, changed] of Object.entries(ODD)) {
         for (let repeat = 0; repeat < (codes > 1000 ? 1 : 4); repeat++, row++) {
@@ -41,6 +41,19 @@ test("leaving out what cannot win draws the same codes as the plain way, of any 
         }
       }
     }
+  }
+});
+
+test("what a longer row left behind does not count", () => {
+  const stream = new Stream(NAME);
+  const longer = new Float32Array(4096).fill(-1000);
+  longer[0] = 0;
+  for (let row = 0; row < 100; row++) {
+    const values = normalLogits(20, 0.5, BigInt(row));
+    const first = 1003 * row;
+    softmax(longer, 0);
+    const drawn = drawCode(values, softmax(values, first), stream, first);
+    assert.equal(drawn, drawPlainly(values, uniforms(20, NAME, first)), `row ${row}`);
   }
 });
 
@@ -150,7 +163,7 @@ function wholePhilox(counter: Int32Array, key: bigint): number[] {
 test("uniforms are those of the blocks one after the other, from any place on, also beyond 2^32 blocks", () => {
   const name = { seed: 2n ** 63n + 5n, picture: 2n ** 40n + 3n, step: 9, purpose: 3 };
   for (const first of [0, 1, 7, 8, 13, 1003, 8 * 2 ** 32 - 30]) {
-    for (const count of [0, 1, 2, 8, 9, 100, 513, 1100, 9000]) {
+    for (const count of first === 7 ? [17_000] : [0, 1, 2, 8, 9, 100, 513, 1100]) {
       const expected = new Float32Array(count);
       for (let i = 0, words: number[] = []; i < count; i++) {
         const [block, half] = [Math.floor((first + i) / 8), (first + i) % 8];
