@@ -15,7 +15,7 @@ const TESTS = "tests.json";
 /** Read from the folder in which Stryker runs: the test files, and the numbers of the mutants to try. */
 const CHOSEN = "chosen.json";
 
-/** Seconds of a processor that a fault may take: of the machine's other work a test must not depend. */
+/** Seconds of a processor that a fault may take, so that nothing depends on what else the machine does. */
 const LEAST = 3;
 const TIMES = 4;
 const DRY_RUN = 600;
