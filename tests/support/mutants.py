@@ -11,6 +11,8 @@ from pathlib import Path
 FOUND = ("killed", "timeout", "suspicious", "segfault")
 """What a mutation tester says of what a test finds."""
 
+_SURVIVED = ("survived", "no tests", "nocoverage")
+
 HEAD = "| module | planted | tried | equal in effect | found | share found |\n" + "|---" * 6 + "|"
 
 _GENERATED = re.compile(r"^(?P<function>x.+)__mutmut_(?P<number>orig|\d+)$")
@@ -100,12 +102,13 @@ def judge(planted: list[Mutant], became: dict[str, str], equal: dict[str, str]) 
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     survivors = []
     for mutant in planted:
-        how = became.get(mutant.name, "not tried")
-        what = "found"
-        if how in ("survived", "no tests", "nocoverage"):
-            what = "equal" if mutant.change in equal else "survived"
-        elif how == "not tried":
-            what = how
+        how = what = became.get(mutant.name, "not tried")
+        if mutant.change in equal and how in ("timeout", *_SURVIVED):  # what only takes longer may do so beyond a limit
+            what = "equal"
+        elif how in _SURVIVED:
+            what = "survived"
+        elif how in FOUND:
+            what = "found"
         counts[mutant.module][what] += 1
         if what == "survived":
             survivors.append(f"# {mutant.name} ({how})\n{mutant.change}")
