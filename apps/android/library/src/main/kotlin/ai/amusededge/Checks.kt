@@ -6,10 +6,9 @@ private const val REAL_LIMIT = 1e6
 /** Characters of a prompt: files of pictures hold it, and their readers refuse more than 64 MB of text. */
 private const val LONGEST = 10_000_000
 
-internal fun wholeNumber(name: String, value: Int, minimum: Int, maximum: Int = Int.MAX_VALUE): Int {
+internal fun wholeNumber(name: String, value: Int, minimum: Int, maximum: Int = Int.MAX_VALUE) {
     if (value < minimum) throw OptionsException("$name is $value; it must be $minimum or more")
     if (value > maximum) throw OptionsException("$name is $value; it must be $maximum or less")
-    return value
 }
 
 /** Returns a number from 0 to 1e6. */
@@ -19,11 +18,9 @@ internal fun realNumber(name: String, value: Double): Double {
     return value
 }
 
-/** Returns a share of the steps, 0 to 1. */
-internal fun strengthOf(value: Double): Double {
-    val share = realNumber("strength", value)
-    if (share > 1) throw OptionsException("strength is $share; it must be between 0 and 1")
-    return share
+/** Throws if a value is no share of the steps, 0 to 1. */
+internal fun checkStrength(value: Double) {
+    if (realNumber("strength", value) > 1) throw OptionsException("strength is $value; it must be between 0 and 1")
 }
 
 /** Throws if a prompt cannot be written as UTF-8, or is longer than a picture's file could hold. */

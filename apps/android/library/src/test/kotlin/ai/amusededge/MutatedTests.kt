@@ -8,7 +8,7 @@ import ai.amusededge.drawing.PromptTokenizer
 import ai.amusededge.engines.ProtobufException
 import ai.amusededge.engines.externalData
 import ai.amusededge.support.DEMO
-import ai.amusededge.support.Runner
+import ai.amusededge.support.Tests
 import ai.amusededge.support.VectorSet
 import ai.amusededge.support.check
 import ai.amusededge.tasks.PictureParameters
@@ -29,19 +29,20 @@ private val ODD = listOf(
 )
 
 /** What reads text that others made takes whatever comes, or throws one of the library's own errors. */
-internal fun mutatedTests(runner: Runner) {
-    val states = VectorSet("states").cases.map { it.given.text("text") }.take(4)
-    val kinds = mapOf<String, Pair<List<String>, (String) -> Any?>>(
-        "manifests" to (listOf(File(DEMO, "manifest.json").readText()) to ::readManifest),
-        "golden pictures" to (listOf(File(DEMO, "golden.json").readText()) to ::readGolden),
-        "states" to (states to { text: String -> PictureState.fromJson(sealedAgain(text)) }),
-        "parameters" to (states.map { dumpJson(treeOf(it)["parameters"]) } to { PictureParameters.fromJson(it) }),
-        "tokenizers" to (listOf(smallTokenizer()) to { PromptTokenizer(it, 77).encode("a fox, é\u202e") }),
+internal fun mutatedTests(runner: Tests) {
+    fun states() = VectorSet("states").cases.map { it.given.text("text") }.take(4)
+    val kinds = mapOf<String, Pair<() -> List<String>, (String) -> Any?>>(
+        "manifests" to ({ listOf(File(DEMO, "manifest.json").readText()) } to ::readManifest),
+        "golden pictures" to ({ listOf(File(DEMO, "golden.json").readText()) } to ::readGolden),
+        "states" to (::states to { text: String -> PictureState.fromJson(sealedAgain(text)) }),
+        "parameters" to ({ states().map { dumpJson(treeOf(it)["parameters"]) } } to { PictureParameters.fromJson(it) }),
+        "tokenizers" to ({ listOf(smallTokenizer()) } to { PromptTokenizer(it, 77).encode("a fox, é\u202e") }),
     )
     for ((name, kind) in kinds) {
-        val (seeds, read) = kind
+        val (sources, read) = kind
         runner.test("mutated $name are read or refused") {
             val chance = Random(SEED + name.hashCode())
+            val seeds = sources()
             seeds.forEach { read(it) }
             repeat(INPUTS) { taken { read(mutated(seeds[chance.nextInt(seeds.size)], chance)) } }
         }

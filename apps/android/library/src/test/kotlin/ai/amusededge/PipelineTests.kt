@@ -127,11 +127,11 @@ internal fun pipelineTests(runner: Runner, python: Python) {
             check(steps.last().tokens[3].contentEquals(drawn[3].tokens)) { "side by side it is another picture" }
         }
     }
-    taskTests(runner, ::open)
+    drawnTests(runner, ::open)
     threadTests(runner, engine, ::open)
 }
 
-private fun taskTests(runner: Runner, open: () -> AmusedPipeline) {
+private fun drawnTests(runner: Runner, open: () -> AmusedPipeline) {
     runner.test("examples of the guide draw") {
         open().use { pipeline ->
             val photo = RgbImage(64, 64, ByteArray(3 * 64 * 64) { it.toByte() })

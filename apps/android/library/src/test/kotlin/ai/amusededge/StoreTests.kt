@@ -7,7 +7,7 @@ import ai.amusededge.engines.Graph
 import ai.amusededge.engines.GraphStore
 import ai.amusededge.engines.Tensor
 import ai.amusededge.support.DEMO
-import ai.amusededge.support.Runner
+import ai.amusededge.support.Tests
 import ai.amusededge.support.check
 import ai.amusededge.support.equal
 import ai.amusededge.support.fails
@@ -17,7 +17,7 @@ import java.util.concurrent.FutureTask
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.concurrent.thread
 
-internal fun storeTests(runner: Runner) {
+internal fun storeTests(runner: Tests) {
     runner.test("a load that fails takes no graph from those who waited for it") {
         val entry = Bundle.open(DEMO).graph(Role.DENOISER)
         val (loads, closed) = List(2) { AtomicInteger() }

@@ -2,13 +2,17 @@ package ai.amusededge
 
 import ai.amusededge.bundle.dumpJson
 import ai.amusededge.sampling.*
+import ai.amusededge.support.IdleEngine
 import ai.amusededge.support.PipeEngine
 import ai.amusededge.support.Python
 import ai.amusededge.support.ROOT
 import ai.amusededge.support.Runner
+import ai.amusededge.support.Tests
 import ai.amusededge.support.VectorSet
+import ai.amusededge.support.answers
 import ai.amusededge.support.bundleOf
 import ai.amusededge.support.check
+import ai.amusededge.support.differencesOf
 import ai.amusededge.support.equal
 import ai.amusededge.support.reportOf
 import ai.amusededge.support.setNames
@@ -35,9 +39,7 @@ public fun main(arguments: Array<String>) {
 
 private fun test(wanted: List<String>) {
     val runner = Runner(wanted)
-    samplingTests(runner)
-    storeTests(runner)
-    mutatedTests(runner)
+    quickTests(runner)
     Python().use { python ->
         val engine = PipeEngine(python)
         for (name in setNames()) {
@@ -52,6 +54,42 @@ private fun test(wanted: List<String>) {
         soakTests(runner, python)
     }
     runner.end()
+}
+
+private fun quickTests(runner: Tests) {
+    samplingTests(runner)
+    storeTests(runner)
+    mutatedTests(runner)
+    taskTests(runner)
+    bundleTests(runner)
+    drawingTests(runner)
+    pictureTests(runner)
+}
+
+/** The tests that planted faults are shown to, by their names: all but those that compare with Python. */
+public fun testsWithoutEngine(): Map<String, Runnable> {
+    val found = LinkedHashMap<String, Runnable>()
+    val keeper = object : Tests {
+        override fun test(name: String, skip: String?, body: () -> Unit) {
+            found[name] = Runnable(body)
+        }
+    }
+    quickTests(keeper)
+    for (name in setNames().filter { !it.startsWith("pictures-") }) {
+        val parts = if (name == "damaged-bundles") 12 else 1
+        for (part in 0 until parts) keeper.test("conformance: $name $part") { vectorsOf(name, part, parts) }
+    }
+    return found
+}
+
+/** Checks each [parts]th of the cases of a set. */
+private fun vectorsOf(name: String, part: Int, parts: Int) {
+    val set = VectorSet(name)
+    val answer = answers(IdleEngine).getValue(name)
+    for (case in set.cases.filterIndexed { i, _ -> i % parts == part }) {
+        if (case.expect["error"] == "GraphError") continue // a real engine's
+        equal(differencesOf(case, answer, set), listOf())
+    }
 }
 
 private fun conformance(rest: List<String>) {

@@ -74,7 +74,7 @@ private fun readTensor(fields: Fields): TensorSpec {
     val shape = fields.list("shape").map { side ->
         when {
             side is String -> Dimension.Named(side)
-            side is BigInteger && side.bitLength() < 31 -> Dimension.Fixed(side.toInt())
+            side is BigInteger && side.bitLength() < 32 -> Dimension.Fixed(side.toInt())
             else -> throw BundleException(
                 "manifest.json: shape ${quoted(fields.list("shape"))} is not a list of numbers and names",
             )

@@ -128,7 +128,7 @@ private fun checkLength(fields: Fields, length: Int) {
 }
 
 private fun endOf(processor: Fields, name: String): Int =
-    (processor.list(name).getOrNull(1) as? BigInteger)?.takeIf { it.bitLength() < 31 }?.toInt()
+    (processor.list(name).getOrNull(1) as? BigInteger)?.takeIf { it.bitLength() < 32 }?.toInt()
         ?: throw BundleException("tokenizer.json: $name has no id; $AGAIN")
 
 /** Refuses a tokenizer that does not do what CLIP's does; returns the special tokens that its pattern names. */

@@ -29,7 +29,7 @@ internal fun maskRatio(schedule: Schedule, step: Int, steps: Int): Float {
  * @param start share of the grid masked at the start, in (0, 1]
  */
 internal fun maskLength(
-    schedule: Schedule, step: Int, steps: Int, positions: Int, unknown: Int, start: Float = 1f,
+    schedule: Schedule, step: Int, steps: Int, positions: Int, unknown: Int, start: Float,
 ): Int {
     if (unknown == 0) return 0
     val ratio = start * maskRatio(schedule, step, steps)

@@ -111,19 +111,23 @@ internal fun optionsOf(seed: ULong, s: SamplerSettings): GenerationOptions = Gen
 )
 
 /** Parses settings; whole numbers count as others where these may be. */
-internal fun readSettings(fields: Fields): SamplerSettings {
-    val steps = fields.raw("steps") as? BigInteger
-        ?: throw OptionsException("steps is ${quoted(fields.raw("steps"))}; it must be a whole number")
-    return SamplerSettings(
-        steps = if (steps.bitLength() < 31) steps.toInt() else wholeNumber("steps", Int.MAX_VALUE, 1, STEPS_LIMIT),
-        guidanceScale = number("guidance_scale", fields.raw("guidance_scale")),
-        temperature = readTemperature(fields.raw("temperature")),
-        schedule = choice("schedule", fields.raw("schedule"), Schedule.values()) { it.id },
-        guidanceRamp = choice("guidance_ramp", fields.raw("guidance_ramp"), GuidanceRamp.values()) { it.id },
-        guidanceInterval = pair("guidance_interval", fields.raw("guidance_interval"))
-            .let { GuidanceInterval(it.first, it.second) },
-        order = choice("order", fields.raw("order"), Order.values()) { it.id },
-    )
+internal fun readSettings(fields: Fields): SamplerSettings = SamplerSettings(
+    steps = readSteps(fields.raw("steps")),
+    guidanceScale = number("guidance_scale", fields.raw("guidance_scale")),
+    temperature = readTemperature(fields.raw("temperature")),
+    schedule = choice("schedule", fields.raw("schedule"), Schedule.values()) { it.id },
+    guidanceRamp = choice("guidance_ramp", fields.raw("guidance_ramp"), GuidanceRamp.values()) { it.id },
+    guidanceInterval = pair("guidance_interval", fields.raw("guidance_interval"))
+        .let { GuidanceInterval(it.first, it.second) },
+    order = choice("order", fields.raw("order"), Order.values()) { it.id },
+)
+
+private fun readSteps(value: Any?): Int {
+    val steps = value as? BigInteger ?: throw OptionsException("steps is ${quoted(value)}; it must be a whole number")
+    if (steps.bitLength() > 31) {
+        throw OptionsException("steps is ${quoted(steps)}; it must be between 1 and $STEPS_LIMIT")
+    }
+    return steps.toInt()
 }
 
 private fun readTemperature(value: Any?): Temperature =

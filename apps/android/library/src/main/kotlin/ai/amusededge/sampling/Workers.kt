@@ -26,19 +26,17 @@ internal class Workers(private val threads: Int) : AutoCloseable {
             (1 until parts).map { part -> executor.submit { work(bound(part), bound(part + 1)) } }
         }
         if (others == null) return work(0, count)
-        try {
-            work(0, bound(1))
-        } finally {
-            others.forEach(::await)
-        }
+        val mine = runCatching { work(0, bound(1)) }.exceptionOrNull()
+        // Each is waited for, also where another has failed: none may read logits that the caller takes for its own.
+        val errors = listOf(mine) + others.map(::errorOf)
+        errors.firstNotNullOfOrNull { it }?.let { throw it }
     }
 
-    private fun await(future: Future<*>) {
-        try {
-            future.get()
-        } catch (error: ExecutionException) {
-            throw error.cause ?: error
-        }
+    private fun errorOf(future: Future<*>): Throwable? = try {
+        future.get()
+        null
+    } catch (error: ExecutionException) {
+        error.cause
     }
 
     override fun close() {

@@ -3,11 +3,11 @@ package ai.amusededge.tasks
 import ai.amusededge.OptionsException
 import ai.amusededge.bundle.MicroConditioning
 import ai.amusededge.bundle.hex
+import ai.amusededge.checkStrength
 import ai.amusededge.pictures.Coverage
 import ai.amusededge.pictures.Fit
 import ai.amusededge.pictures.GreyImage
 import ai.amusededge.pictures.RgbImage
-import ai.amusededge.strengthOf
 import ai.amusededge.wholeNumber
 import java.security.MessageDigest
 
@@ -103,7 +103,7 @@ public sealed class FromPictures(
     internal val imageHash: String by lazy { pictureHash(this.images[0]) }
 
     init {
-        strengthOf(strength)
+        checkStrength(strength)
     }
 }
 

@@ -66,13 +66,16 @@ internal fun reportOf(name: String, engine: Engine): SetReport {
         }
     } else {
         val answer = answers(engine)[name] ?: return SetReport(name, "SKIP", 0, set.cases.size, 0, "no answer to it")
-        set.cases.mapTo(found) { differences(it.expect.map, answered(answer, it.given), set.tolerance) }
+        set.cases.mapTo(found) { differencesOf(it, answer, set) }
     }
     val first = found.indexOfFirst { it.isNotEmpty() }
     val reason = if (first < 0) "" else "case $first: ${found[first][0]}"
     val status = if (first < 0) "PASS" else "FAIL"
     return SetReport(name, status, found.count { it.isEmpty() }, set.cases.size, near, reason)
 }
+
+internal fun differencesOf(case: VectorCase, answer: (Values) -> Map<String, Any?>, set: VectorSet): List<String> =
+    differences(case.expect.map, answered(answer, case.given), set.tolerance)
 
 /** Runs each step of a picture from what the vectors say of the one before; returns faults and near-ties. */
 private fun checkPicture(pipeline: AmusedPipeline, set: VectorSet, case: VectorCase): Pair<List<String>, Int> {

@@ -2,19 +2,24 @@ package ai.amusededge.support
 
 import kotlin.system.exitProcess
 
+/** Takes tests: to run them, or to keep them. */
+internal interface Tests {
+    /** Takes a test; null of [skip] runs it, anything else says why not. */
+    fun test(name: String, skip: String? = null, body: () -> Unit)
+}
+
 /**
  * Runs tests one after the other and prints those that fail, and with `--times` how long each took: all that is needed
  * without a library of tests. Other arguments are parts of names.
  */
-internal class Runner(arguments: List<String>) {
+internal class Runner(arguments: List<String>) : Tests {
     private val wanted = arguments - "--times"
     private val isTimed = "--times" in arguments
     private var passed = 0
     private var failed = 0
     private var skipped = 0
 
-    /** Runs a test; null of [skip] runs it, anything else says why not. */
-    fun test(name: String, skip: String? = null, body: () -> Unit) {
+    override fun test(name: String, skip: String?, body: () -> Unit) {
         if (wanted.isNotEmpty() && wanted.none { it in name }) return
         if (skip != null) {
             skipped++
