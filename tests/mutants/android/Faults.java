@@ -98,11 +98,12 @@ final class Faults {
 
     private static List<Fault> returned(Instruction before, ReturnInstruction at, ClassDesc type) {
         if (at.typeKind() == TypeKind.VOID) return List.of();
-        if (type.equals(ConstantDescs.CD_boolean)) return List.of(returns(at, "false", 0), returns(at, "true", 1));
-        boolean isSame = before instanceof ConstantInstruction it
-            && (!(it.constantValue() instanceof Number x) || x.doubleValue() == 0);
-        if (isSame) return List.of();
-        return List.of(returns(at, type.isPrimitive() ? "0" : "null", 0));
+        var faults = type.equals(ConstantDescs.CD_boolean)
+            ? List.of(returns(at, "false", 0), returns(at, "true", 1))
+            : List.of(returns(at, type.isPrimitive() ? "0" : "null", 0));
+        if (!(before instanceof ConstantInstruction it)) return faults;
+        double same = it.constantValue() instanceof Number x ? x.doubleValue() : 0; // null is no number
+        return faults.stream().filter(fault -> (fault.change().endsWith("true") ? 1 : 0) != same).toList();
     }
 
     private static Fault returns(ReturnInstruction at, String said, int value) {

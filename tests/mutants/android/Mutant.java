@@ -7,8 +7,13 @@
  */
 record Mutant(int number, Sources.Place place, String function, String text, String change, String className,
               int method, int element, Faults.Fault fault) {
+    /** Its file, below the library's folder. */
+    String file() {
+        return place.file().substring(Mutants.LIBRARY.length());
+    }
+
     /** What the list of faults that make no difference has above the reason. */
     String told() {
-        return "%s %s\n- %s\n+ %s".formatted(place.file(), function, text, change);
+        return "%s %s\n- %s\n+ %s".formatted(file(), function, text, change);
     }
 }

@@ -23,7 +23,7 @@ import java.util.stream.Stream;
  * It reads and writes classes with `java.lang.classfile`, which JDKs have from 24 on.
  */
 final class Mutants {
-    private static final String LIBRARY = "ai/amusededge/";
+    static final String LIBRARY = "ai/amusededge/";
     private static final Path SOURCES = Path.of("apps/android/library/src/main/kotlin");
     private static final Path EQUAL = Path.of("tests/mutants/equal-android.txt");
     private static final Path PLACE = Path.of("build/mutants/android");
@@ -116,7 +116,7 @@ final class Mutants {
         var tried = new ArrayList<Mutant>();
         for (var group : options.groups) {
             var all = mutants.stream().filter(it -> GROUPS.get(group).stream()
-                .anyMatch(file -> it.place().file().startsWith(LIBRARY + file))).collect(Collectors.toList());
+                .anyMatch(file -> it.file().startsWith(file))).collect(Collectors.toList());
             if (options.sample < all.size()) Collections.shuffle(all, new Random(options.seed));
             tried.addAll(all.subList(0, Math.min(options.sample, all.size())));
         }
@@ -148,7 +148,7 @@ final class Mutants {
         for (var one : mutants) {
             String how = became.getOrDefault(one.number(), "not tried");
             String what = how.startsWith("survived") && equal.remove(one.told()) != null ? "equal" : how.split("\t")[0];
-            for (var row : List.of(one.place().file().substring(LIBRARY.length()), "~ all of it")) {
+            for (var row : List.of(one.file(), "~ all of it")) {
                 counts.computeIfAbsent(row, _ -> new Count()).add(what);
             }
             if (!what.equals("not tried")) results.put(one.told(), how);

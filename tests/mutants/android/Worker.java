@@ -33,7 +33,6 @@ final class Worker {
             var parts = line.split("\t");
             var mutant = mutants.get(Integer.parseInt(parts[0]));
             var asking = new Asking(mutant, Arrays.asList(parts).subList(1, parts.length));
-            asking.setDaemon(true);
             asking.start();
             // Counted in ticks, not by a clock: a process that is stopped for a while is not late.
             while (asking.isAlive() && asking.ticks.getAndDecrement() > 0) asking.join(TICK_MILLISECONDS);
@@ -53,7 +52,7 @@ final class Worker {
         private final Mutant mutant;
         private final List<String> tests;
         private final AtomicInteger ticks = new AtomicInteger(10_000 / TICK_MILLISECONDS);
-        private volatile String test = "";
+        private volatile String test = "what all tests begin with";
         private volatile String answer = "survived";
 
         Asking(Mutant mutant, List<String> tests) {

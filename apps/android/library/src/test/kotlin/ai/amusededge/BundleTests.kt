@@ -11,6 +11,7 @@ import ai.amusededge.support.fails
 import ai.amusededge.support.mutable
 import ai.amusededge.support.put
 import java.io.File
+import java.math.BigDecimal
 import java.math.BigInteger
 
 internal fun bundleTests(runner: Tests) {
@@ -27,7 +28,7 @@ private fun jsonTests(runner: Tests) {
             "{\"a\" : 1 , \"b\":[]}" to mapOf("a" to one, "b" to listOf<Any>()), "-0" to BigInteger.ZERO,
             "1e2" to 100.0, "1E-2" to 0.01, "-1.5e+1" to -15.0, "0.5" to 0.5, "\t\n\r null" to null, "true" to true,
             "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"" to "\"\\/\b\u000c\n\r\t", "\" ~\u007f\"" to " ~\u007f",
-            "\"\\u0041\\u09af\\u00aFx\"" to "A\u09af\u00afx", "\"\\ud83e\\udd8a\"" to "\uD83E\uDD8A",
+            "\"\\u0041\\u09af\\u00AFx\"" to "A\u09af\u00afx", "\"\\ud83e\\udd8a\"" to "\uD83E\uDD8A",
             "9".repeat(4300) to BigInteger("9".repeat(4300)),
             "{\"a\": 1, \"a\": 2}" to mapOf("a" to two),
         )
@@ -35,6 +36,7 @@ private fun jsonTests(runner: Tests) {
         var deepest = parseJson("[".repeat(901) + "]".repeat(901))
         repeat(900) { deepest = (deepest as List<*>).single() }
         equal(deepest, listOf<Any>())
+        parseJson("{\"a\":".repeat(900) + "1" + "}".repeat(900))
         val constants = parseJson("[NaN, Infinity, -Infinity]", constants = true)
         equal(constants, listOf(Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY))
     }
@@ -45,7 +47,7 @@ private fun jsonTests(runner: Tests) {
             "1." to 1, "+1" to 0, ".5" to 0, "-" to 0, "1e" to 1, "nul" to 0, "NaN" to 0, "-Infinity" to 0, "x" to 0,
             "\"a" to 2, "\"" to 1, "\"\\" to 3, "\"\\x\"" to 3, "\"\u001f\"" to 1, "'a'" to 0,
             "\"\\u" to 3, "\"\\u004" to 3, "\"\\u004\"" to 3, "\"\\u004" + "g\"" to 3, "9".repeat(4301) to 4301,
-            "[".repeat(902) to 901,
+            "[".repeat(902) to 901, "{\"a\":".repeat(901) + "1" to 4505,
         ) + "/:@G`g".associate { "\"\\u00${it}0\"" to 3 }
         for ((text, at) in wrong) {
             fails<JsonException>(", at character $at") { parseJson(text).also { error("$text is read as $it") } }
@@ -84,6 +86,7 @@ private fun fieldTests(runner: Tests) {
             fails<BundleException>("here: \"x\" is $text") { number(text).long("x") }
         }
         equal(number("3").float("x"), 3.0)
+        equal(number(BigDecimal(Double.MAX_VALUE).toPlainString()).float("x"), Double.MAX_VALUE)
         fails<BundleException>("not a float") { number("9".repeat(400)).float("x") }
         equal(fields(listOf("a", "b")).texts("x"), listOf("a", "b"))
         equal(fields(null).optional("x"), null)
@@ -138,6 +141,30 @@ private fun manifestTests(runner: Tests) {
         equal(manifestWith(quantized, "quantization").recipe, "x")
         equal(manifestWith(quantized + ("recipe" to mapOf<String, Any>()), "quantization").recipe, "")
     }
+    runner.test("what was measured of a bundle is whole, or the manifest is damaged") {
+        val floats = listOf("mean_kl", "max_kl", "total_variation", "top1", "top5", "equal_draws",
+            "confidence_correlation", "max_logit_error")
+        val logits = floats.associateWith { 0.5 } + mapOf("generations" to one, "rows" to two)
+        val pictures = mapOf("psnr" to 30.0, "worst_psnr" to 20.0, "ssim" to 0.5, "equal_codes" to 1.0)
+        val roles = mapOf("denoiser" to mapOf("x" to 0.5))
+        val parity = mapOf("roles" to roles, "logits" to logits, "pictures" to pictures)
+        val whole = mapOf(
+            "parity" to parity,
+            "quantization" to
+                mapOf("recipe" to mapOf<String, Any>(), "parent" to "", "logits" to logits, "pictures" to pictures),
+            "simulated" to parity + mapOf("evaluator" to "", "reference" to ""),
+        )
+        fun check(tree: Any?) = checkMeasurements(Fields(tree, "manifest"))
+        check(whole)
+        check(mapOf("parity" to null, "quantization" to null, "simulated" to null))
+        for (path in pathsOf(whole)) {
+            val other = mutable(whole)
+            put(other, path, true)
+            fails<BundleException>("${path.last()}", " is ") { check(other) }
+            put(other, path, null)
+            if (path.last() in listOf("psnr", "worst_psnr", "ssim") || path.size == 1) check(other)
+        }
+    }
     runner.test("a file of a bundle stays in its folder") {
         fun read(path: String) = readFile(Fields(mapOf("path" to path, "bytes" to two, "sha256" to "ab"), "file"))
         for (path in listOf("a", "a/b", "a..b", ".a", "a//b", "é", "a/")) equal(read(path), FileEntry(path, 2, "ab"))
@@ -148,12 +175,12 @@ private fun manifestTests(runner: Tests) {
     runner.test("a graph takes rows one by one where all of its inputs have one") {
         fun spec(vararg shape: Any?) =
             mapOf("name" to "n", "dtype" to "float32", "layout" to "", "shape" to shape.asList())
-        fun graph(vararg inputs: Map<String, Any?>, files: Int = 1) = readGraph(
+        fun graph(vararg inputs: Map<String, Any?>, files: Int = 1, derived: Any? = listOf<Any>()) = readGraph(
             Fields(
                 mapOf(
                     "files" to List(files) { mapOf("path" to "a$it", "bytes" to two, "sha256" to "") },
                     "inputs" to inputs.asList(), "outputs" to listOf(spec("batch", two)),
-                    "tensors" to mapOf<String, Any>(), "derived_tensors" to mapOf<String, Any>(),
+                    "tensors" to mapOf<String, Any>(), "derived_tensors" to mapOf("d" to derived),
                     "stored_precision" to "", "executed_precision" to "",
                 ),
                 "graph",
@@ -171,6 +198,7 @@ private fun manifestTests(runner: Tests) {
         fails<BundleException>("is not a list of numbers and names") { graph(spec(two.pow(31))) }
         fails<BundleException>("is not a list of numbers and names") { graph(spec(1.5)) }
         fails<BundleException>("a graph has no files") { graph(files = 0) }
+        fails<BundleException>("\"d\" is [1], not a list of texts") { graph(derived = listOf(one)) }
     }
     runner.test("whoever no longer waits for a check of hashes is let go") {
         val bundle = Bundle.open(DEMO)
@@ -183,21 +211,26 @@ private fun manifestTests(runner: Tests) {
     }
 }
 
+/** All places in a tree of objects. */
+private fun pathsOf(tree: Any?): List<List<Any?>> = (tree as? Map<*, *>).orEmpty().flatMap { (name, inner) ->
+    listOf(listOf(name)) + pathsOf(inner).map { listOf(name) + it }
+}
+
 private val CROP = arrayOf<Any?>("micro_conditioning", "crop_top")
 
 private fun goldenTests(runner: Tests) {
-    val image = RgbImage(5, 4, ByteArray(60) { (4 * it).toByte() })
-    val corner = IntArray(48) { 4 * (15 * (it / 12) + it % 12) }
+    val image = RgbImage(5, 4, ByteArray(60) { (4 * it + 9).toByte() })
+    val corner = IntArray(48) { 4 * (15 * (it / 12) + it % 12) + 9 }
     val golden = Golden(
-        "a", intArrayOf(1, 2), DoubleArray(16) { it - 8.0 }, IntArray(10) { it }, corner, Tolerance(0.125, 3),
+        "a", intArrayOf(1, 2), DoubleArray(16) { it * 5 % 16 - 7.0 }, IntArray(10) { it }, corner, Tolerance(0.125, 3),
     )
-    fun logits(at: Int = 0, off: Float = 0f) = FloatArray(20) { it - 8f + if (it == at) off else 0f }
+    fun logits(at: Int = 0, off: Float = 0f) = FloatArray(20) { it * 5 % 16 - 7f + if (it == at) off else 0f }
     val tokens = golden.tokens
     runner.test("an engine's numbers are compared with the stored ones, each by its own measure") {
         val same = compareGolden(golden, intArrayOf(1, 2), logits(), tokens, image)
         equal(same, GoldenReport(true, 0.0, 1.0, 0, golden.tolerance))
         check(same.isReproduced) { "$same" }
-        // The largest logit is -8: half of that is an error of 1/2, 1 one of 1/8.
+        // The largest logit is 8: half of that is an error of 1/2, 1 one of 1/8.
         equal(compareGolden(golden, intArrayOf(1, 2), logits(3, -4f), tokens, image).logitError, 0.5)
         check(compareGolden(golden, intArrayOf(1, 2), logits(15, 1f), tokens, image).isReproduced) { "1/8 is allowed" }
         check(!compareGolden(golden, intArrayOf(1, 2), logits(0, 1.01f), tokens, image).isReproduced) { "too far" }
@@ -237,8 +270,11 @@ private fun goldenTests(runner: Tests) {
         refused("15 logits, not 16", of = few)
     }
     runner.test("a golden picture is read with all that it has") {
-        val read = readGolden(File(DEMO, "golden.json").readText())
-        val tree = Values.of(parseJson(File(DEMO, "golden.json").readText()))
+        val text = File(DEMO, "golden.json").readText()
+        val read = readGolden(text)
+        val tree = Values.of(parseJson(text))
+        val lost = mutable(tree.map).also { put(it, listOf("logits", BigInteger.ZERO), Double.NaN) }
+        check(readGolden(dumpJson(lost)).logits[0].isNaN()) { "not as Python wrote it" }
         equal(read.inputIds.toList(), tree.ints("input_ids").toList())
         equal(read.logits.toList(), tree.list("logits").map { (it as Number).toDouble() })
         equal(read.tokens.toList(), tree.ints("tokens").toList())

@@ -12,7 +12,7 @@ import ai.amusededge.drawing.kindOf
 import ai.amusededge.drawing.normalize
 import ai.amusededge.drawing.splitAtTokens
 import ai.amusededge.drawing.variationStart
-import ai.amusededge.sampling.SamplerSettings
+import ai.amusededge.sampling.*
 import ai.amusededge.support.DEMO
 import ai.amusededge.support.Tests
 import ai.amusededge.support.check
@@ -46,7 +46,7 @@ internal fun drawingTests(runner: Tests) {
     runner.test("white space, letters of words and kinds of characters are Unicode's") {
         for (code in listOf(9, 10, 11, 12, 13, 32, 0x85, 0xa0, 0x2028, 0x3000)) check(isWhite(code)) { "$code" }
         for (code in listOf(0, 8, 14, 0x200b, 0x10000, 0x10020, 0x1f98a)) check(!isWhite(code)) { "$code" }
-        for (text in listOf("a", "é", "日", "5", "_", "\u0301", "\u0903", "\u20dd", "\u200c", "\u200d", "𝔘")) {
+        for (text in listOf("a", "é", "日", "5", "_", "\u0301", "\u302e", "\u20dd", "\u200c", "\u200d", "𝔘")) {
             check(isWord(text.codePointAt(0))) { text }
         }
         for (text in listOf(" ", "-", "²", "\u200b", "\u200e", "\u00a0", "€", "\ud83e\udd8a", "\ue000")) {
@@ -112,11 +112,22 @@ internal fun drawingTests(runner: Tests) {
         equal(tokenizer(id to Int.MAX_VALUE.toBigInteger()).encode("").ids[1], Int.MAX_VALUE)
         fails<BundleException>("sep has no id") { tokenizer(id to BigInteger.TWO.pow(31)) }
     }
+    runner.test("a token is masked where its number is below the ratio, not at it") {
+        val settings = SamplerSettings(steps = 17, schedule = Schedule.LINEAR)
+        val (at, ratio) = 2695 to maskRatio(settings.schedule, 11, settings.steps)
+        equal(uniforms(at + 1, PhiloxStream(9, 0, 0, Purpose.START_MASK))[at], ratio)
+        val start = variationStart(IntArray(at + 1), 0.3, settings, 99, 9, 0)
+        equal(start.firstStep, 12)
+        equal(start.tokens[at], 0)
+    }
     runner.test("a strength that leaves no step says which one does") {
         val settings = SamplerSettings(steps = 12)
         val mask = BooleanArray(4) { it == 0 }
-        fails<OptionsException>("strength 0.08 of 12 steps", "give at least 0.08334") {
-            inpaintingStart({ error("it is not asked") }, mask, 0.08, settings, 9)
+        for ((steps, least) in listOf(12 to "0.08334", 8 to "0.125")) {
+            val said = runCatching {
+                inpaintingStart({ error("it is not asked") }, mask, 0.08, SamplerSettings(steps), 9)
+            }.exceptionOrNull()?.message.orEmpty()
+            check(said.endsWith("give at least $least")) { said }
         }
         equal(inpaintingStart({ IntArray(4) }, mask, 0.08334, settings, 9).firstStep, 11)
         equal(inpaintingStart({ IntArray(4) }, BooleanArray(4), 0.0, settings, 9).firstStep, 12)

@@ -8,6 +8,11 @@ import ai.amusededge.support.equal
 import ai.amusededge.support.fails
 import java.security.MessageDigest
 
+/** Bytes without an order that is seen, in any language. */
+private fun noise(count: Int) = ByteArray(count) { ((it * -1640531535) ushr 24).toByte() }
+
+private fun hashOf(data: ByteArray): String = hex(MessageDigest.getInstance("SHA-256").digest(data)).take(16)
+
 internal fun pictureTests(runner: Tests) {
     runner.test("Android's pixels are laid on white, those of masks on black, to the nearest level") {
         val alphas = listOf(0, 1, 2, 127, 128, 200, 254, 255)
@@ -24,6 +29,10 @@ internal fun pictureTests(runner: Tests) {
         }
         val colours = intArrayOf(-0x10000, -0xff0100, -0xffff01)
         equal(GreyImage.fromArgb(3, 1, colours).data.toList(), listOf<Byte>(76, -106, 29))
+        equal(GreyImage.fromArgb(1, 1, intArrayOf(-0x1000000 + 0x3ee5)).data[0], 62) // 62.49998
+        equal(GreyImage.fromArgb(1, 1, intArrayOf(-0x1000000 + 0x13fe6)).data[0], 63) // 63.49998
+        val noise = RgbImage(64, 64, noise(64 * 64 * 3)).toArgb()
+        equal(hashOf(GreyImage.fromArgb(64, 64, noise).data), "502f47d98e925984") // Pillow's grey
     }
     runner.test("pixels go to Android and back") {
         val image = RgbImage(3, 2, ByteArray(18) { (it * 14).toByte() })
@@ -86,11 +95,13 @@ internal fun pictureTests(runner: Tests) {
         )
         for ((sizes, hash) in hashes) {
             val (width, height, wantedWidth, wantedHeight, channels) = sizes
-            val noise = ByteArray(width * height * channels) { ((it * -1640531535) ushr 24).toByte() }
-            val found = resize(Pixels(width, height, channels, noise), wantedWidth, wantedHeight)
-            val digest = MessageDigest.getInstance("SHA-256").digest(found.data)
-            check(hex(digest).startsWith(hash)) { "$sizes" }
+            val pixels = Pixels(width, height, channels, noise(width * height * channels))
+            equal(hashOf(resize(pixels, wantedWidth, wantedHeight).data), hash)
         }
+        val part = RgbImage(5, 8, noise(120)).fitted(12, 8, Fit.CROP)
+        equal(hashOf(part.data), "6e8514dc920f88d5") // of rows 2 1/3 to 5 2/3
+        val row = byteArrayOf(-60, 53, -49, 0, 0)
+        equal(resize(Pixels(5, 1, 1, row), 1, 1).data.toList(), listOf<Byte>(92)) // a 4194304th below 92.5
         equal(resize(Pixels(2, 1, 1, byteArrayOf(7, 10)), 1, 1).data.toList(), listOf<Byte>(9)) // 8.5
         check(resize(Pixels(5, 7, 1, ByteArray(35)), 9, 4).data.all { it.toInt() == 0 }) { "black is not black" }
     }

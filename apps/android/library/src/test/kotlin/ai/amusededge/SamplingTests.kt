@@ -24,6 +24,9 @@ internal fun logitsOf(count: Int, deviation: Double, picture: Long): FloatArray 
     return FloatArray(count) { (deviation * sqrt(-2 * ln(a[it].toDouble())) * cos(2 * PI * b[it])).toFloat() }
 }
 
+/** Half of the distance from 1 to the next float32. */
+private const val UNIT = 1.0 / (1 shl 24)
+
 internal fun samplingTests(runner: Tests) {
     runner.test("leaving out what cannot win draws the same codes as the plain way") {
         val stream = PhiloxStream(11, 2, 3, 0)
@@ -61,6 +64,14 @@ internal fun samplingTests(runner: Tests) {
         val row = FloatArray(64) { -5f }
         for (code in listOf(20, 21, 50)) row[code] = 2f
         equal(RowSampler(64).draw(row, { _, words -> words.fill(Int.MIN_VALUE) }, 3), 20)
+        // Numbers of this size are 16 apart: the noise of code 3, of 16.6, makes it the equal of code 40.
+        val large = FloatArray(64) { if (it == 3) 134217728f else if (it == 40) 134217744f else 0f }
+        equal(RowSampler(64).draw(large, { block, words -> words.fill(if (block == 0L) -1 else 0) }, 0), 3)
+    }
+    runner.test("of the least confident the smallest differences count, and the first of equals") {
+        equal(remask(floatArrayOf(-1e-10f, -2e-10f), 1).toList(), listOf(false, true))
+        equal(remask(floatArrayOf(1e-10f, -1e-10f), 1).toList(), listOf(false, true))
+        equal(remask(floatArrayOf(0f, -0f), 1).toList(), listOf(true, false))
     }
     runner.test("no noise is above its bound") {
         for (word in 0L until (1L shl 32) step 65_521 * 7) {
@@ -84,14 +95,13 @@ internal fun samplingTests(runner: Tests) {
         // NumPy's sums of exp(-(7919 i mod 4001) / 512), rounded to float32, in float32.
         val sums = mapOf(
             1 to 1f, 7 to 1.0044392f, 8 to 1.0056953f, 9 to 1.0071726f, 128 to 14.093388f, 129 to 14.16104f,
-            136 to 15.115111f, 137 to 15.362577f, 250 to 32.267193f, 264 to 32.35249f, 1021 to 131.67877f,
-            1032 to 131.7253f, 8192 to 1047.9393f,
+            136 to 15.115111f, 137 to 15.362577f, 139 to 15.995827f, 156 to 19.769707f, 250 to 32.267193f,
+            264 to 32.35249f, 295 to 38.699356f, 1021 to 131.67877f, 1032 to 131.7253f, 8192 to 1047.9393f,
         )
         for ((count, sum) in sums) {
             equal(expSum(FloatArray(count) { -(7919 * it % 4001) / 512f }, 0f, FloatArray(count)), sum)
         }
-        for (i in 0..4100) {
-            val x = -i / 101f
+        for (x in List(4101) { -it / 101f } + List(2773) { -it / 4001f }) {
             val e = if (x < -40) 0f else exp(x.toDouble()).toFloat()
             equal(expSum(floatArrayOf(0f, x), 0f, FloatArray(2)), 1f + e)
         }
@@ -141,6 +151,7 @@ internal fun samplingTests(runner: Tests) {
             10.0 to "10.0", 1e-5 to "1e-05", 0.0001 to "0.0001", 1e16 to "1e+16", 0.1 to "0.1", -0.0 to "-0.0",
             2e-3 to "0.002", 5e-324 to "5e-324", 1.7976931348623157e308 to "1.7976931348623157e+308",
             123456789012345.0 to "123456789012345.0",
+            Double.POSITIVE_INFINITY to "Infinity", Double.NEGATIVE_INFINITY to "-Infinity", Double.NaN to "NaN",
             2.0e23 to "2e+23", 0.30000000000000004 to "0.30000000000000004", 9007199254740993.0 to "9007199254740992.0",
         )
         for ((value, text) in written) equal(pythonFloat(value), text)
@@ -210,6 +221,8 @@ private fun settingsTests(runner: Tests) {
     runner.test("temperatures are NumPy's linspace, to the last bit of float32") {
         equal(temperatureAt(Temperature.Range(0.0, 3.5999998927116392), 5, 10), 1.9999999f)
         equal(temperatureAt(Temperature.Range(0.0, 1.428571684019906), 7, 11), 1.0000002f)
+        equal(temperatureAt(Temperature.Range(24 * UNIT, 22 + 24 * UNIT), 15, 23), 15.000002f)
+        equal(temperatureAt(Temperature.Range(0.1, 1 + UNIT), 3, 4), 1f)
     }
 }
 

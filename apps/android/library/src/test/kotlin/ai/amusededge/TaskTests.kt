@@ -79,7 +79,7 @@ private fun limitTests(runner: Tests) {
                 fails<OptionsException>("$name is $side") { outpainting(AB, photo(0), margin(side)) }
             }
             fails<OptionsException>("canvas has", "each side may have 16384") {
-                outpainting(AB, photo(0), margin(16384))
+                outpainting(AB, photo(0, 1, 1), margin(16384))
             }
         }
         fails<OptionsException>("2 negative prompts for 3 prompts") { TextToImage(AB + AB[0], AB) }
