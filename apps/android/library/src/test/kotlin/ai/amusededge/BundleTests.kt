@@ -235,6 +235,9 @@ private fun goldenTests(runner: Tests) {
         check(compareGolden(golden, intArrayOf(1, 2), logits(15, 1f), tokens, image).isReproduced) { "1/8 is allowed" }
         check(!compareGolden(golden, intArrayOf(1, 2), logits(0, 1.01f), tokens, image).isReproduced) { "too far" }
         equal(compareGolden(golden, intArrayOf(1, 2), logits(16, 9f), tokens, image).logitError, 0.0) // not stored
+        val first = Golden("", golden.inputIds, DoubleArray(16) { 8.0 - it }, tokens, corner, golden.tolerance)
+        val off = FloatArray(16) { if (it == 3) 1f else 8f - it }
+        equal(compareGolden(first, intArrayOf(1, 2), off, tokens, image).logitError, 0.5)
         val lost = compareGolden(golden, intArrayOf(1, 2), logits(2, Float.NaN), tokens, image)
         equal(lost.logitError, Double.POSITIVE_INFINITY)
         val ids = compareGolden(golden, intArrayOf(2, 1), logits(), tokens, image)
