@@ -1,5 +1,6 @@
 """A disk that loses what it is given: NumPy's `tofile` does not tell, and the bundle's hash would fit what is there."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -24,5 +25,9 @@ def test_weights_that_are_not_on_the_disk_are_noticed(tmp_path: Path) -> None:
         file.write(b"\xff")
     with pytest.raises(OSError, match="not what was written"):
         check()
+    for size in (7999, 4000, 0):  # of the rest it did not tell either, and reading that ended in a ValueError
+        os.truncate(tmp_path / "m.onnx.data", size)
+        with pytest.raises(OSError, match="not what was written"):
+            check()
     with pytest.raises(OSError, match="not what was written"):
         check_written(path, model.graph.initializers, {})
