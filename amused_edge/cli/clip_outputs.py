@@ -83,7 +83,7 @@ class ClipFiles:
         parameters = state.parameters_of(0).to_json()
         if not self.path.exists():
             write_clip(images, self.path, self.fps, parameters)
-        elif not (_is_finished(state) and self._is_written(images, parameters)):
+        elif not (state.is_finished and self._is_written(images, parameters)):
             raise OutputExistsError(f"{self.path} exists and is another clip; choose another name or remove it")
         if self.state is not None:
             self.state.unlink(missing_ok=True)
@@ -142,8 +142,3 @@ class ClipFiles:
 
     def _picture(self, folder: Path, frame: int) -> Path:
         return folder / f"{self.path.stem}-{frame:0{len(str(self.frames - 1))}}.png"
-
-
-def _is_finished(state: "ClipState") -> bool:
-    """Return whether nothing of a clip is left to draw."""
-    return state.frame_is_finished and state.place.frame + 1 == state.place.clip.frames

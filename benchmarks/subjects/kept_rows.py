@@ -1,7 +1,7 @@
 """Logits of a denoiser with a row cache, of one picture after the other."""
 
 from amused_edge.runtime.arrays import FloatArray, IntArray
-from amused_edge.runtime.drawing.conditioning import Conditioning
+from amused_edge.runtime.drawing.conditioning import Conditioning, rows_of
 from amused_edge.runtime.drawing.draw import guided
 from amused_edge.runtime.drawing.row_cache import RowCache
 from amused_edge.runtime.pipeline import AmusedPipeline
@@ -27,10 +27,7 @@ class KeptRows:
         if step == 0:
             self._cache = self._empty()
         scale = self._settings.guidance_at(step)
-        branches = self._conditioning
-        if scale <= 1.0:
-            branches = {name: value[-1:] for name, value in branches.items()}
-        found = self._cache(self._pipeline.graph("denoiser"), step, tokens, branches)
+        found = self._cache(self._pipeline.graph("denoiser"), step, tokens, rows_of(self._conditioning, scale))
         return guided([logits[rows] for logits in found], scale)
 
     def _empty(self) -> RowCache:

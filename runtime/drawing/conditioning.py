@@ -21,6 +21,11 @@ Conditioning = dict[str, NDArray[Any]]
 """The conditioner's outputs by name; each starts with a batch axis."""
 
 
+def rows_of(conditioning: Conditioning, guidance_scale: float) -> Conditioning:
+    """Return the rows of [negative prompt, prompt] that a scale asks for: above 1 both, else the prompt's alone."""
+    return conditioning if guidance_scale > 1.0 else {name: value[-1:] for name, value in conditioning.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class Branches:
     """The conditioning of a denoiser's call.
@@ -40,7 +45,7 @@ class Branches:
         """Return those that a scale asks for: above 1 all, else the prompt alone."""
         if guidance_scale > 1.0:
             return self
-        return Branches({name: value[-1:] for name, value in self.values.items()}, self.names[-1:])
+        return Branches(rows_of(self.values, guidance_scale), self.names[-1:])
 
 
 Use = Callable[[str], AbstractContextManager[Graph]]

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from amused_edge.runtime.arrays import FloatArray, ImageArray, IntArray
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.drawing.canvas import Canvas
-from amused_edge.runtime.drawing.conditioning import Branches, Conditioning, PromptConditioner, micro_conditions
+from amused_edge.runtime.drawing.conditioning import (
+    Branches,
+    Conditioning,
+    PromptConditioner,
+    micro_conditions,
+    rows_of,
+)
 from amused_edge.runtime.drawing.first_step import FirstStep
 from amused_edge.runtime.drawing.row_cache import RowCache
 from amused_edge.runtime.engines import Graph, call
@@ -229,10 +235,9 @@ def guided_logits(
     guidance_scale
         Above 1, both are asked; else the prompt alone.
     """
-    if guidance_scale <= 1.0:
-        conditioning = {name: value[-1:] for name, value in conditioning.items()}
     branches = 2 if guidance_scale > 1.0 else 1
-    logits = call(denoiser, {"tokens": np.stack([tokens] * branches), **conditioning}, cancellation)["logits"]
+    inputs = {"tokens": np.stack([tokens] * branches), **rows_of(conditioning, guidance_scale)}
+    logits = call(denoiser, inputs, cancellation)["logits"]
     if len(rows) < tokens.size:
         logits = logits[:, rows]
     return guided(list(logits), guidance_scale)

@@ -20,9 +20,11 @@ class TaskDrawing:
         self._drawing = drawing
         self._graphs = graphs
 
-    def begin(self, task: Task, seed: int, settings: SamplerSettings) -> list[PictureState]:
+    def begin(
+        self, task: Task, seed: int, settings: SamplerSettings, cancellation: Cancellation | None = None
+    ) -> list[PictureState]:
         """Return the state from which each picture of a task starts."""
-        return [self._drawing.begin(task.single(*place), seed, settings) for place in task.pictures()]
+        return [self._drawing.begin(task.single(*place), seed, settings, cancellation) for place in task.pictures()]
 
     def pictures(
         self,
@@ -54,16 +56,15 @@ class TaskDrawing:
         self, task: Task, seed: int, settings: SamplerSettings, cancellation: Cancellation | None
     ) -> Iterator[Step]:
         """Yield each step of all pictures side by side; none where no picture needs one."""
-        alone = [task.single(*place) for place in task.pictures()]
-        states = [self._drawing.begin(one, seed, settings, cancellation) for one in alone]
+        states = self.begin(task, seed, settings, cancellation)
         if all(state.next_step == settings.steps for state in states):
             return
-        prompts = [prompt for prompt, _ in task.pictures()]
         of_prompt = {
-            prompt: self._drawing.conditioning(one, settings, cancellation)
-            for prompt, one in dict(zip(prompts, alone, strict=True)).items()
+            prompt: self._drawing.conditioning(task.single(prompt, picture), settings, cancellation)
+            for prompt, picture in dict(task.pictures()).items()
         }
-        yield from self._drawing.steps(states, [of_prompt[prompt] for prompt in prompts], cancellation)
+        conditionings = [of_prompt[prompt] for prompt, _ in task.pictures()]
+        yield from self._drawing.steps(states, conditionings, cancellation)
 
     def resume(self, state: PictureState, task: Task, cancellation: Cancellation | None) -> Iterator[Step]:
         """Yield the steps that one picture still needs."""

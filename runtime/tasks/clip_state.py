@@ -44,6 +44,11 @@ class ClipState:
         """Whether the frame has no step to go."""
         return self.picture.next_step == self.picture.parameters.settings.steps
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing of the clip is left to draw."""
+        return self.frame_is_finished and self.place.frame + 1 == self.place.clip.frames
+
     def parameters_of(self, frame: int) -> PictureParameters:
         """Return what a frame of the clip, from 0, is drawn from."""
         parameters, place = self.picture.parameters, self.place

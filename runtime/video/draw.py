@@ -95,7 +95,7 @@ class ClipDrawing:
                 if on_step is not None:
                     on_step(state, step)
             yield state
-            if state.place.frame + 1 == state.place.clip.frames:
+            if state.is_finished:
                 return
             state = self._next(state)
 
