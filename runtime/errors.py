@@ -11,8 +11,9 @@ _MESSAGE, _VALUE = 400, 100
 def one_line(text: str, limit: int = _MESSAGE) -> str:
     """Return a text as one line without control characters; of one longer than the limit, its beginning and end."""
     joined = " ".join(line.strip() for line in _cut(text, 2 * limit).splitlines() if line.strip())
-    shown = (letter if letter.isprintable() else repr(letter)[1:-1] for letter in joined)
-    return _cut("".join(shown), limit)
+    if not joined.isprintable():
+        joined = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in joined)
+    return _cut(joined, limit)
 
 
 def quoted(value: object, limit: int = _VALUE) -> str:

@@ -5,21 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from coreai import authoring  # before the dialect, which needs it
-from coreai._compiler import ir
-from coreai._compiler._mlir_libs._coreaiIR._bindings.mlir.dialects.coreai import create_elements_attr
-from coreai._compiler.dialects import coreai
-from coreai.runtime import AIModelAssetMetadata
-from numpy.typing import NDArray
 from torch import nn
 
+from amused_edge.export.coreai.names import settle_names
 from amused_edge.export.coreai.quiet_coreai_torch import TorchConverter, get_decomp_table, quietly
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.precision import FLOAT32_OUTPUTS, PrecisionOptions, half_input, to_half
-from amused_edge.runtime.engines.coreai.constants import CONSTANT
-from amused_edge.runtime.engines.coreai.program import operations
+from amused_edge.runtime.engines.coreai.program import save_program
 
 aten = torch.ops.aten
 
@@ -49,9 +42,8 @@ def export_coreai(
         exported = _trace(traced, {name: _input(name, value[:1], half) for name, value in example.items()})
         converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
         program = converter.add_exported_program(exported, output_names=outputs).to_coreai()
-        _name_weights(program, module, torch.float16 if half else torch.float32)
-        asset = program.save_asset(path)
-        asset.update_metadata(_forget_date)
+        settle_names(program, module, torch.float16 if half else torch.float32)
+        save_program(program, path)
 
 
 def _trace(module: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
@@ -92,38 +84,3 @@ def _argmin(x: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> t
 
 _DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {aten.argmin.default: _argmin}
 """Operators that the converter does not know."""
-
-
-def _forget_date(metadata: AIModelAssetMetadata) -> None:
-    """The same checkpoint gives the same package."""
-    metadata.creation_date = None
-
-
-def _name_weights(program: authoring.AIProgram, module: nn.Module, stored: torch.dtype) -> None:
-    """Give constants the names of the module's parameters, as the place in a source that they come from.
-
-    They are found by their content, of which Core AI's key of a constant is a hash; the converter knows no names.
-    """
-    mlir = program._module._mlir_module
-    names: dict[str, list[str]] = {}
-    with mlir.context, ir.Location.unknown(mlir.context):
-        for name, parameter in module.named_parameters():
-            names.setdefault(_key(parameter.detach().to(stored).numpy()), []).append(name)
-        for op in list(operations(mlir.operation)):
-            found = names.get(str(op.attributes["value"])) if op.name == CONSTANT else None
-            if found:
-                _replace(op, found.pop(0) if len(found) > 1 else found[0])
-
-
-def _key(value: NDArray[Any]) -> str:
-    """Return what a constant of this value looks like in a program's text."""
-    kind = ir.RankedTensorType.get(value.shape, ir.F16Type.get() if value.dtype == np.float16 else ir.F32Type.get())
-    return str(create_elements_attr(ir.Location.unknown(), kind, np.ascontiguousarray(value)))
-
-
-def _replace(constant: Any, name: str) -> None:
-    """Put a constant that is named in an unnamed one's place: a place in a source is given when it is made."""
-    with ir.Location.file(name, 0, 0), ir.InsertionPoint(constant):
-        named = coreai.ConstantOp(value=constant.attributes["value"])
-    constant.results[0].replace_all_uses_with(named.result)
-    constant.erase()

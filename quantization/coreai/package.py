@@ -16,7 +16,7 @@ from coreai._compiler.dialects import coreai
 from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.coreai.constants import Constants, pack_bits
-from amused_edge.runtime.engines.coreai.program import Program
+from amused_edge.runtime.engines.coreai.program import Program, save_program
 
 SCALED, PALETTE, ROUNDED = "coreai.blockwise_shift_scale", "coreai.lut_to_dense", "coreai.dequantize"
 """Names of operations."""
@@ -41,7 +41,7 @@ class Package:
 
     def save(self, folder: Path) -> None:
         """Write the program as a package; of the same program the same bytes."""
-        self._program.program.save_asset(folder).update_metadata(_forget_date)
+        save_program(self._program.program, folder)
 
     @contextmanager
     def editing(self) -> Iterator[None]:
@@ -67,10 +67,6 @@ class Package:
 
 def _symbol(graph: Any) -> str:
     return str(ir.StringAttr(graph.attributes["sym_name"]).value)
-
-
-def _forget_date(metadata: Any) -> None:
-    metadata.creation_date = None
 
 
 # --- Making operations: within `editing` and `before`.

@@ -5,14 +5,10 @@ and killed before each. Prints a table, and ends with 1 where something was not 
 import argparse
 import importlib
 import os
-import pickle
 import sys
 import time
-import traceback
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))  # last: in the root, the hall's folder would hide the rooms
@@ -23,6 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 sys.dont_write_bytecode = True
 
 from tests.support.faults.campaign import FAULTS, Account, calls_of, campaign  # noqa: E402
+from tests.support.faults.children import in_a_child  # noqa: E402
 from tests.support.faults.commands import (  # noqa: E402
     NOT_HERE,
     RUNTIME,
@@ -36,32 +33,6 @@ from tests.support.faults.judge import Command  # noqa: E402
 from tests.support.faults.scene import Scene  # noqa: E402
 from tests.support.faults.spared import spared_export  # noqa: E402
 from tests.support.faults.supervised import supported  # noqa: E402
-
-
-def in_a_child(work: Callable[[], Any]) -> Any:
-    """Return what `work` returns in a forked child: what it imports and starts stays there."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            os.close(reading)
-            with os.fdopen(writing, "wb") as file:
-                file.write(pickle.dumps(work()))
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        content = file.read()
-    _, status = os.waitpid(child, 0)
-    if status or not content:
-        raise SystemExit("a child failed, see above")
-    return pickle.loads(content)
 
 
 def make_sources(folder: Path) -> dict[str, Path]:
@@ -107,7 +78,7 @@ def run_one(command: Command, scene: Scene, chosen: argparse.Namespace) -> Accou
     calls: list[list[str]] = []
     if spared is not None:
         scene.clear()
-        scene._command(command.arguments)
+        spared.keep(lambda: scene._command(command.arguments))
         for mode in ("off", "give"):
             spared.use(mode)
             calls.append(calls_of(command, scene))
@@ -115,15 +86,16 @@ def run_one(command: Command, scene: Scene, chosen: argparse.Namespace) -> Accou
             differs = set(calls[0]) ^ set(calls[1])
             raise SystemExit(f"what is spared makes calls of its own: {len(calls[0])}, {len(calls[1])}, {differs}")
     os.chdir(ROOT)
-    return campaign(command, scene, faults=tuple(chosen.faults), sample=chosen.sample, seed=chosen.seed)
+    faults = tuple(chosen.faults)
+    return campaign(command, scene, faults=faults, each=chosen.each_kind, sample=chosen.sample, seed=chosen.seed)
 
 
 def told(name: str, account: Account) -> str:
     """Return a row of the table, and what was wrong."""
     ends = ", ".join(f"{count} {how}" for how, count in sorted(account.ended.items()))
     row = (
-        f"| {name} | {account.points} | {account.runs} | {ends} | {account.second_runs} | {len(account.wrong)} | "
-        f"{account.seconds:.0f} |"
+        f"| {name} | {account.points} | {account.kinds} | {account.runs} | {ends} | {account.second_runs} | "
+        f"{len(account.wrong)} | {account.seconds:.0f} |"
     )
     others = ", ".join(f"{count} x {what}" for what, count in account.left_out.items())
     left = ", ".join(f"{what} {count} times" for what, count in account.left_in_temporary.most_common(4))
@@ -137,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="of commands, as in the table; all if none is given")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "faults")
+    parser.add_argument("--each-kind", type=int, help="so many calls of each kind: one name, changing one file")
     parser.add_argument("--sample", type=int, help="so many pairs of call and fault of each command, by chance")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=FAULTS)
@@ -145,7 +118,7 @@ def main() -> None:
     if why := supported():
         sys.exit(f"faults cannot be tried here: {why}")
     print(
-        "| command | points | runs | ended | second runs | wrong | seconds |\n|---|---|---|---|---|---|---|", flush=True
+        "| command | points | kinds | runs | ended | second runs | wrong | seconds |\n" + "|---" * 8 + "|", flush=True
     )
     begun = time.monotonic()
     with ExitStack() as open_until_done:

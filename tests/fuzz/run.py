@@ -1,10 +1,11 @@
 """Run as a script, `make fuzz`: coverage-guided fuzzing of what reads bytes that others made, by Atheris (libFuzzer).
 
-Each parser has a process of its own, for so many seconds, with a limit of memory and of time for each input. What is
-found is an input in build/fuzz/NAME, and ends the parser's run; a table says how many inputs were read.
+Each parser has a process of its own, for so many inputs or seconds, with a limit of memory and of time for each input.
+What is found is an input in build/fuzz-inputs/NAME, and ends the parser's run; a table says how many inputs were read.
 """
 
 import argparse
+import gc
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -55,16 +57,26 @@ def fuzz_one(name: str, corpus: Path, files: Path, arguments: list[str]) -> None
 
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     limits = [f"-rss_limit_mb={taken + MEMORY}", f"-malloc_limit_mb={MEMORY}", f"-timeout={SECONDS}", "-max_len=65536"]
+    gc.freeze()  # what libraries made is not looked through again
     atheris.Setup([sys.argv[0], str(corpus), *limits, *arguments], read, custom_mutator=mutate)
     atheris.Fuzz()
 
 
-def fuzz(name: str, place: Path, seconds: int, environment: dict[str, str]) -> tuple[str, bool]:
+@dataclass(frozen=True)
+class Most:
+    """How long a parser is fuzzed: until either is reached."""
+
+    inputs: int
+    seconds: int
+
+
+def fuzz(name: str, place: Path, most: Most, environment: dict[str, str]) -> tuple[str, bool]:
     """Fuzz a parser in a process of its own; return a row of the table, and whether something was found."""
     (place / "corpus").mkdir(parents=True, exist_ok=True)
     if (CORPUS / place.name).is_dir():
         shutil.copytree(CORPUS / place.name, place / "corpus", dirs_exist_ok=True)
-    options = [f"-max_total_time={seconds}", f"-artifact_prefix={place}/", "-print_final_stats=1"]
+    limits = [f"-runs={most.inputs}", f"-max_total_time={most.seconds}"]
+    options = [*limits, f"-artifact_prefix={place}/", "-print_final_stats=1"]
     begun = time.monotonic()
     with (place / "log").open("wb") as log, tempfile.TemporaryDirectory(dir=IN_MEMORY) as files:
         command = [sys.executable, __file__, "--one", name, "--out", str(place / "corpus"), "--files", files]
@@ -78,12 +90,12 @@ def fuzz(name: str, place: Path, seconds: int, environment: dict[str, str]) -> t
     return f"| {name} | {count} | {took:.0f} | {count / took:.0f} | {last} | {what[:150]} |", ran.returncode != 0
 
 
-def fuzz_all(names: list[str], seconds: int, out: Path) -> int:
+def fuzz_all(names: list[str], most: Most, out: Path) -> int:
     """Fuzz parsers one after the other and print a table; return how many found something."""
     found = 0
     print(HEAD, "|---" * 6 + "|", sep="\n", flush=True)
     for name in names:
-        row, wrong = fuzz(name, out / name.replace(" ", "-"), seconds, dict(os.environ))
+        row, wrong = fuzz(name, out / name.replace(" ", "-"), most, dict(os.environ))
         found += wrong
         print(row, flush=True)
     return found
@@ -101,8 +113,8 @@ PLANTED = {
 """Parser -> a file, what stands there, and what is put in its place: a check that is forgotten."""
 
 
-def find_planted(seconds: int, out: Path) -> int:
-    """Plant faults in copies of the package, one at a time; return how many were not found in so many seconds."""
+def find_planted(most: Most, out: Path) -> int:
+    """Plant faults in copies of the package, one at a time; return how many were not found in so long."""
     missed = 0
     print(HEAD, "|---" * 6 + "|", sep="\n", flush=True)
     for name, (file, before, after) in PLANTED.items():
@@ -116,7 +128,7 @@ def find_planted(seconds: int, out: Path) -> int:
             sys.exit(f"{file} does not hold {before}")
         (package / file).write_text(text.replace(before, after, 1))
         paths = f"{package.parent}:{os.environ.get('PYTHONPATH', '')}"
-        row, found = fuzz(name, package.parent / name.replace(" ", "-"), seconds, {**os.environ, "PYTHONPATH": paths})
+        row, found = fuzz(name, package.parent / name.replace(" ", "-"), most, {**os.environ, "PYTHONPATH": paths})
         missed += not found
         print(row, flush=True)
     return missed
@@ -126,7 +138,8 @@ def main() -> None:
     """Fuzz what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--seconds", type=int, default=3600, help="for each parser")
+    parser.add_argument("--inputs", type=int, default=10_000_000, help="of each parser, at most")
+    parser.add_argument("--seconds", type=int, default=3600, help="for each parser, at most")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "fuzz-inputs")
     parser.add_argument("--planted", action="store_true", help="plant faults in copies, and look for them")
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -139,11 +152,12 @@ def main() -> None:
     if chosen.one:
         fuzz_one(chosen.one, chosen.out, chosen.files, theirs)
         return
+    most = Most(chosen.inputs, chosen.seconds)
     if chosen.planted:
-        sys.exit(int(find_planted(chosen.seconds, chosen.out.resolve()) > 0))
+        sys.exit(int(find_planted(most, chosen.out.resolve()) > 0))
     from tests.support.fuzzing.parsers import PARSERS
 
-    sys.exit(int(fuzz_all(chosen.names or list(PARSERS), chosen.seconds, chosen.out.resolve()) > 0))
+    sys.exit(int(fuzz_all(chosen.names or list(PARSERS), most, chosen.out.resolve()) > 0))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Core AI's public classes build and save programs; to find operations in a saved 
 which Core AI ships and does not promise to keep.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from coreai import authoring  # before the dialect, which needs it
 from coreai._compiler import ir
 from coreai._compiler.dialects import coreai  # noqa: F401  (knows the operations that are read)
+
+from amused_edge.runtime.engines.coreai.package import METADATA
 
 FLOATS = {"f16": "float16", "f32": "float32"}
 """MLIR's names of float types -> NumPy's."""
@@ -47,6 +50,20 @@ class Program:
         )
         asked = ", ".join(f"{count} operations in {name}" for name, count in counts.most_common())
         return f"{asked} (as the program asks)"
+
+
+def save_program(program: authoring.AIProgram, package: Path) -> None:
+    """Write a program as a package; of the same program the same bytes, whatever the day and the process.
+
+    Core AI notes the date, and lists what it notes in an order that is another in each process.
+    """
+    program.save_asset(package).update_metadata(_forget_date)
+    metadata = package / METADATA
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()), indent=2, sort_keys=True) + "\n")
+
+
+def _forget_date(metadata: Any) -> None:
+    metadata.creation_date = None
 
 
 def operations(operation: Any) -> Iterator[Any]:

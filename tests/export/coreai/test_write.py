@@ -133,13 +133,38 @@ def test_the_first_of_the_smallest_is_chosen(tmp_path: Path) -> None:
     assert found.tolist() == [[1, 0, 2, 0, 1]]
 
 
+class Normed(nn.Module):
+    """What the converter makes inner graphs of, twice, and weights of which two are equal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(64) for _ in range(2))
+        self.linear = nn.Linear(64, 64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for norm in self.norms:
+            x = self.linear(norm(x))
+        return x
+
+
 def test_the_same_module_gives_the_same_files(tmp_path: Path) -> None:
-    """Nothing of the day or the place is in them."""
-    inputs = {name: torch.ones(1, 2, 512) for name in ("x", "y")}
-    first, second = (export(Products(), inputs, ("a", "b"), tmp_path / name) for name in ("first", "second"))
+    """Nothing of the day, the place or the process is in them, and nothing that Core AI drew."""
+    module, inputs = Normed(), {"x": torch.ones(1, 2, 64)}
+    first, second = (export(module, inputs, ("y",), tmp_path / name) for name in ("first", "second"))
     files = {path.name: path.read_bytes() for path in first.iterdir()}
     assert {path.name: path.read_bytes() for path in second.iterdir()} == files
-    assert set(json.loads(files["metadata.json"])) == {"producer", "assetVersion"}
+    assert list(json.loads(files["metadata.json"])) == ["assetVersion", "producer"]
+
+    from amused_edge.runtime.engines.coreai.bytecode import read_blobs
+    from amused_edge.runtime.engines.coreai.program import Program
+
+    graphs = [op for op in Program(first).operations() if op.name == "coreai.graph"]
+    assert sorted(str(op.attributes["sym_name"]) for op in graphs) == ['"layer_norm_0"', '"main"']
+    values = read_blobs(first / "main.mlirb")
+    assert set(values) == {f"constant_{number}" for number in range(len(values))}
+    assert 1 <= len(values) <= 5
+    x = torch.randn(1, 2, 64, generator=torch.Generator().manual_seed(0))
+    assert relative(module(x).detach(), as_torch(execute(first, {"x": x}, 0)["y"])) < 1e-2
 
 
 def test_weights_beyond_halves_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What weights become in Core AI packages: stored as the recipe says in float64 NumPy, and executed as stored."""
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -217,6 +218,7 @@ def test_the_same_package_twice(made: Any, floats: Bundle, tmp_path: Path) -> No
     compress(floats.path / "denoiser.aimodel", tmp_path / "denoiser.aimodel", found.rules, Observations())
     for name in ("main.mlirb", "main.hash", "metadata.json"):
         assert (tmp_path / "denoiser.aimodel" / name).read_bytes() == (found.path / name).read_bytes()
+    assert list(json.loads((found.path / "metadata.json").read_text())) == ["assetVersion", "producer"]
 
 
 def test_inputs_of_eight_bits(floats: Bundle, halves: Bundle, tmp_path: Path) -> None:

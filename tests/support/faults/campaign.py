@@ -2,11 +2,13 @@
 
 import errno
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from amused_edge.runtime.bundle.manifest import ROLES
 from tests.support.faults.judge import Command, Reference, after_fault, after_second, sources_of, units
 from tests.support.faults.scene import Scene, Tree, without_chance
 from tests.support.faults.supervised import REMOVALS, Call, Verdict
@@ -23,6 +25,9 @@ _GROWING = frozenset(
 )
 
 
+_GRAPH = re.compile("|".join(ROLES))
+
+
 @dataclass
 class Account:
     """What became of one command.
@@ -31,10 +36,10 @@ class Account:
     ----------
     points
         File-changing calls in the folders where it may write.
+    kinds
+        Of these: calls of one name that change the same file, whichever graph's.
     left_out
         Other file-changing calls, by what they change -> how many.
-    kinds
-        Calls' names -> how many.
     runs, second_runs
         With a fault; and again after one, once for each state that faults left.
     ended
@@ -46,7 +51,7 @@ class Account:
     """
 
     points: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    kinds: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     second_runs: int = 0
@@ -83,19 +88,19 @@ class _Watch:
         return "go on"
 
 
-def reference(command: Command, scene: Scene, account: Account) -> Reference:
-    """Run a command without a fault."""
+def reference(command: Command, scene: Scene, account: Account) -> tuple[Reference, list[str]]:
+    """Run a command without a fault; return what it left, and of which kind each of its calls is."""
     before = _fresh(command, scene)
     watch = _Watch(scene, -1, "")
     ended = scene.run(command.arguments, watch)
     if ended.code != 0:
         raise RuntimeError(f"{command.arguments}: {ended}")
-    account.points = len(watch.calls)
-    account.kinds = Counter(call.name for call in watch.calls)
+    kinds = [_GRAPH.sub("GRAPH", _told(call, scene)) for call in watch.calls]
+    account.points, account.kinds = len(kinds), len(set(kinds))
     account.left_out = Counter(_what(call, scene) for call in watch.others)
     made = units(command, scene.tree("place"), before)
     left = [without_chance(name) for name in scene.tree("temporary")]
-    return Reference(before, made, left)
+    return Reference(before, made, left), kinds
 
 
 def calls_of(command: Command, scene: Scene) -> list[str]:
@@ -107,17 +112,32 @@ def calls_of(command: Command, scene: Scene) -> list[str]:
 
 
 def campaign(
-    command: Command, scene: Scene, *, faults: tuple[str, ...] = FAULTS, sample: int | None = None, seed: int = 0
+    command: Command,
+    scene: Scene,
+    *,
+    faults: tuple[str, ...] = FAULTS,
+    each: int | None = None,
+    sample: int | None = None,
+    seed: int = 0,
 ) -> Account:
-    """Run a command with faults; `sample` takes so many of all pairs of call and fault, by chance."""
-    account, begun = Account(), time.monotonic()
+    """Run a command with faults.
+
+    Parameters
+    ----------
+    each
+        Take so many calls of each kind, the last among them, the others by chance; all without it.
+    sample
+        Take so many of all pairs of call and fault, by chance.
+    """
+    account, begun, chance = Account(), time.monotonic(), random.Random(seed)
     was = sources_of(command)
-    first = reference(command, scene, account)
+    first, kinds = reference(command, scene, account)
     if first.temporary:
         account.wrong.append(("", "no fault", f"left in the temporary folder: {first.temporary[:3]}"))
-    pairs = [(at, fault) for at in range(account.points) for fault in faults]
+    points = range(account.points) if each is None else _of_each_kind(kinds, each, chance)
+    pairs = [(at, fault) for at in points for fault in faults]
     if sample is not None and sample < len(pairs):
-        pairs = sorted(random.Random(seed).sample(pairs, sample))
+        pairs = sorted(chance.sample(pairs, sample))
     tried: dict[object, list[str]] = {}
     for at, fault in pairs:
         for call, wrong in _once(command, scene, first, (at, fault), account, tried):
@@ -126,6 +146,15 @@ def campaign(
         account.wrong.append(("", "any", "a source is not as it was"))
     account.seconds = time.monotonic() - begun
     return account
+
+
+def _of_each_kind(kinds: list[str], each: int, chance: random.Random) -> list[int]:
+    """Return which calls are tried."""
+    places: dict[str, list[int]] = {}
+    for place, kind in enumerate(kinds):
+        places.setdefault(kind, []).append(place)
+    found = ([*chance.sample(before, min(each - 1, len(before))), last] for *before, last in places.values())
+    return sorted(place for some in found for place in some)
 
 
 def _once(

@@ -112,7 +112,8 @@ def _unit(command: Command, scene: Scene, reference: Reference, unit: str, conte
         return []
     if unit not in reference.units:
         return [f"{unit} is there, which no run makes"]
-    return [] if content == reference.units[unit] else [f"{unit} is there, and not whole: {sorted(content)[:4]}"]
+    differs = sorted({name for name, _ in content.items() ^ reference.units[unit].items()})
+    return [f"{unit} is there, and not whole: {differs[:4]}"] if differs else []
 
 
 def _one_line(ended: Ended, command: Command) -> bool:

@@ -3,14 +3,27 @@
 That it writes nothing is not taken for granted: a run that does all of it must make the same calls, one by one.
 """
 
+import io
 from collections.abc import Callable
 from typing import Any
 
+from tests.support.faults.children import in_a_child
+
+Packing = tuple[Callable[[Any], bytes], Callable[[bytes], Any]]
+
 
 class Spared:
-    """Functions whose results are kept, by the order of the calls; forks use each once, on their own copy of memory."""
+    """Functions whose results are kept, by the order of the calls; forks use each once, on their own copy of memory.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    packing
+        Makes bytes of a result, and a result of bytes: the run whose results are kept has a process of its own, because
+        it starts threads, which forks of this one would lack.
+    """
+
+    def __init__(self, packing: Packing | None = None) -> None:
+        self._packing = packing
         self._results: dict[str, list[Any]] = {}
         self._next: dict[str, int] = {}
         self._mode = "keep"
@@ -33,14 +46,29 @@ class Spared:
 
         setattr(owner, name, instead)
 
+    def keep(self, run: Callable[[], object]) -> None:
+        """Keep the results of a run."""
+        self._mode = "keep"
+        if self._packing is None:
+            run()
+            return
+        pack, unpack = self._packing
+
+        def packed() -> dict[str, list[bytes]]:
+            run()
+            return {key: [pack(result) for result in kept] for key, kept in self._results.items()}
+
+        for key, kept in in_a_child(packed).items():
+            self._results[key][:] = [unpack(result) for result in kept]
+
     def use(self, mode: str) -> None:
-        """Choose: "keep" results, "give" them, or "off"."""
+        """Choose: "give" results that were kept, or "off"."""
         self._mode = mode
 
 
 def spared_export(target: str) -> Spared:
     """Return what is spared of an export for a target."""
-    spared = Spared()
+    spared = Spared(_PROGRAMS if target == "coreai" else None)
     if target == "onnx":
         import torch.onnx
 
@@ -56,3 +84,20 @@ def spared_export(target: str) -> Spared:
 
         spared.install(coreai_write, "_trace")
     return spared
+
+
+def _pack(program: Any) -> bytes:
+    import torch.export
+
+    file = io.BytesIO()
+    torch.export.save(program, file)
+    return file.getvalue()
+
+
+def _unpack(content: bytes) -> Any:
+    import torch.export
+
+    return torch.export.load(io.BytesIO(content))
+
+
+_PROGRAMS = (_pack, _unpack)

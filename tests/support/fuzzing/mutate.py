@@ -14,6 +14,10 @@ ODD: tuple[Any, ...] = (
 """Values that stand where others are expected."""
 
 
+_HERE = 0.2
+"""How often a list or an object is changed as one, and not something in it."""
+
+
 def mutated_json(data: bytes, chance: random.Random, most: int = 2**16) -> bytes:
     """Return JSON with some of its values, names or lengths changed; other bytes where `data` is no JSON."""
     try:
@@ -33,15 +37,15 @@ def mutated_json(data: bytes, chance: random.Random, most: int = 2**16) -> bytes
 
 def _changed(content: Any, chance: random.Random) -> Any:
     """Change one place in parsed JSON."""
-    places = list(_places(content))
-    if not places or chance.random() < 0.02:
+    place = _place(content, chance)
+    if place is None or chance.random() < 0.02:
         return copy.deepcopy(chance.choice(ODD))
-    holder, key = chance.choice(places)
+    holder, key = place
     kind = chance.random()
     if kind < 0.2:
         del holder[key]
     elif kind < 0.35:
-        other, at = chance.choice(places)
+        other, at = _place(content, chance) or place
         holder[key] = copy.deepcopy(other[at])
     elif kind < 0.45 and isinstance(holder, list):
         holder.append(copy.deepcopy(holder[key]))
@@ -58,14 +62,16 @@ def _changed(content: Any, chance: random.Random) -> Any:
     return content
 
 
-def _places(content: Any, depth: int = 0) -> Any:
-    """Yield (holder, key) of each value."""
-    if depth > 30:
-        return
-    keys: Any = content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
-    for key in list(keys):
-        yield content, key
-        yield from _places(content[key], depth + 1)
+def _place(content: Any, chance: random.Random) -> tuple[Any, Any] | None:
+    """Return (holder, key) of a value, at any depth: a long list is no likelier than what lies beside it."""
+    place = None
+    while content and isinstance(content, (dict, list)):
+        key = chance.choice(list(content) if isinstance(content, dict) else range(len(content)))
+        place = content, key
+        if chance.random() < _HERE:
+            break
+        content = content[key]
+    return place
 
 
 def mutated_bytes(data: bytes, chance: random.Random, most: int = 2**16) -> bytes:

@@ -4,6 +4,7 @@ It may raise `AmusedEdgeError` and nothing else, and may open no file outside of
 """
 
 import contextlib
+import functools
 import os
 import random
 import sys
@@ -50,13 +51,17 @@ _LIBRARIES = (sys.prefix, sys.base_prefix, "/proc/", "/dev/null", "/dev/urandom"
 """Where Python's modules lie, and what describes this machine."""
 
 
+_real = functools.lru_cache(256)(os.path.realpath)
+"""Asked of the same few paths again and again; no reader makes links."""
+
+
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if not _INSIDE or event not in ("open", "os.listdir", "os.scandir"):
         return
     path = arguments[0]
     if not isinstance(path, (str, bytes, os.PathLike)):
         return
-    real = os.path.realpath(os.fsdecode(path))
+    real = _real(os.fsdecode(path))
     if not real.startswith((_INSIDE[0], *_LIBRARIES)):
         raise EscapedError(real)
 
@@ -67,7 +72,7 @@ sys.addaudithook(_watch)
 @contextlib.contextmanager
 def kept_inside(folder: Path) -> Iterator[None]:
     """Raise `EscapedError` where Python opens a file that is neither in a folder nor a part of a library."""
-    _INSIDE.append(os.path.realpath(folder))
+    _INSIDE.append(_real(folder))
     try:
         yield
     finally:
@@ -76,7 +81,7 @@ def kept_inside(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def inside(folder: Path) -> Iterator[None]:
-    outer, _INSIDE[:] = list(_INSIDE), [os.path.realpath(folder)] if _INSIDE else []
+    outer, _INSIDE[:] = list(_INSIDE), [_real(folder)] if _INSIDE else []
     try:
         yield
     finally:
