@@ -77,6 +77,7 @@ def _values() -> list[Values]:
     """Fields of the right kind with a value that cannot be."""
     cases = [
         _case("open", "schema version 99", _set("schema_version", value=99)),
+        _case("open", "no schema version 0", _set("schema_version", value=0)),
         _case("open", "optimize", _set("engine", "optimize", value="magic")),
         _case("open", "codebook_size", _set("geometry", "codebook_size", value=0)),
         _case("open", "grid_width", _set("geometry", "grid_width", value=10**9)),

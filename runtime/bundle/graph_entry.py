@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from amused_edge.runtime.bundle.json_fields import Fields
+from amused_edge.runtime.bundle.json_fields import DAMAGED, Fields
 from amused_edge.runtime.errors import BundleError, quoted
 
 ROWS, PLACES, KEPT = "rows", "places", "kept_"
@@ -133,7 +133,7 @@ def read_graph(fields: Fields) -> GraphEntry:
     """Parse one of the manifest's graphs."""
     files = fields.items("files", read_file)
     if not files:
-        raise BundleError("manifest.json: a graph has no files; the bundle is damaged, make it again")
+        raise BundleError(f"manifest.json: a graph has no files; {DAMAGED}")
     derived = fields.child("derived_tensors")
     return GraphEntry(
         files=files,

@@ -8,6 +8,8 @@ from amused_edge.runtime.errors import BundleError, quoted
 
 T = TypeVar("T")
 
+DAMAGED = "the bundle is damaged, make it again"
+
 _TOO_LARGE = 2**64
 """Of no number that is stored; beyond what other languages hold, and what can be divided."""
 
@@ -27,7 +29,7 @@ class Fields:
         self,
         value: object,
         where: str,
-        advice: str = "the bundle is damaged, make it again",
+        advice: str = DAMAGED,
         refusal: Callable[[str], Exception] = BundleError,
     ) -> None:
         if not isinstance(value, dict):

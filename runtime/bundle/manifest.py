@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from amused_edge.runtime.bundle.fine_tuning import FineTuning, read_fine_tuning
 from amused_edge.runtime.bundle.graph_entry import FileEntry, GraphEntry, read_file, read_graph
-from amused_edge.runtime.bundle.json_fields import Fields
+from amused_edge.runtime.bundle.json_fields import DAMAGED, Fields
 from amused_edge.runtime.bundle.measurements import (
     Fidelity,
     Parity,
@@ -231,6 +231,8 @@ class Manifest:
                 f"the bundle has schema version {version}, this amused-edge reads up to {SCHEMA_VERSION}; "
                 "upgrade amused-edge"
             )
+        if version < 1:
+            raise BundleError(f"{MANIFEST_NAME}: there is no schema version {version}; {DAMAGED}")
         return _manifest(fields)
 
 

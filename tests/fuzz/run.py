@@ -23,7 +23,8 @@ sys.path.append(str(ROOT))  # last: in the root, the hall's folder would hide th
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 
-CORPUS = Path(__file__).parent / "corpus"
+from tests.support.fuzzing.corpus import file_name, keep, kept  # noqa: E402
+
 MEMORY, SECONDS = 256, 10
 """Megabytes above what the libraries take, and seconds, for one input."""
 
@@ -73,8 +74,8 @@ class Most:
 def fuzz(name: str, place: Path, most: Most, environment: dict[str, str]) -> tuple[str, bool]:
     """Fuzz a parser in a process of its own; return a row of the table, and whether something was found."""
     (place / "corpus").mkdir(parents=True, exist_ok=True)
-    if (CORPUS / place.name).is_dir():
-        shutil.copytree(CORPUS / place.name, place / "corpus", dirs_exist_ok=True)
+    for number, data in enumerate(kept(name)):
+        (place / "corpus" / f"kept-{number}").write_bytes(data)
     limits = [f"-runs={most.inputs}", f"-max_total_time={most.seconds}"]
     options = [*limits, f"-artifact_prefix={place}/", "-print_final_stats=1"]
     begun = time.monotonic()
@@ -95,7 +96,7 @@ def fuzz_all(names: list[str], most: Most, out: Path) -> int:
     found = 0
     print(HEAD, "|---" * 6 + "|", sep="\n", flush=True)
     for name in names:
-        row, wrong = fuzz(name, out / name.replace(" ", "-"), most, dict(os.environ))
+        row, wrong = fuzz(name, out / file_name(name), most, dict(os.environ))
         found += wrong
         print(row, flush=True)
     return found
@@ -118,7 +119,7 @@ def find_planted(most: Most, out: Path) -> int:
     missed = 0
     print(HEAD, "|---" * 6 + "|", sep="\n", flush=True)
     for name, (file, before, after) in PLANTED.items():
-        package = out / "planted" / name.replace(" ", "-") / "amused_edge"
+        package = out / "planted" / file_name(name) / "amused_edge"
         shutil.rmtree(package.parent, ignore_errors=True)
         shutil.copytree(ROOT / "amused_edge", package)
         for room in ("runtime", "export", "quantization", "benchmarks", "conformance", "serve"):
@@ -128,7 +129,7 @@ def find_planted(most: Most, out: Path) -> int:
             sys.exit(f"{file} does not hold {before}")
         (package / file).write_text(text.replace(before, after, 1))
         paths = f"{package.parent}:{os.environ.get('PYTHONPATH', '')}"
-        row, found = fuzz(name, package.parent / name.replace(" ", "-"), most, {**os.environ, "PYTHONPATH": paths})
+        row, found = fuzz(name, package.parent / file_name(name), most, {**os.environ, "PYTHONPATH": paths})
         missed += not found
         print(row, flush=True)
     return missed
@@ -142,6 +143,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3600, help="for each parser, at most")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "fuzz-inputs")
     parser.add_argument("--planted", action="store_true", help="plant faults in copies, and look for them")
+    parser.add_argument("--keep", action="store_true", help="keep small inputs of the last run for the next ones")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--files", type=Path, help=argparse.SUPPRESS)
     ours, theirs = sys.argv[1:], []
@@ -157,7 +159,13 @@ def main() -> None:
         sys.exit(int(find_planted(most, chosen.out.resolve()) > 0))
     from tests.support.fuzzing.parsers import PARSERS
 
-    sys.exit(int(fuzz_all(chosen.names or list(PARSERS), most, chosen.out.resolve()) > 0))
+    names = chosen.names or list(PARSERS)
+    if chosen.keep:
+        for name in names:
+            found = (chosen.out / file_name(name) / "corpus").glob("*")
+            print(f"{name}: {keep(name, [path.read_bytes() for path in found])} inputs")
+        return
+    sys.exit(int(fuzz_all(names, most, chosen.out.resolve()) > 0))
 
 
 if __name__ == "__main__":

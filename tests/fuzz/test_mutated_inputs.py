@@ -7,22 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fuzzing.corpus import kept
 from tests.support.fuzzing.parser import tried
 from tests.support.fuzzing.parsers import PARSERS
 
-CORPUS = Path(__file__).parent / "corpus"
 INPUTS = 60
 
 
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_parser(name: str, tmp_path: Path) -> None:
-    """The corpus holds what fuzzing found, once it is mended."""
+    """The corpus holds what fuzzing reached, and what it found once it is mended."""
     parser, chance = PARSERS[name], random.Random(name)
     read = tried(parser, tmp_path)
-    kept = [path.read_bytes() for path in sorted((CORPUS / name.replace(" ", "-")).glob("*"))]
-    for data in kept:
+    for data in (before := kept(name)):
         read(data)
-    pool = [*parser.seeds(), *kept]
+    pool = [*parser.seeds(), *before]
     for number in range(INPUTS):
         data = parser.mutate(chance.choice(pool), chance)
         try:

@@ -10,9 +10,7 @@ mutmut wants sources where they are imported from, so the package is laid out so
 """
 
 import argparse
-import json
 import os
-import random
 import re
 import shutil
 import subprocess
@@ -24,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))  # last: in the root, the hall's folder would hide the rooms
 
-from tests.support.mutants import FOUND, HEAD, Mutant, equal_in_effect, judge, mutants_of  # noqa: E402
+from tests.support.mutants import mutants_of  # noqa: E402
+from tests.support.planting import Tried, keep_results, options, tell, to_try  # noqa: E402
 
 ROOMS = ("runtime", "export", "quantization", "benchmarks", "conformance", "serve")
 EQUAL = Path(__file__).with_name("equal.txt")
@@ -99,20 +98,14 @@ def ask(folder: Path, log: Path, mutants: Sequence[str], chosen: argparse.Namesp
         subprocess.run(command, cwd=folder, env=environment, stdout=file, stderr=file, check=False)
 
 
-def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str, str]]:
+def run(group: str, chosen: argparse.Namespace) -> Tried:
     """Return all mutants of a group but those of texts, and what became of those that were tried."""
     folder = ROOT / "build" / "mutants" / group
     lay_out(folder, *GROUPS[group])
     log = folder / "log"
     ask(folder, log, ["none of them"], chosen)
     planted = [each for each in mutants_of(folder / "mutants" / "src", "amused_edge") if not each.only_texts]
-    tried = planted
-    if chosen.sample is not None and chosen.sample < len(planted):
-        tried = random.Random(chosen.seed).sample(planted, chosen.sample)
-    known: dict[str, str] = {}
-    if chosen.again:
-        before = json.loads(results_of(group).read_text())
-        known = {each.name: before[each.change] for each in tried if before.get(each.change) in FOUND}
+    tried, known = to_try(planted, results_of(group), chosen)
     asked = [each.name for each in tried if each.name not in known]
     ask(folder, log, asked, chosen)
     if late := [name for name, how in told(folder).items() if how == "timeout" and name in asked]:
@@ -121,10 +114,7 @@ def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str,
     names = {each.name for each in tried}
     if not names or any(became.get(name, "not checked") == "not checked" for name in names):
         sys.exit(f"not all of {len(names)} mutants were tried, see {log}")
-    results: dict[str, str] = {}
-    for each in sorted(tried, key=lambda each: became[each.name] not in FOUND):  # of equal lines, the one not found
-        results[each.change] = became[each.name]
-    results_of(group).write_text(json.dumps(results, indent=1))
+    keep_results(results_of(group), tried, became)
     return planted, {name: became[name] for name in names}
 
 
@@ -142,23 +132,10 @@ def results_of(group: str) -> Path:
 
 def main() -> None:
     """Mutate what is asked for, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all if none is given")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sample", type=int, help="so many mutants of each group, by chance")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--again", action="store_true", help="only what was not found the last time; nothing else changed"
-    )
+    parser = options(__doc__, GROUPS)
     parser.add_argument("--slowest", type=float, default=1.0, help="seconds; slower tests are not asked")
     chosen = parser.parse_args()
-    equal = equal_in_effect(EQUAL)
-    print(HEAD, flush=True)
-    for group in chosen.groups or GROUPS:
-        rows, survivors = judge(*run(group, chosen), equal)
-        place = ROOT / "build" / "mutants" / f"{group}-survivors.txt"
-        place.write_text("\n\n".join(survivors) + "\n")
-        print("\n".join(rows), f"  {group}: {len(survivors)} survived: {place}", sep="\n", flush=True)
+    tell(chosen.groups or GROUPS, lambda group: run(group, chosen), EQUAL, ROOT / "build" / "mutants")
 
 
 if __name__ == "__main__":

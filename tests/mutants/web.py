@@ -9,7 +9,6 @@ of how many.
 
 import argparse
 import json
-import random
 import re
 import shutil
 import subprocess
@@ -21,7 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from tests.support.mutants import FOUND, HEAD, Mutant, equal_in_effect, judge  # noqa: E402
+from tests.support.mutants import Mutant  # noqa: E402
+from tests.support.planting import Tried, keep_results, options, tell, to_try  # noqa: E402
 
 PLACE = ROOT / "build" / "mutants" / "web"
 WEB = PLACE / "apps" / "web"
@@ -163,48 +163,25 @@ def told(files: dict[str, Any]) -> dict[str, str]:
     return {each["id"]: each["status"].lower() for content in files.values() for each in content["mutants"]}
 
 
-def run(group: str, chosen: argparse.Namespace) -> tuple[list[Mutant], dict[str, str]]:
+def run(group: str, chosen: argparse.Namespace) -> Tried:
     """Return all mutants of a group but those that are left out, and what became of those that were tried."""
     configure(group, chosen.jobs)
-    log, results_file = PLACE / f"{group}.log", PLACE / f"{group}-results.json"
+    log, results = PLACE / f"{group}.log", PLACE / f"{group}-results.json"
     log.unlink(missing_ok=True)
     planted = mutants_of(ask(log, []))
-    tried = planted
-    if chosen.sample is not None and chosen.sample < len(planted):
-        tried = random.Random(chosen.seed).sample(planted, chosen.sample)
-    known: dict[str, str] = {}
-    if chosen.again:
-        before = json.loads(results_file.read_text())
-        known = {each.name: before[each.change] for each in tried if before.get(each.change) in FOUND}
+    tried, known = to_try(planted, results, chosen)
     asked = [each.name for each in tried if each.name not in known]
     became = told(ask(log, asked))
     became.update(known)
-    results: dict[str, str] = {}
-    for each in sorted(tried, key=lambda each: became[each.name] not in FOUND):  # of equal lines, the one not found
-        results[each.change] = became[each.name]
-    results_file.write_text(json.dumps(results, indent=1))
+    keep_results(results, tried, became)
     return planted, {each.name: became[each.name] for each in tried}
 
 
 def main() -> None:
     """Mutate what is asked for, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="all if none is given")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--sample", type=int, help="so many mutants of each group, by chance")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--again", action="store_true", help="only what was not found the last time; nothing else changed"
-    )
-    chosen = parser.parse_args()
+    chosen = options(__doc__, GROUPS).parse_args()
     lay_out()
-    equal = equal_in_effect(EQUAL)
-    print(HEAD, flush=True)
-    for group in chosen.groups or GROUPS:
-        rows, survivors = judge(*run(group, chosen), equal)
-        place = PLACE / f"{group}-survivors.txt"
-        place.write_text("\n\n".join(survivors) + "\n")
-        print("\n".join(rows), f"  {group}: {len(survivors)} survived: {place}", sep="\n", flush=True)
+    tell(chosen.groups or GROUPS, lambda group: run(group, chosen), EQUAL, PLACE)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,10 @@ test("a manifest is taken with the least and the most that it may say", () => {
   assert.equal(codes(1, 1).maskTokenId, 1);
   assert.equal(codes(300, 300).codebookSize, 300);
   refused(() => codes(300, 299), /mask_token_id 299 is one of the 300 codes/);
-  readManifest(changed(MANIFEST, { schema_version: 0 }));
+  for (const version of [0, -1]) {
+    const said = new RegExp(`manifest.json: there is no schema version ${version}; the bundle is damaged`);
+    refused(() => readManifest(changed(MANIFEST, { schema_version: version })), said);
+  }
   refused(() => readManifest(changed(MANIFEST, { schema_version: 2 })), /schema version 2, .* reads up to 1; upgrade/);
   assert.equal(readManifest(changed(MANIFEST, { "engine.optimize": "cpu" })).engine.optimize, "cpu");
   const fast = changed(MANIFEST, { "engine.optimize": "fast" });

@@ -1,7 +1,7 @@
 /** What `manifest.json` says of a graph: its files, what it takes and gives, and what its weights became. */
 
 import { BundleError, quoted } from "../errors.js";
-import type { Fields } from "./json-fields.js";
+import { DAMAGED, type Fields } from "./json-fields.js";
 
 /** A file of the bundle: path inside it ("/" between parts), size in bytes, SHA-256 in hex. */
 export interface FileEntry {
@@ -55,7 +55,7 @@ export function readFile(fields: Fields): FileEntry {
 export function readGraph(fields: Fields): GraphEntry {
   const files = fields.items("files", readFile);
   if (!files.length) {
-    throw new BundleError("manifest.json: a graph has no files; the bundle is damaged, make it again");
+    throw new BundleError(`manifest.json: a graph has no files; ${DAMAGED}`);
   }
   const derived = fields.child("derived_tensors");
   for (const name of derived.names) {

@@ -14,7 +14,7 @@ interface Kinds {
   object: { [name: string]: Json };
 }
 
-const DAMAGED = "the bundle is damaged, make it again";
+export const DAMAGED = "the bundle is damaged, make it again";
 
 /** A JSON object and where it stands, for example `manifest.json: graphs.denoiser`. */
 export class Fields {

@@ -8,7 +8,7 @@ import { BundleError, OptionsError, quoted } from "../errors.js";
 import { checkedSettings, type SamplerSettings } from "../sampling/options.js";
 import { type FileEntry, type GraphEntry, readFile, readGraph } from "./graph-entry.js";
 import { type Json, parseJson } from "./json.js";
-import { Fields } from "./json-fields.js";
+import { DAMAGED, Fields } from "./json-fields.js";
 import {
   type Parity,
   type Quantization,
@@ -107,6 +107,9 @@ export function readManifest(text: string): Manifest {
     throw new BundleError(
       `the bundle has schema version ${version}, this amused-edge reads up to ${SCHEMA_VERSION}; upgrade amused-edge`,
     );
+  }
+  if (version < 1) {
+    throw new BundleError(`${MANIFEST_NAME}: there is no schema version ${version}; ${DAMAGED}`);
   }
   const part = <T>(name: string, read: (fields: Fields) => T): T | undefined => {
     const found = fields.optional(name);

@@ -132,7 +132,14 @@ private fun manifestTests(runner: Tests) {
     }
     runner.test("a manifest says which schema it is of, what optimized it, and what quantized it") {
         for (version in listOf("2", "2147483648", "4294967297", "18446744073709551617")) {
-            fails<BundleException>("schema version $version") { manifestWith(version.toBigInteger(), "schema_version") }
+            fails<BundleException>("has schema version $version") {
+                manifestWith(version.toBigInteger(), "schema_version")
+            }
+        }
+        for (version in listOf("0", "-1", "-18446744073709551617")) {
+            fails<BundleException>("no schema version $version") {
+                manifestWith(version.toBigInteger(), "schema_version")
+            }
         }
         for (name in listOf("portable", "cpu")) equal(manifestWith(name, "engine", "optimize").engine.optimize, name)
         fails<BundleException>("optimize is \"gpu\"") { manifestWith("gpu", "engine", "optimize") }

@@ -5,7 +5,7 @@ import ai.amusededge.BundleException
 import ai.amusededge.quoted
 import java.math.BigInteger
 
-private const val DAMAGED = "the bundle is damaged, make it again"
+internal const val DAMAGED = "the bundle is damaged, make it again"
 private val INTS = BigInteger.valueOf(Int.MIN_VALUE.toLong())..BigInteger.valueOf(Int.MAX_VALUE.toLong())
 private val LONGS = BigInteger.valueOf(Long.MIN_VALUE)..BigInteger.valueOf(Long.MAX_VALUE)
 

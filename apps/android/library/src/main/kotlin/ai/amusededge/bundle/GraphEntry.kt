@@ -59,7 +59,7 @@ internal fun readFile(fields: Fields): FileEntry {
 internal fun readGraph(fields: Fields): GraphEntry {
     val files = fields.items("files", ::readFile)
     if (files.isEmpty()) {
-        throw BundleException("manifest.json: a graph has no files; the bundle is damaged, make it again")
+        throw BundleException("manifest.json: a graph has no files; $DAMAGED")
     }
     val derived = fields.child("derived_tensors")
     derived.names.forEach { derived.texts(it) }

@@ -13,7 +13,7 @@ private const val LIMIT = 1 shl 20
 /** Far above any pixel or score, far below what float32 would turn into infinity. */
 private const val MICRO_LIMIT = 1e9
 
-private const val SCHEMA_VERSION = 1L
+private val SCHEMA_VERSION = 1.toBigInteger()
 internal const val MANIFEST_NAME = "manifest.json"
 internal const val TOKENIZER_NAME = "tokenizer.json"
 internal const val GOLDEN_NAME = "golden.json"
@@ -115,11 +115,14 @@ public class Manifest internal constructor(
 internal fun readManifest(text: String): Manifest {
     val fields = Fields(parsed(text), MANIFEST_NAME)
     val version = fields.whole("schema_version")
-    if (version.bitLength() > 31 || version.toLong() > SCHEMA_VERSION) {
+    if (version > SCHEMA_VERSION) {
         throw BundleException(
             "the bundle has schema version ${quoted(version)}, this amused-edge reads up to $SCHEMA_VERSION; " +
                 "upgrade amused-edge",
         )
+    }
+    if (version.signum() < 1) {
+        throw BundleException("$MANIFEST_NAME: there is no schema version ${quoted(version)}; $DAMAGED")
     }
     return Manifest(
         target = fields.text("target"),

@@ -45,10 +45,7 @@ internal fun temperatureAt(temperature: Temperature, step: Int, steps: Int): Flo
     }
     if (steps == 1) return first.toFloat()
     if (step == steps - 1) return last.toFloat()
-    val width = (last - first) / (steps - 1)
-    // In this order where the width vanishes, so that no digits are lost.
-    val gone = if (width == 0.0) step.toDouble() / (steps - 1) * (last - first) else step * width
-    return (gone + first).toFloat()
+    return (step * ((last - first) / (steps - 1)) + first).toFloat()
 }
 
 /**
