@@ -103,8 +103,11 @@ def _time(shape: "Shape", gflops: float | None, gops: float | None) -> str:
 def _errors(shape: "Shape", timed: bool) -> Iterator[str]:
     """Yield how much is predicted, and how well."""
     from amused_edge.benchmarks.prediction import known
+    from amused_edge.benchmarks.prediction.memory import row_cache
     from amused_edge.benchmarks.prediction.time import work
 
+    if shape.kept_rows:
+        yield f"row cache   {_mb(row_cache(shape))} MB more while a picture is drawn with --row-cache"
     parts = work(shape)
     yield (
         f"work        {parts.steps} steps of {(parts.step + parts.attention) / 1e9:.3g} and a decoder of "

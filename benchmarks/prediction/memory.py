@@ -74,6 +74,11 @@ def low(shape: Shape) -> float:
     return BASE + max(role.held + role.call for role in by_role(shape).values())
 
 
+def row_cache(shape: Shape) -> float:
+    """Return what a picture takes besides that is drawn with a row cache: what a call is given, and what it leaves."""
+    return 2.0 * shape.branches * shape.kept_rows
+
+
 def _exchanged(shape: Shape) -> int:
     """Return the bytes that a call of the denoiser takes and gives, of all its rows."""
     return shape.branches * (shape.conditioning + shape.logits)

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorSpec
+from amused_edge.runtime.bundle.graph_entry import KEPT, PLACES, GraphEntry, TensorSpec
 from amused_edge.runtime.bundle.manifest import ROLES, Manifest, Optimization
 from amused_edge.runtime.errors import OptionsError, quoted
 
@@ -55,6 +55,8 @@ class Shape:
         Of the denoiser's transformer, from the conditioning's keys; 0 where it has none.
     steps, branches
         Calls of the denoiser, and rows of each: 2 with guidance.
+    kept_rows
+        Bytes of what a row cache keeps of one branch, of all rows of its layers; 0 of bundles without one.
     """
 
     files: dict[str, int]
@@ -69,6 +71,7 @@ class Shape:
     width: int
     steps: int
     branches: int
+    kept_rows: int = 0
 
     @staticmethod
     def of(manifest: Manifest) -> "Shape":
@@ -100,6 +103,7 @@ class Shape:
             width=0 if keys is None else _number(keys.shape[2]) * _number(keys.shape[4]),
             steps=s.steps,
             branches=2 if s.guidance_scale > 1 else 1,
+            kept_rows=_kept_rows(manifest.graphs["denoiser"]) if manifest.keeps_rows else 0,
         )
 
     @property
@@ -120,6 +124,11 @@ class Shape:
     def weights(self, role: str) -> float:
         """Return how many weights a role has, within some percent: the files hold names too."""
         return 8 * self.files[role] / (self.bits[role] + _SCALES[self.kinds[role]])
+
+
+def _kept_rows(denoiser: GraphEntry) -> int:
+    (rows,) = (_number(spec.shape[1]) for spec in denoiser.inputs if spec.name == PLACES)
+    return FLOAT_BYTES * rows * sum(_number(spec.shape[-1]) for spec in denoiser.inputs if spec.name.startswith(KEPT))
 
 
 def _kind(graph: GraphEntry) -> Kind:

@@ -1,5 +1,7 @@
 """`amused-edge fit`."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,22 @@ def test_what_fits(cli: Cli, ram: str, said: str) -> None:
     files, kept, low, *fits = cells(result.out, "'amused-edge-demo' ")
     assert (int(files), " ".join(fits)) == (16, f"{said} needs --gflops")
     assert int(low) < 160 < int(kept)
+
+
+def test_what_a_row_cache_takes(cli: Cli, tmp_path: Path) -> None:
+    """Said of bundles that have one: what two branches are given and leave, of 64 rows of 1000 floats."""
+    bundle = Path(shutil.copytree(W8, tmp_path / "rows"))
+    content = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
+    added = (("rows", ["batch", "rows"]), ("places", ["batch", 64]), ("kept_0_keys", ["batch", "known", 1000]))
+    inputs = content["graphs"]["denoiser"]["inputs"]
+    inputs += [{**inputs[0], "name": name, "shape": shape} for name, shape in added]
+    (bundle / "manifest.json").write_text(json.dumps(content), encoding="utf-8")
+    assert "row cache" not in cli("fit", W8, "--ram", "1GB").out
+    result = cli("fit", bundle, "--ram", "1GB")
+    assert result.code == 0, result
+    assert (
+        f"row cache   {2 * 2 * 64 * 1000 * 4 / 1e6:.0f} MB more while a picture is drawn with --row-cache" in result.out
+    )
 
 
 def test_eight_bits_need_their_own_peak(cli: Cli, demo_bundle: Path) -> None:

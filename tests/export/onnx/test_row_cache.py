@@ -13,6 +13,8 @@ import torch
 from diffusers import UVit2DModel
 
 from amused_edge.benchmarks.compare.search_draw import name_of
+from amused_edge.benchmarks.prediction import memory
+from amused_edge.benchmarks.prediction.shape import Shape
 from amused_edge.benchmarks.subjects.bundle_subject import BundleSubject
 from amused_edge.benchmarks.subjects.free_running import draw_tokens
 from amused_edge.benchmarks.subjects.settings import search_grid
@@ -35,10 +37,12 @@ from amused_edge.runtime import (
     Variation,
 )
 from amused_edge.runtime.arrays import BoolArray, IntArray
+from amused_edge.runtime.bundle.graph_entry import KEPT
 from amused_edge.runtime.bundle.manifest import SCHEMA_VERSION, Manifest
 from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.drawing.row_cache import RowCache
 from amused_edge.runtime.engines import EngineOptions
+from amused_edge.runtime.engines.kept_rows import with_all_rows
 from amused_edge.runtime.tasks.kinds import Task
 from tests.support.odd_checkpoints import BY_ROLE
 from tests.support.quantized import quantized_once
@@ -139,6 +143,18 @@ def test_rows_are_kept_as_their_definition_says(
         assert (np.abs(found[1] - exact).max() > 1e-3 * np.abs(exact).max()) == (computed.sum() < 6)
         computed = patches(tokens)
     assert counts == [6, 6, 4, 2, 6, 1]
+
+
+def test_what_is_kept_is_foreseen(bundle: Bundle, pipeline: AmusedPipeline) -> None:
+    """`fit` tells it from the manifest; here it is held against the arrays of a call that all rows were computed in."""
+    shape = Shape.of(bundle.manifest)
+    inputs = {"tokens": np.full((1, HEIGHT, WIDTH), MASK, np.int64), **pipeline.condition(["a red fox"])}
+    entry, rows = bundle.graph("denoiser"), np.arange(6)[None]
+    found = pipeline.graph("denoiser")(with_all_rows(entry, {"rows": rows, **inputs}))
+    arrays = [value for name, value in found.items() if name != "logits"]
+    assert len(arrays) == sum(spec.name.startswith(KEPT) for spec in entry.inputs)
+    assert shape.kept_rows == sum(value.nbytes for value in arrays)
+    assert memory.row_cache(shape) == 2 * shape.branches * shape.kept_rows
 
 
 def test_exports_compare_kept_rows(tiny_export: TinyExport, pipeline: AmusedPipeline) -> None:
