@@ -200,6 +200,8 @@ def _serve(listener: int, child: int, decide: Callable[[Call], Verdict], deadlin
         verdict = decide(Call(_NAMES[number], _changed(process, _NAMES[number], arguments)))
         if verdict == "kill":
             _kill(child)
+            with contextlib.suppress(ProcessLookupError):  # who asked may be a process that left the group
+                os.kill(process, signal.SIGKILL)
             continue
         answer = struct.pack("QqiI", key, 0, *((0, _GO_ON) if verdict == "go on" else (-int(verdict), 0)))
         try:
