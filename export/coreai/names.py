@@ -5,10 +5,10 @@ are in what it saves; so the same checkpoint would give other bytes each time.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from coreai import authoring  # before the dialect, which needs it
 from coreai._compiler import ir
 from coreai._compiler._mlir_libs._coreaiIR._bindings.compiler import copy_constant_value_to_array
@@ -24,25 +24,49 @@ _DRAWN = re.compile(r"(.*)_[a-z]{8}")
 _RESOURCE = "dense_resource<"
 
 
-def settle_names(program: authoring.AIProgram, module: nn.Module, stored: torch.dtype) -> None:
+def settle_names(program: authoring.AIProgram, module: nn.Module) -> None:
     """Give constants, graphs and the places of weights the same names each time.
 
     Parameters
     ----------
     program
-        Is changed.
+        Is changed, and holds the module's parameters from then on.
     module
         What it was made of.
-    stored
-        In which the module's floats are stored.
     """
     mlir = program._module._mlir_module
     with mlir.context, ir.Location.unknown(mlir.context):
-        found = list(operations(mlir.operation))
-        _name_graphs(found)
-        constants = [op for op in found if op.name == CONSTANT]
-        _name_places(constants, module, stored)
-        _name_values([op for op in operations(mlir.operation) if op.name == CONSTANT])
+        _name_graphs(list(operations(mlir.operation)))
+        parameters = _parameters(module)
+        _name_places(_constants(mlir), parameters)
+        _name_values(_constants(mlir), parameters)
+
+
+@dataclass
+class _Parameter:
+    """A value of the module's, and the names of the parameters that have it."""
+
+    value: NDArray[Any]
+    names: list[str]
+
+
+def _parameters(module: nn.Module) -> dict[str, _Parameter]:
+    """Return key -> parameter. They are found by their content, of which Core AI's key of a constant is a hash."""
+    found: dict[str, _Parameter] = {}
+    for name, parameter in module.named_parameters():
+        value = np.ascontiguousarray(parameter.detach().numpy())
+        found.setdefault(_key(value), _Parameter(value, [])).names.append(name)
+    return found
+
+
+def _key(value: NDArray[Any]) -> str:
+    """Return what a constant of this value looks like in a program's text."""
+    kind = ir.RankedTensorType.get(value.shape, ir.F16Type.get() if value.dtype == np.float16 else ir.F32Type.get())
+    return str(create_elements_attr(ir.Location.unknown(), kind, value))
+
+
+def _constants(mlir: Any) -> list[Any]:
+    return [op for op in operations(mlir.operation) if op.name == CONSTANT]
 
 
 def _name_graphs(found: list[Any]) -> None:
@@ -61,23 +85,12 @@ def _name_graphs(found: list[Any]) -> None:
             op.attributes["callee"] = ir.Attribute.parse(called.replace(f"@{name}>", f"@{names.get(name, name)}>"))
 
 
-def _name_places(constants: list[Any], module: nn.Module, stored: torch.dtype) -> None:
-    """Give constants the names of the module's parameters, as the place in a source that they come from.
-
-    They are found by their content, of which Core AI's key of a constant is a hash; the converter knows no names.
-    """
-    names: dict[str, list[str]] = {}
-    for name, parameter in module.named_parameters():
-        names.setdefault(_key(parameter.detach().to(stored).numpy()), []).append(name)
+def _name_places(constants: list[Any], parameters: dict[str, _Parameter]) -> None:
+    """Give constants the parameters' names, as the place in a source that they come from: the converter knows none."""
     for op in constants:
-        if found := names.get(str(op.attributes["value"])):
-            _replace(op, found.pop(0) if len(found) > 1 else found[0])
-
-
-def _key(value: NDArray[Any]) -> str:
-    """Return what a constant of this value looks like in a program's text."""
-    kind = ir.RankedTensorType.get(value.shape, ir.F16Type.get() if value.dtype == np.float16 else ir.F32Type.get())
-    return str(create_elements_attr(ir.Location.unknown(), kind, np.ascontiguousarray(value)))
+        if parameter := parameters.get(str(op.attributes["value"])):
+            names = parameter.names
+            _replace(op, names.pop(0) if len(names) > 1 else names[0])
 
 
 def _replace(constant: Any, name: str) -> None:
@@ -88,20 +101,22 @@ def _replace(constant: Any, name: str) -> None:
     constant.erase()
 
 
-def _name_values(constants: list[Any]) -> None:
+def _name_values(constants: list[Any], parameters: dict[str, _Parameter]) -> None:
     """Number values that are stored beside the program in the order of their first use; each stays stored once."""
     numbered: dict[str, Any] = {}
     for op in constants:
-        value = str(op.attributes["value"])
-        if value.startswith(_RESOURCE):
-            if value not in numbered:
-                numbered[value] = _copy(op, f"constant_{len(numbered)}")
-            op.attributes["value"] = numbered[value]
+        key = str(op.attributes["value"])
+        if key.startswith(_RESOURCE):
+            if key not in numbered:
+                value = parameters[key].value.reshape(-1).view(np.uint8) if key in parameters else _copy(op)
+                kind, name = op.results[0].type, f"constant_{len(numbered)}"
+                numbered[key] = ir.DenseResourceElementsAttr.get_from_buffer(value, name, kind)
+            op.attributes["value"] = numbered[key]
 
 
-def _copy(constant: Any, name: str) -> Any:
-    """Return a constant's value under another name."""
+def _copy(constant: Any) -> NDArray[np.uint8]:
+    """Return a constant's bytes."""
     kind = constant.results[0].type
     data = np.empty(-(-int(np.prod(kind.shape)) * element_bits(kind.element_type) // 8), np.uint8)
     copy_constant_value_to_array(constant_op=constant, destination=data)
-    return ir.DenseResourceElementsAttr.get_from_buffer(data, name, kind)
+    return data

@@ -37,12 +37,13 @@ def export_coreai(
         Names of what the module returns.
     """
     half = options.stored(module) == "float16"
-    traced = _WithFloat32Outputs(to_half(module), outputs) if half else module
+    stored = to_half(module) if half else module
+    traced = _WithFloat32Outputs(stored, outputs) if half else stored
     with quietly():
         exported = _trace(traced, {name: _input(name, value[:1], half) for name, value in example.items()})
         converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
         program = converter.add_exported_program(exported, output_names=outputs).to_coreai()
-        settle_names(program, module, torch.float16 if half else torch.float32)
+        settle_names(program, stored)
         save_program(program, path)
 
 
