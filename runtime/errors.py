@@ -4,6 +4,9 @@ Values come from users, files and other libraries. So a message is made one shor
 it; and each value in it is `quoted`, so that a long one leaves room for the rest.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 _MESSAGE, _VALUE = 400, 100
 """Longest message and longest value in one, in characters."""
 
@@ -30,6 +33,20 @@ def _cut(text: str, limit: int) -> str:
         return text
     half = (limit - 3) // 2
     return f"{text[:half]}...{text[-half:]}"
+
+
+@contextmanager
+def as_refusal(refusal: Callable[[str], Exception], before: str, after: str = "") -> Iterator[None]:
+    """Make an error of ours of whatever a library raises in this block, with its first line between two texts.
+
+    Also where a library in Rust panics, which Python is told of by what is no `Exception`.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise refusal(f"{before}{first_line(error)}{after}") from error
+        raise
 
 
 class AmusedEdgeError(Exception):
@@ -82,6 +99,6 @@ class AmusedEdgeWarning(UserWarning):
         super().__init__(one_line(message))
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of another library's error, or its kind where it says nothing."""
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

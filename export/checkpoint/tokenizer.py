@@ -14,7 +14,7 @@ from transformers.tokenization_utils_base import VERY_LARGE_INTEGER
 
 from amused_edge.export.errors import CheckpointError
 from amused_edge.export.modules.configs import TextConfig, read_json
-from amused_edge.runtime.errors import first_line, quoted
+from amused_edge.runtime.errors import as_refusal, quoted
 
 _SHORTEST = 3
 """Start, one token of text, end."""
@@ -55,10 +55,8 @@ def read_tokenizer(folder: Path, text: TextConfig) -> CheckpointTokenizer:
     if not any((folder / name).is_file() for name in ("vocab.json", "tokenizer.json")):
         raise CheckpointError(f"{folder} has neither vocab.json nor tokenizer.json; download the checkpoint again")
     _check_files(folder)
-    try:
+    with as_refusal(CheckpointError, f"{folder} holds no CLIP tokenizer: "):
         tokenizer = CLIPTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the library raises many kinds for a damaged folder
-        raise CheckpointError(f"{folder} holds no CLIP tokenizer: {first_line(error)}") from error
     _check_manner(tokenizer, folder)
     _check_ids(tokenizer, folder, text)
     length = _length(tokenizer, folder, text)
@@ -82,13 +80,11 @@ def _check_files(folder: Path) -> None:
     if not all(path.is_file() for path in files):
         return
     content = read_json(files[0])
-    try:
+    with as_refusal(CheckpointError, f"{folder} holds no CLIP tokenizer: a damaged file (", ")"):
         model = content["model"]
         vocabulary, merges = BPE.read_file(*map(str, files[1:]))
         pairs = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
         agree = pairs == merges and all(vocabulary.get(token, id_) == id_ for token, id_ in model["vocab"].items())
-    except Exception as error:  # the library raises bare Exception
-        raise CheckpointError(f"{folder} holds no CLIP tokenizer: a damaged file ({error})") from error
     if not agree:
         raise CheckpointError(
             f"{folder}: tokenizer.json gives other ids than vocab.json and merges.txt; remove what is not the model's"

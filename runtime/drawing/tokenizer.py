@@ -9,7 +9,7 @@ from tokenizers import Encoding, Tokenizer
 
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.checks import check_text
-from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, quoted
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, as_refusal, quoted
 from amused_edge.runtime.system.library_paths import library_path
 from amused_edge.runtime.tasks.weights import PromptWeights
 
@@ -32,10 +32,8 @@ class PromptTokenizer:
 
     def __init__(self, path: Path, length: int) -> None:
         file = library_path(path)
-        try:
+        with as_refusal(BundleError, f"{path} is not a tokenizer: ", "; export the bundle again"):
             self._tokenizer = Tokenizer.from_file(file)
-        except Exception as error:  # the library raises bare Exception
-            raise BundleError(f"{path} is not a tokenizer: {error}; export the bundle again") from error
         padding, truncation = self._tokenizer.padding or {}, self._tokenizer.truncation or {}
         lengths = {padding.get("length"), truncation.get("max_length")}
         if lengths != {length} or truncation["stride"]:  # a stride of `length` and more makes the library panic
@@ -60,12 +58,8 @@ class PromptTokenizer:
         """Encode prompts; warns where one is cut."""
         for prompt in prompts:
             check_text(prompt)
-        try:
+        with as_refusal(BundleError, "the bundle's tokenizer cannot read the prompt: ", "; export the bundle again"):
             encodings: list[Encoding] = self._tokenizer.encode_batch(list(prompts))
-        except Exception as error:  # the library raises bare Exception
-            raise BundleError(
-                f"the bundle's tokenizer cannot read the prompt: {error}; export the bundle again"
-            ) from error
         for prompt, encoding in zip(prompts, encodings, strict=True):
             if encoding.overflowing:
                 cut = prompt[max(end for _, end in encoding.offsets) :].strip()

@@ -29,6 +29,11 @@ MEMORY, SECONDS = 256, 10
 """Megabytes above what the libraries take, and seconds, for one input."""
 
 
+AT_ONCE = 2_000_000
+"""Inputs of one process: what Atheris notes of comparisons grows, by some 25 bytes an input, which would be taken for an
+input's own memory.
+"""
+
 HEAD = "| parser | inputs | seconds | inputs/s | the last that reached something new (of edges) | found |"
 IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 """Where an input becomes a file, ten times as often a second as on a disk."""
@@ -71,24 +76,48 @@ class Most:
     seconds: int
 
 
+@dataclass(frozen=True)
+class Ran:
+    """What one process did: inputs, the last that reached something new and its edges, and what it found."""
+
+    inputs: int
+    last: tuple[int, str] | None
+    found: str
+
+
 def fuzz(name: str, place: Path, most: Most, environment: dict[str, str]) -> tuple[str, bool]:
-    """Fuzz a parser in a process of its own; return a row of the table, and whether something was found."""
+    """Fuzz a parser, in processes of so many inputs, each of which goes on with what those before it reached.
+
+    Returns a row of the table, and whether something was found.
+    """
     (place / "corpus").mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(kept(name)):
         (place / "corpus" / f"kept-{number}").write_bytes(data)
+    begun, inputs, last, found = time.monotonic(), 0, "", ""
+    (place / "log").unlink(missing_ok=True)
+    while not found and inputs < most.inputs and (left := most.seconds - int(time.monotonic() - begun)) > 0:
+        ran = _fuzz_some(name, place, Most(min(AT_ONCE, most.inputs - inputs), left), environment)
+        if ran.last is not None:
+            last = f"{inputs + ran.last[0]} ({ran.last[1]})"
+        inputs, found = inputs + ran.inputs, ran.found
+    took = time.monotonic() - begun
+    return f"| {name} | {inputs} | {took:.0f} | {inputs / took:.0f} | {last} | {found[:150]} |", bool(found)
+
+
+def _fuzz_some(name: str, place: Path, most: Most, environment: dict[str, str]) -> Ran:
     limits = [f"-runs={most.inputs}", f"-max_total_time={most.seconds}"]
     options = [*limits, f"-artifact_prefix={place}/", "-print_final_stats=1"]
-    begun = time.monotonic()
-    with (place / "log").open("wb") as log, tempfile.TemporaryDirectory(dir=IN_MEMORY) as files:
+    log = place / "log"
+    begins = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as file, tempfile.TemporaryDirectory(dir=IN_MEMORY) as files:
         command = [sys.executable, __file__, "--one", name, "--out", str(place / "corpus"), "--files", files]
-        ran = subprocess.run([*command, "--", *options], stdout=log, stderr=log, env=environment, check=False)
-    took, text = time.monotonic() - begun, (place / "log").read_text(errors="replace")
+        ran = subprocess.run([*command, "--", *options], stdout=file, stderr=file, env=environment, check=False)
+    text = log.read_bytes()[begins:].decode(errors="replace")
     inputs = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text) or re.findall(r"^#(\d+)", text, re.M)
     errors = re.findall(r"^RuntimeError: .*|ERROR: libFuzzer.*", text, re.M) or ["see the log"]
-    what, count = "" if ran.returncode == 0 else errors[0], int(inputs[-1]) if inputs else 0
     new = re.findall(r"^#(\d+)\s+NEW\s.*cov: (\d+)", text, re.M)
-    last = f"{new[-1][0]} ({new[-1][1]})" if new else ""
-    return f"| {name} | {count} | {took:.0f} | {count / took:.0f} | {last} | {what[:150]} |", ran.returncode != 0
+    found = "" if ran.returncode == 0 and inputs else errors[0]
+    return Ran(int(inputs[-1]) if inputs else 0, (int(new[-1][0]), new[-1][1]) if new else None, found)
 
 
 def fuzz_all(names: list[str], most: Most, out: Path) -> int:

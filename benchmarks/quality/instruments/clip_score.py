@@ -14,7 +14,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from amused_edge.benchmarks.quality.instruments.onnx_model import open_session, run
-from amused_edge.runtime.errors import OptionsError, quoted
+from amused_edge.runtime.errors import OptionsError, as_refusal, quoted
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.system.library_paths import library_path
 
@@ -40,11 +40,10 @@ class ClipScorer:
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        try:
+        self._folder = folder
+        with as_refusal(OptionsError, f"{folder} holds no CLIP: "):
             self._tokenizer = Tokenizer.from_file(library_path(folder / "tokenizer.json"))
             self._preprocess = _Preprocessing(json.loads((folder / "preprocessor_config.json").read_text("utf-8")))
-        except Exception as error:  # tokenizers raises bare ones
-            raise OptionsError(f"{folder} holds no CLIP: {error}") from error
         self._tokenizer.no_padding()
         onnx = (folder / "model.onnx").exists()
         self._embed, length = _onnx(folder, threads) if onnx else _transformers(folder)
@@ -55,7 +54,8 @@ class ClipScorer:
         return np.array([self._score(prompt, image) for prompt, image in zip(prompts, images, strict=True)])
 
     def _score(self, prompt: str, image: ImageArray) -> float:
-        ids = np.asarray([self._tokenizer.encode(prompt).ids], np.int64)
+        with as_refusal(OptionsError, f"the tokenizer of {self._folder} cannot read a prompt: "):
+            ids = np.asarray([self._tokenizer.encode(prompt).ids], np.int64)
         text, picture = (x[0].astype(np.float64) for x in self._embed(ids, self._preprocess(image)))
         cosine = text @ picture / (np.linalg.norm(text) * np.linalg.norm(picture))
         return 100 * max(float(cosine), 0.0)

@@ -15,7 +15,7 @@ from amused_edge.runtime.drawing.conditioning import PromptConditioner, micro_co
 from amused_edge.runtime.drawing.starts import inpainting
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.drawing.weighting import encode_text
-from amused_edge.runtime.errors import BundleError
+from amused_edge.runtime.errors import BundleError, as_refusal
 from amused_edge.runtime.sampling.options import SamplerSettings
 from tests.support.paths import ROOT
 
@@ -69,6 +69,22 @@ def test_one_that_does_not_pad_or_cut_as_it_should_is_refused(part: str, changes
     (tmp_path / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(BundleError, match="does not pad and truncate to 77 ids"):
         PromptTokenizer(tmp_path / "tokenizer.json", 77)
+
+
+def test_where_the_library_panics_it_is_refused(tmp_path: Path) -> None:
+    """What Rust tells Python then is no `Exception`, and went past all that makes one line of errors."""
+    content = json.loads((ROOT / "demo" / "bundle" / "tokenizer.json").read_text())
+    steps = [{"type": "Replace", "pattern": {"Regex": ""}, "content": " "}, {"type": "Lowercase"}]
+    content["normalizer"] = {"type": "Sequence", "normalizers": steps}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(BundleError, match=r"tokenizer.json is not a tokenizer: .*; export the bundle again"):
+        PromptTokenizer(tmp_path / "tokenizer.json", 77)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_who_interrupts_is_not_refused(interruption: type[BaseException]) -> None:
+    with pytest.raises(interruption), as_refusal(BundleError, "it is damaged: "):
+        raise interruption
 
 
 def test_a_prompt_that_is_cut_is_told(tokenizer: PromptTokenizer) -> None:
