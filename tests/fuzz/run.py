@@ -30,9 +30,7 @@ MEMORY, SECONDS = 256, 10
 
 
 AT_ONCE = 2_000_000
-"""Inputs of one process: what Atheris notes of comparisons grows, by some 25 bytes an input, which would be taken for an
-input's own memory.
-"""
+"""Inputs of one process: Atheris's notes grow by some 25 bytes with each, and would count as an input's own memory."""
 
 HEAD = "| parser | inputs | seconds | inputs/s | the last that reached something new (of edges) | found |"
 IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None

@@ -134,7 +134,7 @@ def campaign(
     first, kinds = reference(command, scene, account)
     if first.temporary:
         account.wrong.append(("", "no fault", f"left in the temporary folder: {first.temporary[:3]}"))
-    points = range(account.points) if each is None else _of_each_kind(kinds, each, chance)
+    points = range(account.points) if each is None else of_each_kind(kinds, each, chance)
     pairs = [(at, fault) for at in points for fault in faults]
     if sample is not None and sample < len(pairs):
         pairs = sorted(chance.sample(pairs, sample))
@@ -148,8 +148,8 @@ def campaign(
     return account
 
 
-def _of_each_kind(kinds: list[str], each: int, chance: random.Random) -> list[int]:
-    """Return which calls are tried."""
+def of_each_kind(kinds: list[str], each: int, chance: random.Random) -> list[int]:
+    """Return which calls are tried: `each` of each kind, the last of them and others by chance."""
     places: dict[str, list[int]] = {}
     for place, kind in enumerate(kinds):
         places.setdefault(kind, []).append(place)
