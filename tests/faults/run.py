@@ -86,8 +86,15 @@ def run_one(command: Command, scene: Scene, chosen: argparse.Namespace) -> Accou
             differs = set(calls[0]) ^ set(calls[1])
             raise SystemExit(f"what is spared makes calls of its own: {len(calls[0])}, {len(calls[1])}, {differs}")
     os.chdir(ROOT)
-    faults = tuple(chosen.faults)
-    return campaign(command, scene, faults=faults, each=chosen.each_kind, sample=chosen.sample, seed=chosen.seed)
+    return campaign(
+        command,
+        scene,
+        faults=tuple(chosen.faults),
+        each=chosen.each_kind,
+        sample=chosen.sample,
+        seconds=chosen.seconds,
+        seed=chosen.seed,
+    )
 
 
 def told(name: str, account: Account) -> str:
@@ -111,6 +118,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "faults")
     parser.add_argument("--each-kind", type=int, help="so many calls of each kind: one name, changing one file")
     parser.add_argument("--sample", type=int, help="so many pairs of call and fault of each command, by chance")
+    parser.add_argument("--seconds", type=float, help="for each command; what is run meanwhile is a matter of chance")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=FAULTS)
     parser.add_argument("--bundle", type=Path, help="draw with this one, and do nothing that needs another")

@@ -118,6 +118,7 @@ def campaign(
     faults: tuple[str, ...] = FAULTS,
     each: int | None = None,
     sample: int | None = None,
+    seconds: float | None = None,
     seed: int = 0,
 ) -> Account:
     """Run a command with faults.
@@ -128,6 +129,8 @@ def campaign(
         Take so many calls of each kind, the last among them, the others by chance; all without it.
     sample
         Take so many of all pairs of call and fault, by chance.
+    seconds
+        Begin no run after so long; which were run then is a matter of chance.
     """
     account, begun, chance = Account(), time.monotonic(), random.Random(seed)
     was = sources_of(command)
@@ -138,8 +141,12 @@ def campaign(
     pairs = [(at, fault) for at in points for fault in faults]
     if sample is not None and sample < len(pairs):
         pairs = sorted(chance.sample(pairs, sample))
+    if seconds is not None:
+        chance.shuffle(pairs)
     tried: dict[object, list[str]] = {}
     for at, fault in pairs:
+        if seconds is not None and time.monotonic() - begun > seconds:
+            break
         for call, wrong in _once(command, scene, first, (at, fault), account, tried):
             account.wrong.append((call, fault, wrong))
     if sources_of(command) != was:
