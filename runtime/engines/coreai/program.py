@@ -15,6 +15,7 @@ from coreai._compiler import ir
 from coreai._compiler.dialects import coreai  # noqa: F401  (knows the operations that are read)
 
 from amused_edge.runtime.engines.coreai.package import METADATA
+from amused_edge.runtime.errors import first_line
 
 FLOATS = {"f16": "float16", "f32": "float32"}
 """MLIR's names of float types -> NumPy's."""
@@ -56,8 +57,16 @@ def save_program(program: authoring.AIProgram, package: Path) -> None:
     """Write a program as a package; of the same program the same bytes, whatever the day and the process.
 
     Core AI notes the date, and lists what it notes in an order that is another in each process.
+
+    Raises
+    ------
+    OSError
+        It cannot be written. Where the disk fails in the middle of `main.mlirb`, LLVM says so and ends the process.
     """
-    program.save_asset(package).update_metadata(_forget_date)
+    try:
+        program.save_asset(package).update_metadata(_forget_date)
+    except RuntimeError as error:  # made of whatever failed meanwhile
+        raise OSError(f"Core AI could not write {package.name}: {first_line(error.__cause__ or error)}") from error
     metadata = package / METADATA
     metadata.write_text(json.dumps(json.loads(metadata.read_text()), indent=2, sort_keys=True) + "\n")
 

@@ -1,5 +1,6 @@
 """Single modules as Core AI packages, executed beside the modules themselves in torch."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,18 @@ def test_the_same_module_gives_the_same_files(tmp_path: Path) -> None:
     assert 1 <= len(values) <= 5
     x = torch.randn(1, 2, 64, generator=torch.Generator().manual_seed(0))
     assert relative(module(x).detach(), as_torch(execute(first, {"x": x}, 0)["y"])) < 1e-2
+
+
+def test_a_full_disk_is_an_error_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Core AI's `RuntimeError` went past what makes one line of a full disk."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match=r"Core AI could not write module.aimodel: .*No space left on device"):
+        export(Normed(), {"x": torch.ones(1, 2, 64)}, ("y",), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_weights_beyond_halves_are_refused(tmp_path: Path) -> None:
