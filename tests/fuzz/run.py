@@ -1,7 +1,8 @@
 """Run as a script, `make fuzz`: coverage-guided fuzzing of what reads bytes that others made, by Atheris (libFuzzer).
 
-Each parser has a process of its own, for so many inputs or seconds, with a limit of memory and of time for each input.
-What is found is an input in build/fuzz-inputs/NAME, and ends the parser's run; a table says how many inputs were read.
+Each parser has processes of its own, one after the other, for so many inputs or seconds, with a limit of memory and of
+time for each input. What is found is an input in build/fuzz-inputs/NAME, and ends the parser's run; a table says how
+many inputs were read.
 """
 
 import argparse
@@ -27,7 +28,6 @@ from tests.support.fuzzing.corpus import file_name, keep, kept  # noqa: E402
 
 MEMORY, SECONDS = 256, 10
 """Megabytes above what the libraries take, and seconds, for one input."""
-
 
 AT_ONCE = 2_000_000
 """Inputs of one process: Atheris's notes grow by some 25 bytes with each, and would count as an input's own memory."""
