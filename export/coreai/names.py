@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from amused_edge.runtime.engines.coreai.constants import CONSTANT, element_bits
-from amused_edge.runtime.engines.coreai.program import operations
+from amused_edge.runtime.engines.coreai.program import graph_name, operations
 
 _DRAWN = re.compile(r"(.*)_[a-z]{8}")
 _RESOURCE = "dense_resource<"
@@ -74,7 +74,7 @@ def _name_graphs(found: list[Any]) -> None:
     names: dict[str, str] = {}
     for op in found:
         if op.name == "coreai.graph":
-            name = str(ir.StringAttr(op.attributes["sym_name"]).value)
+            name = graph_name(op)
             if drawn := _DRAWN.fullmatch(name):
                 names[name] = f"{drawn[1]}_{len(names)}"
                 op.attributes["sym_name"] = ir.StringAttr.get(names[name])

@@ -16,7 +16,7 @@ from coreai._compiler.dialects import coreai
 from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.coreai.constants import Constants, pack_bits
-from amused_edge.runtime.engines.coreai.program import Program, save_program
+from amused_edge.runtime.engines.coreai.program import Program, graph_name, save_program
 
 SCALED, PALETTE, ROUNDED = "coreai.blockwise_shift_scale", "coreai.lut_to_dense", "coreai.dequantize"
 """Names of operations."""
@@ -51,7 +51,7 @@ class Package:
 
     def give_out(self, values: Mapping[str, Any]) -> None:
         """Make outputs of inner values of the graph that is run, under these names."""
-        graph = next(op for op in self.operations() if op.name == "coreai.graph" and _symbol(op) == _FUNCTION)
+        graph = next(op for op in self.operations() if op.name == "coreai.graph" and graph_name(op) == _FUNCTION)
         (block,) = graph.regions[0].blocks
         output = next(view.operation for view in block.operations if view.operation.name == "coreai.output")
         with self._module.context, graph.location:
@@ -63,10 +63,6 @@ class Package:
             with ir.InsertionPoint(output):
                 coreai.output([*output.operands, *values.values()])
         output.erase()
-
-
-def _symbol(graph: Any) -> str:
-    return str(ir.StringAttr(graph.attributes["sym_name"]).value)
 
 
 # --- Making operations: within `editing` and `before`.

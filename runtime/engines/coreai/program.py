@@ -84,6 +84,11 @@ def operations(operation: Any) -> Iterator[Any]:
                 yield from operations(view.operation)
 
 
+def graph_name(graph: Any) -> str:
+    """Return the name of a graph operation."""
+    return str(ir.StringAttr(graph.attributes["sym_name"]).value)
+
+
 def element_name(value: Any) -> str:
     """Return MLIR's name of the type of a tensor's elements; "" of what is no tensor."""
     return str(value.type.element_type) if isinstance(value.type, ir.RankedTensorType) else ""
