@@ -84,7 +84,7 @@ def bench_compare(
     GraphError
         A bundle could not be timed.
     """
-    check_subjects(specs, options.prompts, Sources(tools))
+    geometry = check_subjects(specs, options.prompts, Sources(tools))
     machine = environment()
     run = RunFolder(out, _settings_of_run(specs, options, machine))
     pictures = draw_grid(specs, options.prompts, options.grid, options.seed, run, on_progress, crew)
@@ -92,7 +92,8 @@ def bench_compare(
     if timed.failures:
         raise GraphError(f"{timed.failures[0].label} could not be timed: {timed.failures[0].reason}")
     best = max(options.grid, key=lambda each: each.steps)
-    merit = choose_merit(tools, lambda index: pictures(specs[0].label, best, index))
+    side = min(geometry.image_height, geometry.image_width)
+    merit = choose_merit(tools, lambda index: pictures(specs[0].label, best, index), side)
     candidates = _candidates(specs, options, pictures, timed, merit)
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

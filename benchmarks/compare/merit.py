@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from amused_edge.benchmarks.quality.metrics import (
     CLIP,
+    SSIM_SIDE,
     TRUTH,
     Instruments,
     Metric,
     Values,
     by_clip,
     by_judge,
+    peak_ratios,
     similarity,
 )
 from amused_edge.runtime.pictures import ImageArray
@@ -28,13 +30,15 @@ class Merit:
     about: str
 
 
-def choose_merit(tools: Instruments, best: Callable[[int], ImageArray]) -> Merit:
+def choose_merit(tools: Instruments, best: Callable[[int], ImageArray], side: int) -> Merit:
     """Return the best figure that can be had: the judge's, then CLIP's, then likeness to the reference.
 
     Parameters
     ----------
     best
         Gives the reference's picture with the most steps, by a prompt's number.
+    side
+        The shorter one of the pictures, in pixels.
     """
     if tools.judge is not None:
         metric = TRUTH[0]
@@ -43,12 +47,16 @@ def choose_merit(tools: Instruments, best: Callable[[int], ImageArray]) -> Merit
     if tools.clip is not None:
         about = "Quality: CLIP score, how well each picture fits its prompt."
         return Merit(CLIP, lambda prompt, _, image: _pick(by_clip([prompt], [image], tools), CLIP), about)
-    metric = Metric("likeness", "SSIM to the reference", "higher", 4)
+    measured = "SSIM" if side >= SSIM_SIDE else "PSNR"  # smaller pictures have no SSIM
     about = (
-        "Quality: SSIM to what the first bundle draws with the most steps and its first guidance scale. That tells who "
-        "draws the same, not who draws better; a judge or a CLIP tells that."
+        f"Quality: {measured} to what the first bundle draws with the most steps and its first guidance scale. That "
+        "tells who draws the same, not who draws better; a judge or a CLIP tells that."
     )
-    return Merit(metric, lambda _, index, image: float(similarity([best(index)], [image])[0]), about)
+    if measured == "SSIM":
+        likeness, compare = Metric("likeness", "SSIM to the reference", "higher", 4), similarity
+    else:
+        likeness, compare = Metric("likeness_psnr", "PSNR to the reference, dB", "higher", 2), peak_ratios
+    return Merit(likeness, lambda _, index, image: float(compare([best(index)], [image])[0]), about)
 
 
 def _pick(values: Mapping[Metric, Values], metric: Metric) -> float:

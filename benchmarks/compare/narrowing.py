@@ -6,11 +6,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.compare.merit import choose_merit
+from amused_edge.benchmarks.compare.merit import Merit
 from amused_edge.benchmarks.compare.search_draw import Work, name_of
 from amused_edge.benchmarks.compare.tried import Found, Tried
 from amused_edge.benchmarks.metrics.statistics import bootstrap, difference, mean, resampled
-from amused_edge.benchmarks.quality.metrics import Instruments
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampling.options import SamplerSettings
 
@@ -45,16 +44,18 @@ class Narrowing:
     ----------
     baseline, loss
         What they are measured against, and how much less will do.
+    merit
+        What they are measured by.
     """
 
     def __init__(
-        self, drawing: Drawing, baseline: SamplerSettings, prompts: Sequence[str], loss: float, tools: Instruments
+        self, drawing: Drawing, baseline: SamplerSettings, prompts: Sequence[str], loss: float, merit: Merit
     ) -> None:
         self._drawing = drawing
         self._baseline = baseline
         self._prompts = prompts
         self._loss = loss
-        self._merit = choose_merit(tools, lambda place: drawing.pictures(baseline, [place])[0])
+        self._merit = merit
         self._measured: dict[tuple[SamplerSettings, int], float] = {}
         self._tried: dict[SamplerSettings, Tried] = {}
         self._most = np.inf  # rows of the baseline

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from amused_edge.benchmarks.compare.merit import choose_merit
 from amused_edge.benchmarks.compare.narrowing import Narrowing
 from amused_edge.benchmarks.compare.search_draw import SearchDrawing
 from amused_edge.benchmarks.compare.search_page import page
@@ -90,7 +91,7 @@ def search_settings(
     OptionsError, OutputExistsError
         As `bench_quality`.
     """
-    check_subjects([spec], options.prompts, Sources(tools))
+    geometry = check_subjects([spec], options.prompts, Sources(tools))
     machine = environment()
     run = RunFolder(out, _settings_of_run(spec, options, machine))
     engine = {**spec.arguments.get("engine", {}), "threads": options.threads}
@@ -98,7 +99,9 @@ def search_settings(
     try:
         subject.load()
         drawing = SearchDrawing(subject, options.prompts, options.seed, run, on_progress)
-        narrowing = Narrowing(drawing, options.baseline, options.prompts, options.loss, tools)
+        side = min(geometry.image_height, geometry.image_width)
+        merit = choose_merit(tools, lambda place: drawing.pictures(options.baseline, [place])[0], side)
+        narrowing = Narrowing(drawing, options.baseline, options.prompts, options.loss, merit)
         found = narrowing.found(options.grid, *options.halves)
         found = replace(found, seconds=_seconds(subject, options, found))
     finally:

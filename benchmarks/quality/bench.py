@@ -24,6 +24,7 @@ from amused_edge.benchmarks.report.run_folder import RunFolder
 from amused_edge.benchmarks.report.write import report_files
 from amused_edge.benchmarks.subjects.prompts import prompts_hash
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
+from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.errors import OptionsError
 from amused_edge.runtime.pictures import ImageArray
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
@@ -118,13 +119,14 @@ def _errors(values: Mapping[str, Mapping[Metric, Values]]) -> Values:
     return np.max(each, axis=0) if each else np.zeros(0)
 
 
-def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], sources: Sources) -> None:
-    """Raise `OptionsError` unless subjects are alike and what will be drawn can be measured."""
+def check_subjects(specs: Sequence[SubjectSpec], prompts: Sequence[str], sources: Sources) -> Geometry:
+    """Return the sizes of all; raises `OptionsError` unless they are alike and what will be drawn can be measured."""
     geometry = check_alike(specs)
     size = geometry.image_height, geometry.image_width
     if sources.tools.judge is not None:
         sources.tools.judge.check(prompts, size)
     try_out(sources, *size)
+    return geometry
 
 
 def _settings_of_run(specs: Sequence[SubjectSpec], options: QualityOptions, machine: Environment) -> dict[str, Any]:

@@ -135,10 +135,9 @@ def by_judge(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instru
         return {}
     truths = [tools.judge.truth(prompt) for prompt in prompts]
     ratio, structure = TRUTH
-    values = {
-        ratio: np.array([min(psnr(a, b), _EQUAL) for a, b in _pairs(truths, images)]),
-        structure: similarity(truths, images),
-    }
+    values = {ratio: peak_ratios(truths, images)}
+    if min(images[0].shape[:2]) >= SSIM_SIDE:
+        values[structure] = similarity(truths, images)
     if tools.lpips is not None and min(images[0].shape[:2]) >= SMALLEST_SIDE:
         values[TRUTH_LPIPS] = tools.lpips(truths, images)
     answers = tools.judge.answers(prompts, images)
@@ -146,7 +145,7 @@ def by_judge(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instru
 
 
 _EQUAL = 10 * math.log10(PEAK**2 * 12)
-"""In dB: what rounding to whole numbers alone costs, for a picture that equals the true one."""
+"""In dB: what rounding to whole numbers alone costs, for a picture that equals the other one."""
 
 
 def by_clip(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instruments) -> dict[Metric, Values]:
@@ -154,8 +153,13 @@ def by_clip(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instrum
     return {} if tools.clip is None else {CLIP: tools.clip(prompts, images)}
 
 
+def peak_ratios(reference: Sequence[ImageArray], images: Sequence[ImageArray]) -> Values:
+    """Return the PSNR of each pair in dB, at most 59 where they are equal: their mean is finite."""
+    return np.array([min(psnr(a, b), _EQUAL) for a, b in _pairs(reference, images)])
+
+
 def similarity(reference: Sequence[ImageArray], images: Sequence[ImageArray]) -> Values:
-    """Return the SSIM of each pair."""
+    """Return the SSIM of each pair, whose sides are `SSIM_SIDE` pixels or more."""
     return np.array([ssim(a, b) for a, b in _pairs(reference, images)])
 
 

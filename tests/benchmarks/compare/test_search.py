@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amused_edge.benchmarks.compare.merit import choose_merit
 from amused_edge.benchmarks.compare.narrowing import Narrowing
 from amused_edge.benchmarks.compare.search import SearchOptions, search_settings
 from amused_edge.benchmarks.compare.search_draw import Work
@@ -51,7 +52,8 @@ class Made:
         return Work(settings.steps, 2 * settings.steps)
 
     def searched(self, loss: float) -> Found:
-        narrowing = Narrowing(self, BASELINE, PROMPTS, loss, Instruments(clip=read))  # type: ignore[arg-type]
+        merit = choose_merit(Instruments(clip=read), lambda place: self.pictures(BASELINE, [place])[0], 16)  # type: ignore[arg-type]
+        narrowing = Narrowing(self, BASELINE, PROMPTS, loss, merit)
         grid = [SamplerSettings(steps=steps) for steps in self.losses]
         return narrowing.found(grid, CHOOSING, CHECKING)
 
