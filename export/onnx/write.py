@@ -14,6 +14,7 @@ from amused_edge.export.graphs import Inputs
 from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
 from amused_edge.export.onnx.few_parts import limit_parts
 from amused_edge.export.onnx.opset import IR_VERSION, OPSET
+from amused_edge.export.onnx.trace import trace
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
 from amused_edge.runtime.bundle.read_back import check_written
@@ -62,14 +63,13 @@ def export_onnx(
     with warnings.catch_warnings(), _Quiet("torch.onnx", "onnxscript", "onnx_ir"), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            module,
-            (),
+            trace(module, example, dynamic),
             kwargs=example,
             dynamo=True,
             opset_version=OPSET,
             input_names=list(input_names or example),
             output_names=list(outputs),
-            dynamic_shapes=dynamic,
+            dynamic_shapes=dynamic,  # for the axes' names
             verbose=False,
             optimize=False,
         )

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def _read_form(folder: Path) -> Read:
     from amused_edge.serve.api import images
     from amused_edge.serve.http.answers import ProblemError
 
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # as `serve` does
     geometry = Manifest.from_json(json.dumps(small_manifest())).geometry
     headers = [(b"content-type", b"multipart/form-data; boundary=x")]
     scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "query_string": b"", "app": None}
