@@ -17,11 +17,11 @@ import pytest
 
 from amused_edge.runtime.system import cache_folder
 from tests.support.checkpoints import TINY_COREML, write_checkpoint
-from tests.support.coremltools_checks import programs_checked_seldom
 from tests.support.latency_run import LatencyRun, measure_latency
 from tests.support.made_once import made_once
 from tests.support.paths import DEMO_CHECKPOINT, ROOT
-from tests.support.torchlib import torchlib_read_once
+from tests.support.quick_coremltools import quick_coremltools
+from tests.support.quick_torch import quick_torch
 from tests.support.validated import Validated, _validate
 
 # Nothing may be fetched while tests run, and what is remembered about verified bundles stays out of the user's cache.
@@ -61,9 +61,9 @@ def quick_exports() -> Iterator[None]:
     """Exports of this process leave out what is the same in each; tests without the exporters do not import them."""
     with ExitStack() as stack:
         if "torch" in sys.modules:
-            stack.enter_context(torchlib_read_once())
+            stack.enter_context(quick_torch())
         if "coremltools" in sys.modules:
-            stack.enter_context(programs_checked_seldom())
+            stack.enter_context(quick_coremltools())
         yield
 
 

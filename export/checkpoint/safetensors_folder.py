@@ -1,6 +1,7 @@
 """The weights of one component of a checkpoint: safetensors, in one file or in shards, read tensor by tensor."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,6 +31,7 @@ class SafetensorsFolder:
     def __init__(self, folder: Path, library: Library, variant: str | None = None) -> None:
         self.folder = folder
         self._files: dict[str, Path] = {}
+        self._opened: dict[str, Any] = {}
         self._types: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.files = find_weight_files(folder, library, variant).files
@@ -38,12 +40,12 @@ class SafetensorsFolder:
 
     def _read_header(self, file: Path) -> None:
         try:
-            with safe_open(file, framework="pt") as opened:
-                for name in opened.keys():  # noqa: SIM118 - not a mapping
-                    part = opened.get_slice(name)
-                    self._files[name] = file
-                    self._types[name] = str(part.get_dtype())
-                    self.shapes[name] = tuple(part.get_shape())
+            opened: Any = safe_open(file, framework="pt")  # kept: each time it reads the names of all tensors
+            for name in opened.keys():  # noqa: SIM118 - not a mapping
+                part = opened.get_slice(name)
+                self._files[name], self._opened[name] = file, opened
+                self._types[name] = str(part.get_dtype())
+                self.shapes[name] = tuple(part.get_shape())
         except (SafetensorError, OSError) as error:
             what = in_place_of_weights(file)
             if what is not None:
@@ -52,8 +54,7 @@ class SafetensorsFolder:
 
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor, floats as float32."""
-        with safe_open(self._files[name], framework="pt") as opened:
-            tensor: torch.Tensor = opened.get_tensor(name)
+        tensor: torch.Tensor = self._opened[name].get_tensor(name)
         return tensor.float() if tensor.is_floating_point() else tensor
 
     def check(self, expected: dict[str, tuple[int, ...]], ignored: frozenset[str] = frozenset()) -> None:

@@ -81,6 +81,7 @@ def bundle_commands(sources: dict[str, Path]) -> Makers:
         "validate": lambda: Command(
             ["validate", str(checkpoint), "out", "--recipe", "w8a8", *calibrated],
             (checkpoint,),
+            check={"out": _validated},
             modules=(*EXPORT, *QUANTIZE),
             target="onnx",
         ),
@@ -126,6 +127,24 @@ def _without_card(bundle: Path) -> Callable[[Scene], None]:
         shutil.copytree(bundle, scene.root / "place" / "bundle", ignore=shutil.ignore_patterns("README.md"))
 
     return prepare
+
+
+def _validated(folder: Path) -> None:
+    """Where a recipe failed, the report says so; what it says was made is whole: hours of work are not thrown away."""
+    from amused_edge.runtime.bundle.folder import Bundle
+    from amused_edge.runtime.bundle.verification import verify
+
+    report = json.loads((folder / "report.json").read_text())
+    if {*report["bundles"], *report["failures"]} != {"fp32", "w8a8"} or "fp32" not in report["bundles"]:
+        raise ValueError(f"the report tells of {sorted(report['bundles'])}, {report['failures']}")
+    accounts = {f"{name}.account.{kind}" for name in report["bundles"] if name != "fp32" for kind in ("md", "json")}
+    expected = {"report.md", "report.json", *report["bundles"], *accounts}
+    if (there := {path.name for path in folder.iterdir()}) != expected:
+        raise ValueError(f"{sorted(there ^ expected)} are there and should not be, or the other way round")
+    for name, manifest in report["bundles"].items():
+        verify(Bundle.open(folder / name))
+        if json.loads((folder / name / "manifest.json").read_text()) != manifest:
+            raise ValueError(f"the report has another manifest of {name}")
 
 
 def _filled_cache(scene: Scene) -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 
 @contextmanager
-def programs_checked_seldom() -> Iterator[None]:
+def quick_coremltools() -> Iterator[None]:
     """Leave out coremltools' checks of its own consistency but those that follow its removal of dead code, of which
     there are several in every conversion: the others are half of its time. What packages compute is tested
-    by running them.
+    by running them. And let Python collect its garbage when it will, not after each conversion.
     """
+    from coremltools.converters import _converters_entry
     from coremltools.converters.mil import Program
 
     check = Program.validate
@@ -22,4 +24,5 @@ def programs_checked_seldom() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Program, "validate", seldom)
+        patch.setattr(_converters_entry, "gc", SimpleNamespace(collect=lambda: 0))
         yield
