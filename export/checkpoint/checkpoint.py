@@ -168,9 +168,10 @@ class Checkpoint:
         """LoRAs are added in float32, whatever the dtype."""
         parts = {"transformer": "_transformer", "text_encoder": "_text_encoder", "vqvae": "_vqvae"}
         weights: SafetensorsFolder = getattr(self, parts[component])
+        stored = weights.reader()
 
         def read(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-            tensor = weights.read(name)
+            tensor = stored(name)
             for lora in self.loras:
                 layer = lora.layers.get((component, name))
                 if layer is not None:

@@ -1,5 +1,6 @@
 """The weights of one component of a checkpoint: safetensors, in one file or in shards, read tensor by tensor."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ class SafetensorsFolder:
     def __init__(self, folder: Path, library: Library, variant: str | None = None) -> None:
         self.folder = folder
         self._files: dict[str, Path] = {}
-        self._opened: dict[str, Any] = {}
         self._types: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.files = find_weight_files(folder, library, variant).files
@@ -40,12 +40,12 @@ class SafetensorsFolder:
 
     def _read_header(self, file: Path) -> None:
         try:
-            opened: Any = safe_open(file, framework="pt")  # kept: each time it reads the names of all tensors
-            for name in opened.keys():  # noqa: SIM118 - not a mapping
-                part = opened.get_slice(name)
-                self._files[name], self._opened[name] = file, opened
-                self._types[name] = str(part.get_dtype())
-                self.shapes[name] = tuple(part.get_shape())
+            with safe_open(file, framework="pt") as opened:
+                for name in opened.keys():  # noqa: SIM118 - not a mapping
+                    part = opened.get_slice(name)
+                    self._files[name] = file
+                    self._types[name] = str(part.get_dtype())
+                    self.shapes[name] = tuple(part.get_shape())
         except (SafetensorError, OSError) as error:
             what = in_place_of_weights(file)
             if what is not None:
@@ -54,8 +54,23 @@ class SafetensorsFolder:
 
     def read(self, name: str) -> torch.Tensor:
         """Return one tensor, floats as float32."""
-        tensor: torch.Tensor = self._opened[name].get_tensor(name)
-        return tensor.float() if tensor.is_floating_point() else tensor
+        return self.reader()(name)
+
+    def reader(self) -> Callable[[str], torch.Tensor]:
+        """Return what reads tensors as `read` does, and opens each file once: that reads the names of all its tensors.
+
+        What a reader returns shares memory with what it returned of that name before, but not with other readers'.
+        """
+        opened: dict[Path, Any] = {}
+
+        def read(name: str) -> torch.Tensor:
+            file = self._files[name]
+            if file not in opened:
+                opened[file] = safe_open(file, framework="pt")
+            tensor: torch.Tensor = opened[file].get_tensor(name)
+            return tensor.float() if tensor.is_floating_point() else tensor
+
+        return read
 
     def check(self, expected: dict[str, tuple[int, ...]], ignored: frozenset[str] = frozenset()) -> None:
         """Raise `CheckpointError` naming tensors that are missing, extra, misshapen or no floats, or a value that
@@ -87,12 +102,12 @@ class SafetensorsFolder:
         problems = [f"{kind}: {_some(names)}" for kind, names in found.items() if names]
         if problems:
             raise CheckpointError(f"the weights in {self.folder} do not fit its config.json; {'; '.join(problems)}")
+        read = self.reader()
         for name in expected:
-            self._check_finite(name)
+            self._check_finite(name, read(name))
 
-    def _check_finite(self, name: str) -> None:
+    def _check_finite(self, name: str, tensor: torch.Tensor) -> None:
         """A single NaN turns all that it reaches into NaN, which pixels and tokens do not show."""
-        tensor = self.read(name)
         if all_finite(tensor):
             return
         places = (~torch.isfinite(tensor)).nonzero()

@@ -2,7 +2,7 @@
 
 The exporter traces whatever it is given a second time, to take operators apart that ONNX has no form of. Those of a
 program that is made here are known to it already, but for a few that say only what type a tensor has; with these
-settled there is nothing to take apart, and the second trace, 40 % of an export, is left out.
+settled there is nothing to take apart, and the second trace, a third of an export, is left out.
 """
 
 from collections.abc import Callable

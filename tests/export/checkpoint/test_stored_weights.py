@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from amused_edge.export.checkpoint import safetensors_folder
 from amused_edge.export.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from amused_edge.export.errors import CheckpointError
 
@@ -58,6 +60,35 @@ def test_shards_load_to_the_same_tensors(make_checkpoint: Make) -> None:
         assert not weight_file(shards, component).exists()
         assert len(list((shards / component).glob(f"{stem}-*.safetensors"))) > 1
     assert_equal_weights(open_checkpoint(whole), open_checkpoint(shards))
+
+
+def test_a_file_is_opened_once_for_all_its_tensors(make_checkpoint: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To open one reads the names of all, of which there are hundreds: once to know them, to check them, to build."""
+    folder, opened = make_checkpoint("shards", max_shard_size="20KB"), []
+
+    def noted(file: Path, framework: str) -> Any:
+        opened.append(file)
+        return safe_open(file, framework=framework)
+
+    monkeypatch.setattr(safetensors_folder, "safe_open", noted)
+    checkpoint = open_checkpoint(folder)
+    checkpoint.check()
+    assert sorted(opened) == sorted(2 * list(folder.rglob("*.safetensors")))
+    opened.clear()
+    checkpoint.denoiser()
+    assert len(opened) == len(set(opened)) > 1
+
+
+def test_a_module_that_is_changed_changes_no_other(make_checkpoint: Make) -> None:
+    checkpoint = open_checkpoint(make_checkpoint())
+    one, other = checkpoint.image_decoder(), checkpoint.image_decoder()
+    before = {name: value.clone() for name, value in other.state_dict().items()}
+    with torch.no_grad():
+        for value in one.parameters():
+            value.add_(1)
+    after = other.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert not any(torch.equal(value, before[name]) for name, value in one.named_parameters())
 
 
 @pytest.mark.parametrize("variant", ["fp16", None])
