@@ -15,7 +15,7 @@ from torch.export import ExportedProgram
 aten = torch.ops.aten
 
 _CONVERSIONS = (aten.to.dtype, aten.to.device, aten.to.dtype_layout)
-_CHECKS = (aten._assert_tensor_metadata.default,)
+_CHECK = aten._assert_tensor_metadata.default
 
 
 def trace(module: nn.Module, example: dict[str, Any], dynamic: dict[str, Any] | None) -> ExportedProgram:
@@ -68,7 +68,7 @@ def _is_pure(node: fx.Node) -> bool:
 def _settle_types(graph: fx.Graph) -> None:
     """Remove conversions to the type that a tensor has, and checks of it; others become copies of another type."""
     for node in list(graph.nodes):
-        if node.target in _CHECKS:
+        if node.target is _CHECK:
             graph.erase_node(node)
         elif node.target in _CONVERSIONS:
             tensor, dtype = node.args[0], node.meta["val"].dtype

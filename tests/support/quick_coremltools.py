@@ -1,4 +1,4 @@
-"""Conversions of one process check programs where coremltools has swept them, and not after each of its passes."""
+"""Conversions of one process leave out what coremltools does again after each of its passes, and after each of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

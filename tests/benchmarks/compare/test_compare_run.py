@@ -10,7 +10,7 @@ from amused_edge.benchmarks.compare.bench import CompareOptions, bench_compare
 from amused_edge.benchmarks.compare.merit import choose_merit
 from amused_edge.benchmarks.metrics.pictures import ssim
 from amused_edge.benchmarks.quality.draw import read_picture
-from amused_edge.benchmarks.quality.metrics import Instruments
+from amused_edge.benchmarks.quality.metrics import Instruments, by_judge
 from amused_edge.benchmarks.subjects.subject import SubjectSpec
 from amused_edge.runtime.errors import GraphError, OptionsError
 from amused_edge.runtime.sampling.options import SamplerSettings
@@ -78,19 +78,25 @@ def test_options_that_make_no_sense_are_refused(wrong: dict[str, object]) -> Non
         CompareOptions(**given)  # type: ignore[arg-type]
 
 
+class Judge:
+    """Whose true pictures are black."""
+
+    def __init__(self, side: int) -> None:
+        self._side = side
+
+    def truth(self, _: str) -> np.ndarray:
+        return np.zeros((self._side, self._side, 3), np.uint8)
+
+    def answers(self, prompts: Sequence[str], _: object) -> dict[str, np.ndarray]:
+        return dict.fromkeys(("concept", "style", "background"), np.ones(len(prompts)))
+
+
 def test_a_judge_comes_before_a_clip_and_both_before_likeness() -> None:
-    class Judge:
-        def truth(self, _: str) -> np.ndarray:
-            return np.zeros((16, 16, 3), np.uint8)
-
-        def answers(self, prompts: Sequence[str], _: object) -> dict[str, np.ndarray]:
-            return dict.fromkeys(("concept", "style", "background"), np.ones(len(prompts)))
-
     def clip(prompts: Sequence[str], _: object) -> np.ndarray:
         return np.full(len(prompts), 21.0)
 
     grey = np.full((16, 16, 3), 16, np.uint8)
-    judge: object = Judge()
+    judge: object = Judge(16)
     both = choose_merit(Instruments(judge=judge, clip=clip), lambda _: grey, 16)  # type: ignore[arg-type]
     assert both.metric.name == "truth_psnr"
     assert both.measure("a", 0, grey) == pytest.approx(20 * np.log10(255 / 16))
@@ -109,3 +115,10 @@ def test_pictures_that_are_too_small_for_ssim_have_a_psnr(size: tuple[int, int],
     if name == "likeness_psnr":
         assert merit.measure("a", 0, lighter) == pytest.approx(20 * np.log10(255 / 16))
         assert merit.measure("a", 0, grey) == pytest.approx(20 * np.log10(255 * np.sqrt(12)))  # not infinite
+
+
+@pytest.mark.parametrize(("side", "measured"), [(11, {"truth_psnr", "truth_ssim"}), (10, {"truth_psnr"})])
+def test_a_judge_of_pictures_that_are_too_small_for_ssim(side: int, measured: set[str]) -> None:
+    grey, judge = np.full((side, side, 3), 16, np.uint8), Judge(side)
+    values = by_judge(["a fox"], [grey], Instruments(judge=judge))  # type: ignore[arg-type]
+    assert {metric.name for metric in values if metric.name.startswith("truth")} == measured

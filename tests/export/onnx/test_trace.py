@@ -29,11 +29,6 @@ def no_second_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ExportedProgram, "run_decompositions", never)
 
 
-def torchs_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what follows hand torch's exporter a module, as if there were no `trace`."""
-    monkeypatch.setattr(write, "trace", lambda module, *_: module)
-
-
 ODD: dict[str, Any] = {"num_hidden_layers": 1, "use_bias": True, "downsample": True, "upsample": True}
 
 
@@ -55,7 +50,7 @@ def test_a_graph_is_that_of_two_traces(
         patch.setattr(ExportedProgram, "run_decompositions", never)
         export_onnx(module, example, spec.outputs, once)
     with monkeypatch.context() as patch:
-        torchs_own(patch)
+        patch.setattr(write, "trace", lambda module, *_: module)  # torch's exporter is handed the module
         export_onnx(module, example, spec.outputs, twice)
     assert operators(once) == operators(twice)
     for value, same in zip(ir.load(once).graph.outputs, ir.load(twice).graph.outputs, strict=True):
@@ -94,7 +89,7 @@ class Unknown(nn.Module):
         return torch.special.entr(x.abs()) + torch.logcumsumexp(x, 1).to(torch.float32) + x.std(1, keepdim=True)
 
 
-@pytest.mark.parametrize("module", [InPlace(), Unknown()], ids=["changes its input", "has no form in ONNX"])
+@pytest.mark.parametrize("module", [InPlace(), Unknown()], ids=["works in place", "has no form in ONNX"])
 def test_what_must_be_taken_apart_is(module: nn.Module, tmp_path: Path) -> None:
     x = torch.tensor([[0.3, 1.0, 2.0, -0.5]]).repeat(2, 1)
     expected = module(x.clone()).numpy()
