@@ -92,8 +92,8 @@ def bench_compare(
     if timed.failures:
         raise GraphError(f"{timed.failures[0].label} could not be timed: {timed.failures[0].reason}")
     best = max(options.grid, key=lambda each: each.steps)
-    side = min(geometry.image_height, geometry.image_width)
-    merit = choose_merit(tools, lambda index: pictures(specs[0].label, best, index), side)
+    size = (geometry.image_height, geometry.image_width)
+    merit = choose_merit(tools, lambda index: pictures(specs[0].label, best, index), size)
     candidates = _candidates(specs, options, pictures, timed, merit)
     results = {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

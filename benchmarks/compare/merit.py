@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from amused_edge.benchmarks.metrics.pictures import has_ssim
 from amused_edge.benchmarks.quality.metrics import (
     CLIP,
-    SSIM_SIDE,
     TRUTH,
     Instruments,
     Metric,
@@ -30,15 +30,15 @@ class Merit:
     about: str
 
 
-def choose_merit(tools: Instruments, best: Callable[[int], ImageArray], side: int) -> Merit:
+def choose_merit(tools: Instruments, best: Callable[[int], ImageArray], size: tuple[int, int]) -> Merit:
     """Return the best figure that can be had: the judge's, then CLIP's, then likeness to the reference.
 
     Parameters
     ----------
     best
         Gives the reference's picture with the most steps, by a prompt's number.
-    side
-        The shorter one of the pictures, in pixels.
+    size
+        Height and width of the pictures.
     """
     if tools.judge is not None:
         metric = TRUTH[0]
@@ -47,7 +47,7 @@ def choose_merit(tools: Instruments, best: Callable[[int], ImageArray], side: in
     if tools.clip is not None:
         about = "Quality: CLIP score, how well each picture fits its prompt."
         return Merit(CLIP, lambda prompt, _, image: _pick(by_clip([prompt], [image], tools), CLIP), about)
-    measured = "SSIM" if side >= SSIM_SIDE else "PSNR"  # smaller pictures have no SSIM
+    measured = "SSIM" if has_ssim(size) else "PSNR"
     about = (
         f"Quality: {measured} to what the first bundle draws with the most steps and its first guidance scale. That "
         "tells who draws the same, not who draws better; a judge or a CLIP tells that."

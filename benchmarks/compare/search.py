@@ -99,8 +99,8 @@ def search_settings(
     try:
         subject.load()
         drawing = SearchDrawing(subject, options.prompts, options.seed, run, on_progress)
-        side = min(geometry.image_height, geometry.image_width)
-        merit = choose_merit(tools, lambda place: drawing.pictures(options.baseline, [place])[0], side)
+        size = (geometry.image_height, geometry.image_width)
+        merit = choose_merit(tools, lambda place: drawing.pictures(options.baseline, [place])[0], size)
         narrowing = Narrowing(drawing, options.baseline, options.prompts, options.loss, merit)
         found = narrowing.found(options.grid, *options.halves)
         found = replace(found, seconds=_seconds(subject, options, found))

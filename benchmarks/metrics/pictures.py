@@ -4,6 +4,7 @@
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,11 @@ def decibels(error: float) -> float:
     return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
 
 
+def has_ssim(shape: Sequence[int]) -> bool:
+    """Return whether pictures of this shape, (H, W) or (H, W, C), have an SSIM: its window must fit into them."""
+    return min(shape[:2]) > 2 * _RADIUS
+
+
 def ssim(reference: ArrayLike, other: ArrayLike) -> float:
     """Return the mean structural similarity of two pictures (H, W, C) with sides of 11 pixels or more, in [-1, 1].
 
@@ -41,7 +47,7 @@ def ssim(reference: ArrayLike, other: ArrayLike) -> float:
     of 11 x 11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03, over windows that lie wholly inside; the mean over channels.
     """
     a, b = _pair(reference, other)
-    if a.ndim != 3 or min(a.shape[:2]) <= 2 * _RADIUS:
+    if a.ndim != 3 or not has_ssim(a.shape):
         raise ValueError(f"shape {a.shape} is not (H, W, C) with sides of {2 * _RADIUS + 1} or more")
     mean_a, mean_b = _blur(a), _blur(b)
     variance_a, variance_b = _blur(a * a) - mean_a**2, _blur(b * b) - mean_b**2

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from amused_edge.benchmarks.metrics.pictures import PEAK, decibels, psnr, squared_error, ssim
+from amused_edge.benchmarks.metrics.pictures import PEAK, decibels, has_ssim, psnr, squared_error, ssim
 from amused_edge.benchmarks.metrics.statistics import Interval
 from amused_edge.benchmarks.quality.draw import Drawn
 from amused_edge.benchmarks.quality.instruments.clip_score import ClipScorer
@@ -93,9 +93,6 @@ METRICS = {
 }
 """All of them, by name."""
 
-SSIM_SIDE = 11
-"""Smaller pictures have no SSIM."""
-
 
 @dataclass(frozen=True)
 class Instruments:
@@ -122,7 +119,7 @@ def free_running(
         same: np.array([float(each.first_diverging_step is None) for each in drawn]),
         error: np.array([squared_error(a, b) for a, b in _pairs(reference, images)]),
     }
-    if min(images[0].shape[:2]) >= SSIM_SIDE:
+    if has_ssim(images[0].shape):
         values[structure] = similarity(reference, images)
     if tools.lpips is not None and min(images[0].shape[:2]) >= SMALLEST_SIDE:
         values[REFERENCE_LPIPS] = tools.lpips(reference, images)
@@ -136,7 +133,7 @@ def by_judge(prompts: Sequence[str], images: Sequence[ImageArray], tools: Instru
     truths = [tools.judge.truth(prompt) for prompt in prompts]
     ratio, structure = TRUTH
     values = {ratio: peak_ratios(truths, images)}
-    if min(images[0].shape[:2]) >= SSIM_SIDE:
+    if has_ssim(images[0].shape):
         values[structure] = similarity(truths, images)
     if tools.lpips is not None and min(images[0].shape[:2]) >= SMALLEST_SIDE:
         values[TRUTH_LPIPS] = tools.lpips(truths, images)
@@ -159,7 +156,7 @@ def peak_ratios(reference: Sequence[ImageArray], images: Sequence[ImageArray]) -
 
 
 def similarity(reference: Sequence[ImageArray], images: Sequence[ImageArray]) -> Values:
-    """Return the SSIM of each pair, whose sides are `SSIM_SIDE` pixels or more."""
+    """Return the SSIM of each pair, whose shape has one."""
     return np.array([ssim(a, b) for a, b in _pairs(reference, images)])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.benchmarks.metrics import logits as fidelity
-from amused_edge.benchmarks.metrics.pictures import decibels, psnr, squared_error, ssim
+from amused_edge.benchmarks.metrics.pictures import decibels, has_ssim, psnr, squared_error, ssim
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.bundle.manifest import Geometry
 from amused_edge.runtime.bundle.measurements import Fidelity, LogitFidelity, PictureFidelity
@@ -143,7 +143,7 @@ class PictureMeter:
         """Compare two decoded pictures (H, W, 3); `equal_codes` is of the encoders on the reference's."""
         self._errors.append(squared_error(reference, other))
         self._ratios.append(psnr(reference, other))
-        if min(reference.shape[:2]) > 10:
+        if has_ssim(reference.shape):
             self._similarities.append(ssim(reference, other))
         self._equal_codes.append(equal_codes)
 

@@ -97,19 +97,19 @@ def test_a_judge_comes_before_a_clip_and_both_before_likeness() -> None:
 
     grey = np.full((16, 16, 3), 16, np.uint8)
     judge: object = Judge(16)
-    both = choose_merit(Instruments(judge=judge, clip=clip), lambda _: grey, 16)  # type: ignore[arg-type]
+    both = choose_merit(Instruments(judge=judge, clip=clip), lambda _: grey, (16, 16))  # type: ignore[arg-type]
     assert both.metric.name == "truth_psnr"
     assert both.measure("a", 0, grey) == pytest.approx(20 * np.log10(255 / 16))
-    one = choose_merit(Instruments(clip=clip), lambda _: grey, 16)  # type: ignore[arg-type]
+    one = choose_merit(Instruments(clip=clip), lambda _: grey, (16, 16))  # type: ignore[arg-type]
     assert (one.metric.name, one.measure("a", 0, grey)) == ("clip_score", 21.0)
-    neither = choose_merit(Instruments(), lambda _: grey, 16)
+    neither = choose_merit(Instruments(), lambda _: grey, (16, 16))
     assert (neither.metric.name, neither.measure("a", 0, grey)) == ("likeness", 1.0)
 
 
 @pytest.mark.parametrize(("size", "name"), [((11, 30), "likeness"), ((10, 30), "likeness_psnr")])
 def test_pictures_that_are_too_small_for_ssim_have_a_psnr(size: tuple[int, int], name: str) -> None:
     grey, lighter = np.full((*size, 3), 16, np.uint8), np.full((*size, 3), 32, np.uint8)
-    merit = choose_merit(Instruments(), lambda _: grey, min(size))
+    merit = choose_merit(Instruments(), lambda _: grey, size)
     assert merit.metric.name == name
     assert merit.metric.title.split()[0] in merit.about
     if name == "likeness_psnr":

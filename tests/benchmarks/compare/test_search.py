@@ -52,7 +52,7 @@ class Made:
         return Work(settings.steps, 2 * settings.steps)
 
     def searched(self, loss: float) -> Found:
-        merit = choose_merit(Instruments(clip=read), lambda place: self.pictures(BASELINE, [place])[0], 16)  # type: ignore[arg-type]
+        merit = choose_merit(Instruments(clip=read), lambda place: self.pictures(BASELINE, [place])[0], (16, 16))  # type: ignore[arg-type]
         narrowing = Narrowing(self, BASELINE, PROMPTS, loss, merit)
         grid = [SamplerSettings(steps=steps) for steps in self.losses]
         return narrowing.found(grid, CHOOSING, CHECKING)
