@@ -12,10 +12,9 @@ def load_model(bundle: Bundle, role: str) -> ir.Model:
     nor ONNX Runtime follows a link from a graph that is only in memory.
     """
     model = ir.load(bundle.file(bundle.graph(role).files[0]))
-    if bundle.links:
-        for value in model.graph.initializers.values():
-            if isinstance(value.const_value, ir.ExternalTensor):
-                value.const_value = _followed(value.const_value)
+    for value in model.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            value.const_value = _weights(value.const_value, follow=bool(bundle.links))
     return model
 
 
@@ -26,14 +25,21 @@ def weights_folder(bundle: Bundle, role: str) -> Path:
     return bundle.file(bundle.graph(role).files[-1]).resolve().parent
 
 
-def _followed(tensor: ir.ExternalTensor) -> ir.ExternalTensor:
+def _weights(tensor: ir.ExternalTensor, *, follow: bool) -> ir.ExternalTensor:
     file = Path(tensor.path).resolve()
-    return ir.ExternalTensor(
-        file.name,
+    return _Weights(
+        file.name if follow else tensor.location,
         tensor.offset,
         tensor.length,
         tensor.dtype,
         shape=ir.Shape(tensor.shape),
         name=tensor.name or "",
-        base_dir=file.parent,
+        base_dir=file.parent if follow else tensor.base_dir,
     )
+
+
+class _Weights(ir.ExternalTensor):  # type: ignore[misc]
+    """Reads from a file that `Bundle` has checked: it lies in the bundle and holds what the manifest says."""
+
+    def _check_path_containment(self) -> None:
+        """Take files of several names, too, which onnx_ir refuses: stores and backups keep equal files once."""

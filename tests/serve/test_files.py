@@ -136,5 +136,5 @@ def test_a_page_that_was_not_built(tmp_path: Path) -> None:
 def test_names_of_bundles_stand_in_addresses_as_they_are(tmp_path: Path) -> None:
     names = ["w8", "other/w8", "mit Umlaut ä", "..."]
     for name in names:
-        shutil.copytree(BUNDLE, tmp_path / name, copy_function=lambda source, target: Path(target).hardlink_to(source))
+        shutil.copytree(BUNDLE, tmp_path / name)
     assert list(Shelf([tmp_path / name for name in names]).entries) == ["w8", "w8-2", "mit-Umlaut--", "bundle"]
