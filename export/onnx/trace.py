@@ -2,20 +2,17 @@
 
 The exporter traces whatever it is given a second time, to take operators apart that ONNX has no form of. Those of a
 program that is made here are known to it already, but for a few that say only what type a tensor has; with these
-settled there is nothing to take apart, and the second trace, a third of an export, is left out.
+settled there is nothing to take apart, and the second trace is left out.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.export import ExportedProgram
 
-aten = torch.ops.aten
-
-_CONVERSIONS = (aten.to.dtype, aten.to.device, aten.to.dtype_layout)
-_CHECK = aten._assert_tensor_metadata.default
+from amused_edge.export.graph_edits import SETTLED_TYPES, is_functional, replace_nodes, rewrapped
 
 
 def trace(module: nn.Module, example: dict[str, Any], dynamic: dict[str, Any] | None) -> ExportedProgram:
@@ -29,20 +26,10 @@ def trace(module: nn.Module, example: dict[str, Any], dynamic: dict[str, Any] | 
         Axes that have no fixed length, as torch.export takes them.
     """
     program = torch.export.export(module, (), kwargs=example, dynamic_shapes=dynamic, strict=False)
-    if not all(_is_pure(node) for node in program.graph.nodes):
+    if not is_functional(program):
         return program
-    _settle_types(program.graph)
-    return _TracedOnce(
-        program.graph_module,
-        program.graph,
-        program.graph_signature,
-        program.state_dict,
-        program.range_constraints,
-        program.module_call_graph,
-        program.example_inputs,
-        program.constants,
-        verifiers=program.verifiers,
-    )
+    replace_nodes(program, SETTLED_TYPES)
+    return rewrapped(program, _TracedOnce)
 
 
 class _TracedOnce(ExportedProgram):
@@ -56,24 +43,3 @@ class _TracedOnce(ExportedProgram):
             return self
         apart: ExportedProgram = super().run_decompositions(decomp_table, decompose_custom_triton_ops)
         return apart
-
-
-def _is_pure(node: fx.Node) -> bool:
-    """Whether a node changes none of its inputs, and holds no graph of its own."""
-    if node.op != "call_function":
-        return node.op in ("placeholder", "output")
-    return not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable)
-
-
-def _settle_types(graph: fx.Graph) -> None:
-    """Remove conversions to the type that a tensor has, and checks of it; others become copies of another type."""
-    for node in list(graph.nodes):
-        if node.target is _CHECK:
-            graph.erase_node(node)
-        elif node.target in _CONVERSIONS:
-            tensor, dtype = node.args[0], node.meta["val"].dtype
-            if tensor.meta["val"].dtype == dtype and not any(user.op == "output" for user in node.users):
-                node.replace_all_uses_with(tensor)
-                graph.erase_node(node)
-            else:
-                node.target, node.args, node.kwargs = aten._to_copy.default, (tensor,), {"dtype": dtype}
