@@ -40,8 +40,6 @@ def test_the_figures_are_those_of_the_benchmarks() -> None:
 
 def test_every_command_stands_in_the_table_once(tmp_path: Path) -> None:
     told = [row[0].strip("`").split()[0] for row in table("Commands")]
-    for name in told:
-        assert run(name, "--help", cwd=tmp_path).returncode == 0
     shown = re.findall(r"^  ([a-z]+)  ", run("--help", cwd=tmp_path).stdout, re.MULTILINE)
     assert sorted(told) == sorted(shown)
 
