@@ -16,8 +16,9 @@ from amused_edge.export.errors import ExportError
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.precision import FLOAT32_OUTPUTS, PrecisionOptions
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
-from amused_edge.runtime.engines.coreml.program import FLOATS, Program, Value, read_program
-from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, writing
+from amused_edge.runtime.engines.coreml.program import FLOATS, Program, Value
+from amused_edge.runtime.engines.coreml.quiet_coremltools import ct
+from amused_edge.runtime.engines.coreml.saving import converting, save_package
 from amused_edge.runtime.errors import quoted
 
 SYSTEMS = {16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
@@ -62,7 +63,7 @@ def export_coreml(
     half = options.stored(module) == "float16"
     layer_norms = ct.transform.FP16ComputePrecision(op_selector=lambda op: op.op_type == "layer_norm")
     common: dict[str, Any] = {"minimum_deployment_target": SYSTEMS[options.ios], "skip_model_load": True}
-    with writing(path):
+    with converting(path.parent):
         program = trace(module, example, half=half)
         mil = ct.convert(
             program,
@@ -81,8 +82,7 @@ def export_coreml(
             pass_pipeline=ct.PassPipeline.EMPTY,
             **common,
         )
-        package.save(str(path))
-    return read_program(path)
+        return save_package(package, path)
 
 
 def tensor_specs(program: Program, values: tuple[Value, ...]) -> tuple[TensorSpec, ...]:

@@ -14,8 +14,9 @@ from amused_edge.quantization.rounding.feedback_palettes import feedback_palette
 from amused_edge.quantization.rounding.palettes import Palette, palette
 from amused_edge.quantization.rounding.uniform import rounding_error
 from amused_edge.runtime.bundle.graph_entry import TensorFormat
-from amused_edge.runtime.engines.coreml.program import Name, Program, read_model, read_program
-from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, writing
+from amused_edge.runtime.engines.coreml.program import Name, Program, read_model
+from amused_edge.runtime.engines.coreml.quiet_coremltools import ct
+from amused_edge.runtime.engines.coreml.saving import converting, save_package
 from amused_edge.runtime.errors import quoted
 
 compression = ct.optimize.coreml
@@ -42,15 +43,14 @@ def compress(
     """
     palettes = {name: _palettes(weights[name], rules[name], seen) for name in weights if rules[name].palette}
     scaled = {name: _scales(rules[name]) for name in weights if rules[name].bits < 32 and not rules[name].palette}
-    with writing(out):
+    with converting(out.parent):
         spec, values = read_model(source)
         model = ct.models.MLModel(spec, weights_dir=str(values), skip_model_load=True)
         if scaled:
             model = compression.linear_quantize_weights(model, compression.OptimizationConfig(op_name_configs=scaled))
         if palettes:
             model = compression.palettize_weights(model, compression.OptimizationConfig(op_name_configs=palettes))
-        model.save(str(out))
-    made = read_program(out)
+        made = save_package(model, out)
     return {name: _format(weight, rules[name], made) for name, weight in weights.items()}
 
 

@@ -203,13 +203,13 @@ def save_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     import coremltools as ct
     from coremltools.converters.mil import Builder
 
-    from amused_edge.runtime.engines.coreml.quiet_coremltools import writing
+    from amused_edge.runtime.engines.coreml.saving import converting, save_package
 
     def save(block: Callable[..., Any], *inputs: Any, name: str = "program", **convert: Any) -> Path:
         system = convert.pop("system", ct.target.iOS17)
         specs = [Builder.TensorSpec(shape) if isinstance(shape, tuple) else shape for shape in inputs]
         package = tmp_path_factory.mktemp("programs") / f"{name}.mlpackage"
-        with writing(package):
+        with converting(package.parent):
             model = ct.convert(
                 Builder.program(input_specs=specs, opset_version=system)(block),
                 convert_to="mlprogram",
@@ -219,7 +219,7 @@ def save_program(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
                 skip_model_load=True,
                 **convert,
             )
-            model.save(str(package))
+            save_package(model, package)
         return package
 
     return save

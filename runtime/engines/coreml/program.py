@@ -104,8 +104,7 @@ def read_program(package: Path) -> Program:
     try:
         spec, weights = read_model(package)
         _check_weights(package, spec)
-        program = load_program(spec, spec.specificationVersion, file_weights_dir=str(weights))
-        return _program(program.functions[FUNCTION], spec)
+        return program_of(load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec)
     except BundleError:
         raise
     except Exception as error:  # protobuf, the blob reader and the loader raise many kinds
@@ -114,7 +113,9 @@ def read_program(package: Path) -> Program:
         ) from error
 
 
-def _program(function: Any, spec: Any) -> Program:
+def program_of(loaded: Any, spec: Any) -> Program:
+    """Return a program that coremltools loaded of a package's model, as plain data."""
+    function = loaded.functions[FUNCTION]
     constants: dict[str, Constant] = {}
     operations = tuple(_operations(function, constants))
     return Program(
@@ -171,12 +172,19 @@ def _value(var: Any) -> Value:
 
 def _check_weights(package: Path, spec: Any) -> None:
     """The program may read values only from the package's own weights."""
+    for value in _stored_values(spec):
+        if (file := value.fileName) != WEIGHTS:
+            raise BundleError(f"{package} reads weights from {quoted(file)}, outside of it; do not use this bundle")
+
+
+def blob_offsets(spec: Any) -> list[int]:
+    """Return where in the file of weights the values of a package's model lie."""
+    return [value.offset for value in _stored_values(spec)]
+
+
+def _stored_values(spec: Any) -> Iterator[Any]:
+    """Yield the values of a model that lie in files."""
     for block in spec.mlProgram.functions[FUNCTION].block_specializations.values():
         for op in block.operations:
             held = [*op.attributes.values(), *(b.value for a in op.inputs.values() for b in a.arguments)]
-            for value in held:
-                file = value.blobFileValue.fileName
-                if file not in ("", WEIGHTS):
-                    raise BundleError(
-                        f"{package} reads weights from {quoted(file)}, outside of it; do not use this bundle"
-                    )
+            yield from (value.blobFileValue for value in held if value.blobFileValue.fileName)

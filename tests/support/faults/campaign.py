@@ -120,6 +120,7 @@ def campaign(
     sample: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
+    only: str = "",
 ) -> Account:
     """Run a command with faults.
 
@@ -131,6 +132,8 @@ def campaign(
         Take so many of all pairs of call and fault, by chance.
     seconds
         Begin no run after so long; which were run then is a matter of chance.
+    only
+        A regular expression, found in what an account tells of a call: take no others.
     """
     account, begun, chance = Account(), time.monotonic(), random.Random(seed)
     was = sources_of(command)
@@ -138,7 +141,7 @@ def campaign(
     if first.temporary:
         account.wrong.append(("", "no fault", f"left in the temporary folder: {first.temporary[:3]}"))
     points = range(account.points) if each is None else of_each_kind(kinds, each, chance)
-    pairs = [(at, fault) for at in points for fault in faults]
+    pairs = [(at, fault) for at in points if re.search(only, kinds[at]) for fault in faults]
     if sample is not None and sample < len(pairs):
         pairs = sorted(chance.sample(pairs, sample))
     if seconds is not None:

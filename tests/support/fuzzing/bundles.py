@@ -150,17 +150,17 @@ def _core_ml() -> list[bytes]:
     import numpy as np
     from coremltools.converters.mil import Builder
 
-    from amused_edge.runtime.engines.coreml.quiet_coremltools import writing
+    from amused_edge.runtime.engines.coreml.saving import converting, save_package
 
     block = Builder.program(input_specs=[Builder.TensorSpec((1, 4))], opset_version=ct.target.iOS17)(
         lambda x: Builder.linear(x=x, weight=np.ones((3, 4), np.float32), name="y")
     )
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "a.mlpackage"
-        with writing(package):
+        with converting(package.parent):
             system = ct.target.iOS17
             model = ct.convert(block, convert_to="mlprogram", minimum_deployment_target=system, skip_model_load=True)
-            model.save(str(package))
+            save_package(model, package)
         content = package / "Data" / "com.apple.CoreML"
         model, weights = ((content / name).read_bytes() for name in ("model.mlmodel", "weights/weight.bin"))
         return [len(model).to_bytes(4, "little") + model + weights]

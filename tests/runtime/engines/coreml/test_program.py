@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.coreml.evaluator import Machine
 from amused_edge.runtime.engines.coreml.program import Constant, Name, Operation, Value, read_program
-from amused_edge.runtime.engines.coreml.quiet_coremltools import writing
+from amused_edge.runtime.engines.coreml.saving import converting, save_package
 from amused_edge.runtime.errors import BundleError, GraphError
 
 SaveProgram = Callable[..., Path]
@@ -140,10 +140,9 @@ def compress(package: Path, change: Callable[..., Any], **options: Any) -> Const
     """Return the weight after a compression by coremltools itself."""
     build = cto.OpPalettizerConfig if change is cto.palettize_weights else cto.OpLinearQuantizerConfig
     config = cto.OptimizationConfig(global_config=build(weight_threshold=0, **options))
-    with writing(package):
+    with converting(package.parent):
         model = change(ct.models.MLModel(str(package), skip_model_load=True), config)
-        model.save(str(package.with_name("small.mlpackage")))
-    program = read_program(package.with_name("small.mlpackage"))
+        program = save_package(model, package.with_name("small.mlpackage"))
     return program.constants[program.operations[0].arguments["weight"].name]
 
 
