@@ -9,7 +9,7 @@ from amused_edge.runtime.system.whole_file import whole_file
 
 
 def read_card(bundle: Bundle) -> str | None:
-    """Return the text of a bundle's card; None if it has none.
+    """Return the text of a bundle's card with the line ends that it has; None if it has none.
 
     Raises
     ------
@@ -18,7 +18,7 @@ def read_card(bundle: Bundle) -> str | None:
     """
     path = bundle.path / CARD_NAME
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

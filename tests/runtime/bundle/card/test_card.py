@@ -200,9 +200,15 @@ def test_an_edited_card_stays_and_an_old_one_does_not(small_bundle: Path, edit_m
     edit_manifest(small_bundle, lambda content: content["model"].update(license="mit"))
     bundle = Bundle.open(small_bundle)
     assert "license: mit" in write_card(bundle).read_text()
-    for edit in (lambda text: text + "\nmore\n", lambda text: text.replace("# small", "# My small"), lambda _: "mine"):
-        path.write_text(edit(path.read_text()))
-        edited = path.read_bytes()
+    edits: list[Callable[[bytes], bytes]] = [
+        lambda text: text + b"\nmore\n",
+        lambda text: text.replace(b"# small", b"# My small"),
+        lambda text: text.replace(b"\n\n", b"\n\r", 1),  # no line end that a version control makes
+        lambda _: b"mine",
+    ]
+    for edit in edits:
+        edited = edit(path.read_bytes())
+        path.write_bytes(edited)
         with pytest.raises(OutputExistsError, match=r"README\.md was edited; .*--force"):
             write_card(bundle)
         assert path.read_bytes() == edited
