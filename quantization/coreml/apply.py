@@ -50,7 +50,7 @@ def compress(
             model = compression.linear_quantize_weights(model, compression.OptimizationConfig(op_name_configs=scaled))
         if palettes:
             model = compression.palettize_weights(model, compression.OptimizationConfig(op_name_configs=palettes))
-        made = save_package(model, out)
+        made = save_package(model, out, source)
     return {name: _format(weight, rules[name], made) for name, weight in weights.items()}
 
 

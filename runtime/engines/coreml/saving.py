@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines.coreml.program import FUNCTION, Program, blob_offsets, program_of, read_model
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, load_program, models, quietly
 from amused_edge.runtime.errors import first_line
@@ -89,8 +90,13 @@ def _let_go(error: BaseException | None) -> None:
     gc.collect()
 
 
-def save_package(model: Any, package: Path) -> Program:
-    """Save an `MLModel` that coremltools converted or compressed, the same bytes each time, and return its program.
+def save_package(model: Any, package: Path, source: Path | None = None) -> Program:
+    """Save an `MLModel`, the same bytes each time, and return its program.
+
+    Parameters
+    ----------
+    source
+        The package that the model was opened from, if any; one that was converted or compressed holds its program.
 
     Raises
     ------
@@ -104,14 +110,19 @@ def save_package(model: Any, package: Path) -> Program:
     found = {file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file()}
     if others := found - _FILES:
         raise OSError(errno.EIO, f"coremltools left other files: {sorted(others)}", str(package))
-    spec, weights = read_model(package)
-    made = load_program(spec, spec.specificationVersion, file_weights_dir=str(weights))
-    _check_values(model._mil_program.functions[FUNCTION], made.functions[FUNCTION], package)
+    made, spec, weights = _load(package)
+    given = model._mil_program or _load(present(source, "the package that the model was opened from"))[0]
+    _check_values(given.functions[FUNCTION], made.functions[FUNCTION], package)
     if stored := len(set(blob_offsets(spec))):
         count = int(np.fromfile(weights / "weight.bin", "<u4", 1)[0])
         if count != stored:
             raise OSError(errno.EIO, f"the weights' file says that it has {count} of {stored} values", str(package))
     return program_of(made, spec)
+
+
+def _load(package: Path) -> tuple[Any, Any, Path]:
+    spec, weights = read_model(package)
+    return load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec, weights
 
 
 def _in_one_order(package: Path) -> None:
