@@ -5,13 +5,21 @@ from pathlib import Path
 import onnx_ir as ir
 
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.engines.onnx.session import check_external_data
 
 
 def load_model(bundle: Bundle, role: str) -> ir.Model:
     """Return the graph of a role. Weights whose file is a link into a hub's cache name the file itself: neither onnx_ir
     nor ONNX Runtime follows a link from a graph that is only in memory.
+
+    Raises
+    ------
+    BundleError
+        It reads from files that are not its own.
     """
-    model = ir.load(bundle.file(bundle.graph(role).files[0]))
+    file = bundle.file(bundle.graph(role).files[0])
+    check_external_data(bundle, role, file)
+    model = ir.load(file)
     for value in model.graph.initializers.values():
         if isinstance(value.const_value, ir.ExternalTensor):
             value.const_value = _weights(value.const_value, follow=bool(bundle.links))
@@ -39,7 +47,7 @@ def _weights(tensor: ir.ExternalTensor, *, follow: bool) -> ir.ExternalTensor:
 
 
 class _Weights(ir.ExternalTensor):  # type: ignore[misc]
-    """Reads from a file that `Bundle` has checked: it lies in the bundle and holds what the manifest says."""
+    """Reads from a file of the bundle, as `check_external_data` has found."""
 
     def _check_path_containment(self) -> None:
         """Take files of several names, too, which onnx_ir refuses: stores and backups keep equal files once."""

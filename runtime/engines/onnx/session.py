@@ -64,7 +64,7 @@ class OnnxRuntimeGraph:
         self._process = os.getpid()
         self._entry = bundle.graph(role)
         model = bundle.file(self._entry.files[0])
-        _check_external_data(bundle, role, model)
+        check_external_data(bundle, role, model)
         providers = list(options.providers or (CPU_PROVIDER,))
         available = ort.get_available_providers()
         unknown = sorted(set(providers) - set(available))
@@ -170,8 +170,10 @@ def _open_with_floats(
         return ort.InferenceSession(str(copy), role_options(options, role), providers=providers), names
 
 
-def _check_external_data(bundle: Bundle, role: str, model: Path) -> None:
-    """The model may read weights only from files that the manifest lists for it, and not past their end."""
+def check_external_data(bundle: Bundle, role: str, model: Path) -> None:
+    """Raise `BundleError` if a model reads weights from files that the manifest does not list for it, or past their
+    end.
+    """
     sizes = {bundle.file(f): f.bytes for f in bundle.graph(role).files[1:]}
     try:
         references = external_data(model.read_bytes())

@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from amused_edge.quantization.onnx.load import load_model
 from amused_edge.quantization.quantize import QuantizeOptions, quantize_bundle
 from amused_edge.quantization.recipes.rules import Recipe, Rule
 from amused_edge.runtime.bundle import verification
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.errors import BundleError
 from tests.support.validated import Validated
 
 SOME = Recipe("some", (Rule("conditioner/*", operator="matmul", bits=4, block=32, symmetric=True),))
@@ -34,3 +36,17 @@ def test_hard_links_hold_the_same_weights_and_are_quantized(validated: Validated
     made = quantize_bundle(linked, tmp_path / "made", SOME, QuantizeOptions(("a fox",), 1, 1))
     verification.verify(Bundle.open(made.path))
     assert all(file.stat().st_nlink == 1 for file in made.path.iterdir())
+
+
+def test_weights_in_a_file_that_is_not_the_graphs_are_refused(validated: Validated, tmp_path: Path) -> None:
+    """Else what lies there would be quantized into a bundle that its user may publish."""
+    bundle, elsewhere = shutil.copytree(validated.bundle, tmp_path / "bundle"), "../secret-of-users"
+    file = bundle / "denoiser.onnx"
+    model = file.read_bytes()
+    assert len(elsewhere) == len("denoiser.onnx.data")  # the model is as long as before
+    file.write_bytes(model.replace(b"denoiser.onnx.data", elsewhere.encode()))
+    shutil.copy(bundle / "denoiser.onnx.data", tmp_path / "secret-of-users")
+    with pytest.raises(
+        BundleError, match=r"reads weights from '\.\./secret-of-users', which the manifest does not list"
+    ):
+        load_model(Bundle.open(bundle), "denoiser")
