@@ -17,7 +17,7 @@ from amused_edge.export.onnx.opset import IR_VERSION, OPSET
 from amused_edge.export.onnx.trace import trace
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
-from amused_edge.runtime.bundle.read_back import check_written
+from amused_edge.runtime.bundle.read_back import check_initializers
 from amused_edge.runtime.checks import present
 
 BATCH = "batch"
@@ -85,7 +85,7 @@ def export_onnx(
     model.ir_version = min(model.ir_version, IR_VERSION)
     model.producer_name, model.producer_version = "amused-edge", None
     ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=1024)
-    check_written(path, model.graph.initializers, ir.load(path).graph.initializers)
+    check_initializers(path, model.graph.initializers, ir.load(path).graph.initializers)
     return model
 
 

@@ -21,7 +21,7 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.golden import Tolerance
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorFormat
 from amused_edge.runtime.bundle.manifest import EngineInfo, Manifest
-from amused_edge.runtime.bundle.read_back import check_written
+from amused_edge.runtime.bundle.read_back import check_initializers
 from amused_edge.runtime.bundle.writer import BundleWriter
 from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines import EngineOptions
@@ -62,7 +62,7 @@ class OnnxQuantizationTarget(QuantizationTarget):
         name = f"{role}.onnx"
         ir.save(plan.model, writer.path / name, external_data=f"{name}.data", size_threshold_bytes=1024)
         written = ir.load(writer.path / name)
-        check_written(writer.path / name, plan.model.graph.initializers, written.graph.initializers)
+        check_initializers(writer.path / name, plan.model.graph.initializers, written.graph.initializers)
         products = _products(role, writer.path / name)
         entry = self._parent.graph(role)
         return replace(

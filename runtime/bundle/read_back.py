@@ -1,6 +1,7 @@
 """Whether weights that a library wrote are on the disk.
 
-NumPy's `tofile` loses an error of the disk: what was written instead went into a bundle, with a hash that fits it.
+NumPy's `tofile` loses an error of the disk, and so does coremltools: what was written instead went into a bundle, with
+a hash that fits it.
 """
 
 import errno
@@ -15,13 +16,20 @@ def check_written(file: Path, given: Mapping[str, Any], found: Mapping[str, Any]
     Parameters
     ----------
     given, found
-        Initializers of a graph by name; the `const_value` of each is its tensor, or None.
+        Tensors or arrays by name; None where a graph only names one.
     """
-    for name, value in given.items():
-        tensor = value.const_value
-        there = found[name].const_value if name in found else None
-        if tensor is not None and (there is None or _bytes_of(there) != tensor.tobytes()):
-            raise OSError(errno.EIO, "what the disk holds is not what was written to it", str(file))
+    others = found.keys() - given.keys()
+    if others or any(_differ(tensor, found.get(name)) for name, tensor in given.items() if tensor is not None):
+        raise OSError(errno.EIO, "what the disk holds is not what was written to it", str(file))
+
+
+def check_initializers(file: Path, given: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Do so for the initializers of a graph, whose tensor is the `const_value` of each."""
+    check_written(file, *({name: value.const_value for name, value in each.items()} for each in (given, found)))
+
+
+def _differ(given: Any, found: Any) -> bool:
+    return found is None or _bytes_of(found) != given.tobytes()
 
 
 def _bytes_of(tensor: Any) -> bytes | None:

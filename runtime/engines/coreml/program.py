@@ -3,6 +3,7 @@
 Only this module of the evaluator knows coremltools' classes.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,16 +102,34 @@ def read_program(package: Path) -> Program:
     BundleError
         It is damaged, or reads from another file than its own weights.
     """
+    with readable(package):
+        return program_of(*load(package))
+
+
+@contextlib.contextmanager
+def readable(package: Path) -> Iterator[None]:
+    """Tell as `BundleError` that a package cannot be read, whatever is raised within."""
     try:
-        spec, weights = read_model(package)
-        _check_weights(package, spec)
-        return program_of(load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec)
+        yield
     except BundleError:
         raise
     except Exception as error:  # protobuf, the blob reader and the loader raise many kinds
         raise BundleError(
             f"{package} is no Core ML package that can be read ({first_line(error)}); copy the bundle again"
         ) from error
+
+
+def load(package: Path) -> tuple[Any, Any]:
+    """Return a package's program as coremltools loads it, and its model as Apple's protobuf message.
+
+    Raises
+    ------
+    BundleError
+        It reads from another file than its own weights. A damaged one raises errors of many kinds.
+    """
+    spec, weights = read_model(package)
+    _check_weights(package, spec)
+    return load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec
 
 
 def program_of(loaded: Any, spec: Any) -> Program:

@@ -21,15 +21,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from amused_edge.runtime.bundle.read_back import check_written
 from amused_edge.runtime.checks import present
-from amused_edge.runtime.engines.coreml.program import FUNCTION, Program, blob_offsets, program_of, read_model
-from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, load_program, models, quietly
+from amused_edge.runtime.engines.coreml.program import FUNCTION, Program, blob_offsets, load, program_of, readable
+from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, models, quietly
 from amused_edge.runtime.errors import first_line
 
 _WRITING = re.compile(r"writ|stor(e|age)|sav(e|ing)|cop(y|ied)|package|\bfile", re.IGNORECASE)
 """In what coremltools says where the disk does not take a file: it has no kind of error for that."""
 
-_FILES = {"Manifest.json", "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"}
+_MODEL, _WEIGHTS = "Data/com.apple.CoreML/model.mlmodel", "Data/com.apple.CoreML/weights/weight.bin"
+_FILES = {"Manifest.json", _MODEL, _WEIGHTS}
 """Of a package; the last only where it has large values."""
 
 _DEBUG_FILE = "executorch_debug_handle_mapping.json"
@@ -102,6 +104,8 @@ def save_package(model: Any, package: Path, source: Path | None = None) -> Progr
     ------
     OSError
         What is there is not what the model holds, because a file could not be written.
+    BundleError
+        It cannot be read, for the same reason.
     """
     model.save(str(package))
     (package / _DEBUG_FILE).unlink(missing_ok=True)
@@ -110,24 +114,20 @@ def save_package(model: Any, package: Path, source: Path | None = None) -> Progr
     found = {file.relative_to(package).as_posix() for file in package.rglob("*") if file.is_file()}
     if others := found - _FILES:
         raise OSError(errno.EIO, f"coremltools left other files: {sorted(others)}", str(package))
-    made, spec, weights = _load(package)
-    given = model._mil_program or _load(present(source, "the package that the model was opened from"))[0]
-    _check_values(given.functions[FUNCTION], made.functions[FUNCTION], package)
+    with readable(package):
+        made, spec = load(package)
+    given = model._mil_program or load(present(source, "the package that the model was opened from"))[0]
+    check_written(package, _values(given), _values(made))
     if stored := len(set(blob_offsets(spec))):
-        count = int(np.fromfile(weights / "weight.bin", "<u4", 1)[0])
+        count = int(np.fromfile(package / _WEIGHTS, "<u4", 1)[0])
         if count != stored:
             raise OSError(errno.EIO, f"the weights' file says that it has {count} of {stored} values", str(package))
     return program_of(made, spec)
 
 
-def _load(package: Path) -> tuple[Any, Any, Path]:
-    spec, weights = read_model(package)
-    return load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec, weights
-
-
 def _in_one_order(package: Path) -> None:
     """Write a package's model anew with its tables sorted: protobuf leaves them in an order of each process's own."""
-    file = package / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    file = package / _MODEL
     model = ct.proto.Model_pb2.Model()
     model.ParseFromString(file.read_bytes())
     file.write_bytes(model.SerializeToString(deterministic=True))
@@ -143,33 +143,21 @@ def _name_parts(manifest: Path) -> None:
     manifest.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
 
 
-def _check_values(given: Any, made: Any, package: Path) -> None:
-    expected, found = _values(given), _values(made)
-    differ = [name for name in expected | found if not _equal(expected.get(name), found.get(name))]
-    if differ:
-        raise OSError(errno.EIO, f"{len(differ)} weights were not written, {differ[0]} among them", str(package))
-
-
-def _values(function: Any) -> dict[str, NDArray[Any]]:
-    """Return the arrays of a function's constants, compressed ones by the names of what they become: coremltools gives
-    the parts themselves names that it does not keep.
+def _values(program: Any) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a program's constants by name, type and shape. Parts of compressed ones have the names of
+    what they become: coremltools gives the parts themselves names that it does not keep.
     """
-    found: dict[str, NDArray[Any]] = {}
-    for op in function.operations:
+    found: dict[str, Any] = {}
+    for op in program.functions[FUNCTION].operations:
         name = op.outputs[0].name
         if op.op_type.startswith("constexpr_"):
             found.update({f"{name}, {part}": var.val for part, var in op.inputs.items() if var is not None})
         elif op.op_type == "const" and not _only_compressed(op):
             found[name] = op.outputs[0].val
-    return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+    arrays = {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
+    return {f"{name}, {value.dtype} {value.shape}": value for name, value in arrays.items()}
 
 
 def _only_compressed(op: Any) -> bool:
     users = op.outputs[0].child_ops
     return bool(users) and all(user.op_type.startswith("constexpr_") for user in users)
-
-
-def _equal(expected: NDArray[Any] | None, found: NDArray[Any] | None) -> bool:
-    if expected is None or found is None or expected.dtype != found.dtype:
-        return False
-    return expected.shape == found.shape and expected.tobytes() == found.tobytes()

@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from amused_edge.runtime.bundle.read_back import check_written
+from amused_edge.runtime.bundle.read_back import check_initializers
 
 
 def test_weights_that_are_not_on_the_disk_are_noticed(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_weights_that_are_not_on_the_disk_are_noticed(tmp_path: Path) -> None:
     ir.save(model, path, external_data="m.onnx.data", size_threshold_bytes=1024)
 
     def check() -> None:
-        check_written(path, model.graph.initializers, ir.load(path).graph.initializers)
+        check_initializers(path, model.graph.initializers, ir.load(path).graph.initializers)
 
     check()
     with (tmp_path / "m.onnx.data").open("r+b") as file:
@@ -30,4 +30,4 @@ def test_weights_that_are_not_on_the_disk_are_noticed(tmp_path: Path) -> None:
         with pytest.raises(OSError, match="not what was written"):
             check()
     with pytest.raises(OSError, match="not what was written"):
-        check_written(path, model.graph.initializers, {})
+        check_initializers(path, model.graph.initializers, {})

@@ -20,9 +20,11 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813  as in all of
 from amused_edge.runtime.engines.coreml.package import package_files
 from amused_edge.runtime.engines.coreml.program import read_program
 from amused_edge.runtime.engines.coreml.saving import converting, save_package
+from amused_edge.runtime.errors import BundleError
 
 SaveProgram = Callable[..., Path]
 
+UNLIKE = "what the disk holds is not what was written to it"
 WEIGHT = np.random.default_rng(3).standard_normal((12, 40)).astype(np.float32)
 
 
@@ -109,6 +111,14 @@ def spoil_values(package: Path) -> None:
     weights.write_bytes(data)
 
 
+def spoil_places(package: Path) -> None:
+    """What says where the first values lie is missing."""
+    weights = package / "Data" / "com.apple.CoreML" / "weights" / "weight.bin"
+    data = bytearray(weights.read_bytes())
+    data[64:128] = bytes(64)
+    weights.write_bytes(data)
+
+
 def leave_a_file(package: Path) -> None:
     (package / "Manifest.c19b30b7").touch()
 
@@ -117,7 +127,8 @@ def leave_a_file(package: Path) -> None:
     ("spoil", "said"),
     [
         (spoil_head, "says that it has 3 of 2 values"),
-        (spoil_values, "1 weights were not written"),
+        (spoil_values, UNLIKE),
+        (spoil_places, "is no Core ML package that can be read"),
         (leave_a_file, "left other files: ['Manifest.c19b30b7']"),
     ],
 )
@@ -132,7 +143,7 @@ def test_what_was_not_written_as_it_is_is_an_error(
         spoil(Path(path))
 
     monkeypatch.setattr(ct.models.MLModel, "save", save_badly)
-    with pytest.raises(OSError, match=re.escape(said)):
+    with pytest.raises((OSError, BundleError), match=re.escape(said)):
         save_program(linear_block, (2, 40))
 
 
@@ -150,7 +161,12 @@ def test_a_package_that_was_only_opened_is_compared_with_itself(
                 spoil(Path(path))
 
         monkeypatch.setattr(ct.models.MLModel, "save", save_badly)
-        with pytest.raises(OSError, match="were not written") if spoil else nullcontext(), converting(tmp_path):
+        with (
+            pytest.raises(OSError, match="what the disk holds is not what was written to it")
+            if spoil
+            else nullcontext(),
+            converting(tmp_path),
+        ):
             model = ct.models.MLModel(str(source), skip_model_load=True)
             made = save_package(model, package, source)
     assert made.constants.keys() == read_program(source).constants.keys()
