@@ -34,15 +34,18 @@ def weights_folder(bundle: Bundle, role: str) -> Path:
 
 
 def _weights(tensor: ir.ExternalTensor, *, follow: bool) -> ir.ExternalTensor:
-    file = Path(tensor.path).resolve()
+    location, folder = tensor.location, tensor.base_dir
+    if follow:
+        file = Path(tensor.path).resolve()
+        location, folder = file.name, file.parent
     return _Weights(
-        file.name if follow else tensor.location,
+        location,
         tensor.offset,
         tensor.length,
         tensor.dtype,
         shape=ir.Shape(tensor.shape),
         name=tensor.name or "",
-        base_dir=file.parent if follow else tensor.base_dir,
+        base_dir=folder,
     )
 
 

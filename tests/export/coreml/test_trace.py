@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.export import ExportedProgram
 
 from amused_edge.export.checkpoint.checkpoint import open_checkpoint
 from amused_edge.export.coreml.trace import trace
@@ -16,24 +15,15 @@ from amused_edge.export.coreml.write import CoreMLOptions, export_coreml
 from amused_edge.export.graphs import GRAPHS
 from amused_edge.export.precision import HALF
 from amused_edge.runtime.engines.coreml.evaluator import Machine
+from tests.support.checkpoints import TINY_COREML
 from tests.support.odd_checkpoints import geometry
-
-ODD: dict[str, Any] = {"num_hidden_layers": 1, "use_bias": True, "downsample": True, "upsample": True}
-
-
-@pytest.fixture
-def no_second_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: Any, **__: Any) -> None:
-        raise AssertionError("the program is traced a second time")
-
-    monkeypatch.setattr(ExportedProgram, "run_decompositions", never)
 
 
 @pytest.mark.usefixtures("no_second_trace")
 @pytest.mark.parametrize("precision", ["float16", "float32"])
 def test_no_graph_is_traced_twice(precision: Any, make_checkpoint: Callable[..., Path]) -> None:
     """`test_write` says what they compute."""
-    checkpoint, options = open_checkpoint(make_checkpoint(uvit=ODD)), CoreMLOptions(precision)
+    checkpoint, options = open_checkpoint(make_checkpoint(uvit=TINY_COREML)), CoreMLOptions(precision)
     for spec in GRAPHS:
         module, example = spec.build(checkpoint).eval(), spec.example(checkpoint, geometry(checkpoint, (4, 6)), 2)
         once = trace(module, example, half=options.stored(module) == "float16")

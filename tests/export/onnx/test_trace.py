@@ -2,34 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
 from torch import nn
-from torch.export import ExportedProgram
 
 from amused_edge.export.checkpoint.checkpoint import open_checkpoint
-from amused_edge.export.graphs import GRAPHS
 from amused_edge.export.onnx import write
 from amused_edge.export.onnx.trace import trace
 from amused_edge.export.onnx.write import export_onnx
-from amused_edge.runtime.bundle.manifest import Geometry
+from tests.support.checkpoints import TINY_COREML
 from tests.support.exported import operators, run
-
-
-def never(*_: Any, **__: Any) -> None:
-    raise AssertionError("the program is traced a second time")
-
-
-@pytest.fixture
-def no_second_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExportedProgram, "run_decompositions", never)
-
-
-ODD: dict[str, Any] = {"num_hidden_layers": 1, "use_bias": True, "downsample": True, "upsample": True}
+from tests.support.odd_checkpoints import BY_ROLE, geometry
+from tests.support.one_trace import forbid_second_trace
 
 
 @pytest.mark.parametrize("role", ["text_encoder", "denoiser"])
@@ -37,17 +24,11 @@ def test_a_graph_is_that_of_two_traces(
     role: str, make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many operators of each kind, and numbers that are the same to the last bit, for two rows and for three."""
-    checkpoint, spec = open_checkpoint(make_checkpoint(uvit=ODD)), next(spec for spec in GRAPHS if spec.role == role)
-    uvit = checkpoint.uvit
-    side = 2 * uvit.grid_multiple
-    pixels = side * 2 ** (len(checkpoint.vqgan.block_out_channels) - 1)
-    geometry = Geometry(
-        pixels, pixels, side, side, uvit.codebook_size, checkpoint.mask_token_id, checkpoint.text_length
-    )
-    module, example = spec.build(checkpoint).eval(), spec.example(checkpoint, geometry, 2)
+    checkpoint, spec = open_checkpoint(make_checkpoint(uvit=TINY_COREML)), BY_ROLE[role]
+    module, example = spec.build(checkpoint).eval(), spec.example(checkpoint, geometry(checkpoint, (4, 4)), 2)
     once, twice = tmp_path / "once.onnx", tmp_path / "twice.onnx"
     with monkeypatch.context() as patch:
-        patch.setattr(ExportedProgram, "run_decompositions", never)
+        forbid_second_trace(patch)
         export_onnx(module, example, spec.outputs, once)
     with monkeypatch.context() as patch:
         patch.setattr(write, "trace", lambda module, *_: module)  # torch's exporter is handed the module

@@ -1,4 +1,4 @@
-"""Graphs whose weights lie in files of several names: stores and backups keep equal files once."""
+"""Where the weights of a graph may lie: in its files, also those of several names, as stores keep equal files once."""
 
 import shutil
 from pathlib import Path
