@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 logging.getLogger("coremltools").setLevel(logging.ERROR)
 import coremltools as ct  # noqa: E402
+from coremltools.converters.mil.converter import mil_convert  # noqa: E402
 from coremltools.converters.mil.frontend.milproto.load import load as load_program  # noqa: E402
 from coremltools.converters.mil.mil import types  # noqa: E402
 from coremltools.models import model as models  # noqa: E402
 
-__all__ = ["ct", "load_program", "models", "quietly", "types"]
+__all__ = ["ct", "load_program", "mil_convert", "models", "quietly", "types"]
 
 
 @contextlib.contextmanager

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amused_edge.runtime.bundle.read_back import check_written
-from amused_edge.runtime.checks import present
 from amused_edge.runtime.engines.coreml.program import FUNCTION, Program, blob_offsets, load, program_of, readable
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct, models, quietly
 from amused_edge.runtime.errors import first_line
@@ -92,13 +91,8 @@ def _let_go(error: BaseException | None) -> None:
     gc.collect()
 
 
-def save_package(model: Any, package: Path, source: Path | None = None) -> Program:
-    """Save an `MLModel`, the same bytes each time, and return its program.
-
-    Parameters
-    ----------
-    source
-        The package that the model was opened from, if any; one that was converted or compressed holds its program.
+def save_package(model: Any, package: Path) -> Program:
+    """Save an `MLModel` that coremltools converted or compressed, the same bytes each time, and return its program.
 
     Raises
     ------
@@ -116,8 +110,7 @@ def save_package(model: Any, package: Path, source: Path | None = None) -> Progr
         raise OSError(errno.EIO, f"coremltools left other files: {sorted(others)}", str(package))
     with readable(package):
         made, spec = load(package)
-    given = model._mil_program or load(present(source, "the package that the model was opened from"))[0]
-    check_written(package, _values(given), _values(made))
+    check_written(package, _values(model._mil_program), _values(made))
     if stored := len(set(blob_offsets(spec))):
         count = int(np.fromfile(package / _WEIGHTS, "<u4", 1)[0])
         if count != stored:

@@ -19,7 +19,7 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813  as in all of
 
 from amused_edge.runtime.engines.coreml.package import package_files
 from amused_edge.runtime.engines.coreml.program import read_program
-from amused_edge.runtime.engines.coreml.saving import converting, save_package
+from amused_edge.runtime.engines.coreml.saving import converting
 from amused_edge.runtime.errors import BundleError
 
 SaveProgram = Callable[..., Path]
@@ -145,31 +145,6 @@ def test_what_was_not_written_as_it_is_is_an_error(
     monkeypatch.setattr(ct.models.MLModel, "save", save_badly)
     with pytest.raises((OSError, BundleError), match=re.escape(said)):
         save_program(linear_block, (2, 40))
-
-
-def test_a_package_that_was_only_opened_is_compared_with_itself(
-    save_program: SaveProgram, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where a recipe leaves all weights of a graph as they are."""
-    source, save = save_program(linear_block, (2, 40)), ct.models.MLModel.save
-    for name, spoil in {"good": None, "bad": spoil_values}.items():
-        package = tmp_path / f"{name}.mlpackage"
-
-        def save_badly(model: Any, path: str, spoil: Callable[[Path], None] | None = spoil) -> None:
-            save(model, path)
-            if spoil is not None:
-                spoil(Path(path))
-
-        monkeypatch.setattr(ct.models.MLModel, "save", save_badly)
-        with (
-            pytest.raises(OSError, match="what the disk holds is not what was written to it")
-            if spoil
-            else nullcontext(),
-            converting(tmp_path),
-        ):
-            model = ct.models.MLModel(str(source), skip_model_load=True)
-            made = save_package(model, package, source)
-    assert made.constants.keys() == read_program(source).constants.keys()
 
 
 @pytest.mark.parametrize("times", [1, 2])
