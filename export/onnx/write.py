@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
-import onnxscript.optimizer
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from amused_edge.export.graphs import Inputs
 from amused_edge.export.onnx.cpu_operators import rewrite_for_cpu
 from amused_edge.export.onnx.few_parts import limit_parts
 from amused_edge.export.onnx.opset import IR_VERSION, OPSET
+from amused_edge.export.onnx.simplify import simplify
 from amused_edge.export.onnx.trace import trace
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.bundle.manifest import Optimization
@@ -74,9 +74,7 @@ def export_onnx(
             optimize=False,
         )
         model = present(program, "the exporter's program").model
-        # The exporter's own optimisation folds small weights with the operators after them, and their names are lost.
-        weights = {name for name, _ in module.named_parameters()}
-        onnxscript.optimizer.optimize_ir(model, should_fold=lambda node: _keeps(weights, node))
+        simplify(model, {name for name, _ in module.named_parameters()})
     if optimize == "cpu":
         rewrite_for_cpu(model)
     else:
@@ -87,11 +85,6 @@ def export_onnx(
     ir.save(model, path, external_data=f"{path.name}.data", size_threshold_bytes=1024)
     check_initializers(path, model.graph.initializers, ir.load(path).graph.initializers)
     return model
-
-
-def _keeps(weights: set[str], node: ir.Node) -> bool | None:
-    """Say that a node that reads a weight is not to be folded; leave others to the optimizer."""
-    return False if any(value is not None and value.name in weights for value in node.inputs) else None
 
 
 def tensor_specs(values: list[ir.Value]) -> tuple[TensorSpec, ...]:

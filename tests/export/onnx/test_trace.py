@@ -1,4 +1,6 @@
-"""What is traced once is written as what torch's exporter writes of the module itself, which traces it twice."""
+"""What is traced once is written as what torch's exporter writes of the module itself, which traces it twice, and what
+is simplified by few rules as what onnxscript makes of it by all that it has.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 import torch
+from onnxscript.optimizer import optimize_ir
 from torch import nn
 
 from amused_edge.export.checkpoint.checkpoint import open_checkpoint
@@ -19,8 +22,15 @@ from tests.support.odd_checkpoints import BY_ROLE, geometry
 from tests.support.one_trace import forbid_second_trace
 
 
+def optimize_by_all_rules(model: ir.Model, weights: set[str]) -> None:
+    def keeps(node: ir.Node) -> bool | None:
+        return False if any(value is not None and value.name in weights for value in node.inputs) else None
+
+    optimize_ir(model, should_fold=keeps)
+
+
 @pytest.mark.parametrize("role", ["text_encoder", "denoiser"])
-def test_a_graph_is_that_of_two_traces(
+def test_a_graph_is_that_of_two_traces_and_all_rules(
     role: str, make_checkpoint: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many operators of each kind, and numbers that are the same to the last bit, for two rows and for three."""
@@ -32,6 +42,7 @@ def test_a_graph_is_that_of_two_traces(
         export_onnx(module, example, spec.outputs, once)
     with monkeypatch.context() as patch:
         patch.setattr(write, "trace", lambda module, *_: module)  # torch's exporter is handed the module
+        patch.setattr(write, "simplify", optimize_by_all_rules)
         export_onnx(module, example, spec.outputs, twice)
     assert operators(once) == operators(twice)
     for value, same in zip(ir.load(once).graph.outputs, ir.load(twice).graph.outputs, strict=True):
