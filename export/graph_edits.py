@@ -54,21 +54,26 @@ def replace_nodes(program: ExportedProgram, rules: Mapping[Any, Rule]) -> None:
         if node.target in rules:
             with graph.inserting_before(node):
                 new = rules[node.target](put, node, *node.args, **node.kwargs)
-            if new is None or (new in traced and _is_output(node)):
-                continue
-            node.replace_all_uses_with(new)
-            graph.erase_node(node)
-            if new not in traced:
-                new.name = node.name
+            if new is not None and not (new in traced and is_output(node)):
+                stand_in(node, new, is_new=new not in traced)
     program.graph_module.recompile()
 
 
-def _is_output(node: fx.Node) -> bool:
+def stand_in(node: fx.Node, new: fx.Node, *, is_new: bool) -> None:
+    """Put one node in the place of another; a new one gets its name, by which a program knows its outputs."""
+    node.replace_all_uses_with(new)
+    node.graph.erase_node(node)
+    if is_new:
+        new.name = node.name
+
+
+def is_output(node: fx.Node) -> bool:
+    """Say whether a program gives what a node computes."""
     return any(user.op == "output" for user in node.users)
 
 
 def _putter(graph: fx.Graph) -> Put:
-    mode = _mode(graph)
+    mode = fake_mode(graph)
 
     def put(operator: Any, *arguments: Any, **options: Any) -> fx.Node:
         node = graph.call_function(operator, arguments, options)
@@ -80,7 +85,7 @@ def _putter(graph: fx.Graph) -> Put:
     return put
 
 
-def _mode(graph: fx.Graph) -> FakeTensorMode:
+def fake_mode(graph: fx.Graph) -> FakeTensorMode:
     """Return what tells shapes and types of tensors without computing them."""
     values = (node.meta.get("val") for node in graph.nodes)
     return next(value.fake_mode for value in values if isinstance(value, FakeTensor))
@@ -93,7 +98,7 @@ def first_argument(put: Put, node: fx.Node, x: fx.Node, *_: Any, **__: Any) -> f
 
 def converted(put: Put, node: fx.Node, x: fx.Node, *_: Any, **__: Any) -> fx.Node:
     """Leave out a conversion to the type that the tensor has; another becomes a copy of that type."""
-    if dtype_of(x) == dtype_of(node) and not _is_output(node):
+    if dtype_of(x) == dtype_of(node) and not is_output(node):
         return x
     return put(aten._to_copy.default, x, dtype=dtype_of(node))
 

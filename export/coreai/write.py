@@ -1,20 +1,17 @@
 """Writes a torch module as a Core AI `.aimodel`: static batch of 1, whole numbers as int32, pictures as uint8."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from amused_edge.export.coreai.names import settle_names
-from amused_edge.export.coreai.quiet_coreai_torch import TorchConverter, get_decomp_table, quietly
+from amused_edge.export.coreai.quiet_coreai_torch import TorchConverter, quietly
+from amused_edge.export.coreai.trace import trace
 from amused_edge.export.graphs import Inputs
 from amused_edge.export.precision import FLOAT32_OUTPUTS, PrecisionOptions, half_input, to_half
 from amused_edge.runtime.engines.coreai.program import save_program
-
-aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
@@ -40,18 +37,11 @@ def export_coreai(
     stored = to_half(module) if half else module
     traced = _WithFloat32Outputs(stored, outputs) if half else stored
     with quietly():
-        exported = _trace(traced, {name: _input(name, value[:1], half) for name, value in example.items()})
+        exported = trace(traced, {name: _input(name, value[:1], half) for name, value in example.items()})
         converter = TorchConverter(mode=TorchConverter.Mode.RELEASE)
         program = converter.add_exported_program(exported, output_names=outputs).to_coreai()
         settle_names(program, stored)
         save_program(program, path)
-
-
-def _trace(module: nn.Module, inputs: Inputs) -> torch.export.ExportedProgram:
-    with torch.no_grad():
-        program = torch.export.export(module.eval(), (), kwargs=inputs)
-        decomposed: torch.export.ExportedProgram = program.run_decompositions({**get_decomp_table(), **_DECOMPOSITIONS})
-        return decomposed
 
 
 def _input(name: str, value: torch.Tensor, half: bool) -> torch.Tensor:
@@ -76,12 +66,3 @@ class _WithFloat32Outputs(nn.Module):
             value.float() if name in FLOAT32_OUTPUTS else value
             for name, value in zip(self.outputs, values, strict=True)
         )
-
-
-def _argmin(x: torch.Tensor, dim: int | None = None, keepdim: bool = False) -> torch.Tensor:
-    """Negation is exact and keeps ties, of which both take the first."""
-    return torch.argmax(-x, dim, keepdim)
-
-
-_DECOMPOSITIONS: dict[Any, Callable[..., Any]] = {aten.argmin.default: _argmin}
-"""Operators that the converter does not know."""

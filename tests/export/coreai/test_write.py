@@ -41,6 +41,7 @@ def export(module: nn.Module, inputs: Any, outputs: tuple[str, ...], folder: Pat
     return path
 
 
+@pytest.mark.usefixtures("no_second_trace")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=list(CONFIGS))
 def test_a_float32_package_computes_what_torch_computes(
     config: Config, make_checkpoint: MakeCheckpoint, tmp_path: Path
@@ -55,6 +56,21 @@ def test_a_float32_package_computes_what_torch_computes(
             assert found["image"].dtype == np.uint8
             found["image"] = found["image"].transpose(0, 3, 1, 2).astype(np.float32)
         check(role, module, inputs, 1, found)
+
+
+class InPlace(nn.Module):
+    """Changes a tensor on the way, which torch must take apart itself."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x * 2
+        y.add_(x)
+        return y.mul_(y)
+
+
+def test_a_module_that_works_in_place(tmp_path: Path) -> None:
+    x = torch.randn(1, 4, 6)
+    package = export(InPlace(), {"x": x}, ("y",), tmp_path, **FLOAT32)
+    np.testing.assert_allclose(execute(package, {"x": x}, 0)["y"], InPlace()(x), rtol=1e-6)
 
 
 @torch.no_grad()

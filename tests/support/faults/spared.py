@@ -82,7 +82,7 @@ def spared_export(target: str) -> Spared:
     else:
         from amused_edge.export.coreai import write as coreai_write
 
-        spared.install(coreai_write, "_trace")
+        spared.install(coreai_write, "trace")
     return spared
 
 
