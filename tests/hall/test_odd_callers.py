@@ -40,7 +40,8 @@ from amused_edge.cli import main
 sys.argv = ["amused-edge", "generate", {str(demo_bundle)!r}, "a fox", "--steps", "1"]
 main()
 """
-    result = subprocess.run([sys.executable, "-c", code], cwd=gone, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-c", code]  # as the command, which looks for no module there
+    result = subprocess.run(command, cwd=gone, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("amused-edge: folder . does not exist")
     assert result.stderr.count("\n") == 1
