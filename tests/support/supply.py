@@ -20,13 +20,21 @@ EXTRAS = ("export", "lora", "quantize", "coreml", "video", "bench", "serve", "tl
 """But coreai, whose licence is Apple's own; its users accept it when they install it."""
 
 
+NEEDS_A_GPU = re.compile(r"(nvidia|cuda)-|triton(==|$)")
+"""What PyPI's PyTorch wants on Linux, under NVIDIA's own licence in part. Nothing here uses it, and a build of PyTorch
+for CPUs brings none of it.
+"""
+
+
 def packages() -> dict[str, str]:
-    """Return name -> licence of all that this package and its extras install, as far as it is installed here."""
+    """Return name -> licence of all that this package and its extras install, as far as it is installed here, without
+    what needs a GPU.
+    """
     found: dict[str, str] = {}
     waiting = [_name(each) for each in requires("amused-edge") or () if _wanted(each)]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in found or NEEDS_A_GPU.match(name):
             continue
         try:
             metadata = distribution(name).metadata
