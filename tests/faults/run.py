@@ -94,6 +94,7 @@ def run_one(command: Command, scene: Scene, chosen: argparse.Namespace) -> Accou
         sample=chosen.sample,
         seconds=chosen.seconds,
         seed=chosen.seed,
+        skip=chosen.skip,
         only=chosen.only,
     )
 
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--sample", type=int, help="so many pairs of call and fault of each command, by chance")
     parser.add_argument("--seconds", type=float, help="for each command; what is run meanwhile is a matter of chance")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="go on after so many runs with the same seed")
     parser.add_argument("--only", default="", help="only calls of which this, a pattern, is found")
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=FAULTS)
     parser.add_argument("--bundle", type=Path, help="draw with this one, and do nothing that needs another")

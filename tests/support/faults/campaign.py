@@ -120,6 +120,7 @@ def campaign(
     sample: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
+    skip: int = 0,
     only: str = "",
 ) -> Account:
     """Run a command with faults.
@@ -132,6 +133,8 @@ def campaign(
         Take so many of all pairs of call and fault, by chance.
     seconds
         Begin no run after so long; which were run then is a matter of chance.
+    skip
+        Leave out so many pairs, which an earlier run with the same seed had, and all else the same.
     only
         A regular expression, found in what an account tells of a call: take no others.
     """
@@ -146,6 +149,7 @@ def campaign(
         pairs = sorted(chance.sample(pairs, sample))
     if seconds is not None:
         chance.shuffle(pairs)
+    pairs = pairs[skip:]
     tried: dict[object, list[str]] = {}
     for at, fault in pairs:
         if seconds is not None and time.monotonic() - begun > seconds:
