@@ -13,7 +13,7 @@ from torch import fx
 from torch.export import ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from amused_edge.export.graph_edits import fake_mode, is_output, stand_in
+from amused_edge.export.graph_edits import fake_mode, gives_views, is_composite, is_output, stand_in
 
 aten = torch.ops.aten
 
@@ -42,14 +42,9 @@ def take_apart(program: ExportedProgram, table: Table) -> None:
 
 
 def _stands_for_others(target: Any, table: Table) -> bool:
-    """Say whether an operator is in the table, or one that torch has no kernel of and that may give back its input:
-    torch leaves none of those.
-    """
-    if target in table or not isinstance(target, torch._ops.OpOverload):
-        return target in table
-    views = any(result.alias_info is not None for result in target._schema.returns)
-    return target.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd) and (
-        views or torch.Tag.maybe_aliasing_or_mutating in target.tags
+    """Say whether an operator is in the table, or a composite one that may give back its input: torch leaves none."""
+    return target in table or (
+        is_composite(target) and (gives_views(target) or torch.Tag.maybe_aliasing_or_mutating in target.tags)
     )
 
 

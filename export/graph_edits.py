@@ -42,6 +42,18 @@ def _is_functional(node: fx.Node) -> bool:
     return not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable)
 
 
+def is_composite(operator: Any) -> bool:
+    """Say whether torch has no kernel of an operator, which stands for others."""
+    return isinstance(operator, torch._ops.OpOverload) and operator.has_kernel_for_dispatch_key(
+        torch._C.DispatchKey.CompositeImplicitAutograd
+    )
+
+
+def gives_views(operator: torch._ops.OpOverload) -> bool:
+    """Say whether what an operator returns may share memory with its inputs."""
+    return any(result.alias_info is not None for result in operator._schema.returns)
+
+
 def replace_nodes(program: ExportedProgram, rules: Mapping[Any, Rule]) -> None:
     """Replace nodes of a functional program, in place, by what the rules of their operators put there.
 

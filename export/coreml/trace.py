@@ -16,6 +16,8 @@ from amused_edge.export.graph_edits import (
     Rule,
     dtype_of,
     first_argument,
+    gives_views,
+    is_composite,
     is_functional,
     replace_nodes,
     rewrapped,
@@ -45,23 +47,17 @@ def trace(module: nn.Module, example: Inputs, *, half: bool) -> ExportedProgram:
         program = torch.export.export(traced.eval(), (), kwargs=inputs)
         if is_functional(program):
             replace_nodes(program, _RULES)
-        if not is_functional(program) or any(_is_composite_view(node) for node in program.graph.nodes):
+        if not is_functional(program) or any(_is_composite_view(node.target) for node in program.graph.nodes):
             program = program.run_decompositions({})
             replace_nodes(program, _RULES)
     return rewrapped(program, _Aten)
 
 
-def _is_composite_view(node: fx.Node) -> bool:
-    """Say whether a node's operator stands for several others that return views of their inputs. The converter knows
-    only one of these; torch takes them all apart.
+def _is_composite_view(operator: Any) -> bool:
+    """Say whether an operator stands for several others that return views of their inputs. The converter knows only
+    one of these; torch takes them all apart.
     """
-    operator = node.target
-    return (
-        isinstance(operator, torch._ops.OpOverload)
-        and operator is not aten.reshape.default
-        and operator.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
-        and any(result.alias_info is not None for result in operator._schema.returns)
-    )
+    return operator is not aten.reshape.default and is_composite(operator) and gives_views(operator)
 
 
 def _input(name: str, value: torch.Tensor, half: bool) -> torch.Tensor:

@@ -51,9 +51,10 @@ def simplify(model: ir.Model, weights: set[str]) -> None:
         Names of initializers that stay as they are, under their names: small ones would be folded with what follows.
     """
     common.InlinePass()(model)
+    rewriting = _rewriting()
     for _ in range(_ROUNDS):
         folded = fold_constants_ir(model, onnx_shape_inference=True, should_fold=lambda node: _keeps(weights, node))
-        rewritten = _rewriting()(model)
+        rewritten = rewriting(model)
         if not folded.modified and not rewritten.modified:
             break
     _tidying()(model)

@@ -127,7 +127,7 @@ def load(package: Path) -> tuple[Any, Any]:
     BundleError
         It reads from another file than its own weights. A damaged one raises errors of many kinds.
     """
-    spec, weights = read_model(package)
+    spec, weights = _read_model(package)
     _check_weights(package, spec)
     return load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec
 
@@ -151,7 +151,7 @@ def program_of(loaded: Any, spec: Any) -> Program:
     )
 
 
-def read_model(package: Path) -> tuple[Any, Path]:
+def _read_model(package: Path) -> tuple[Any, Path]:
     """Return a package's model as Apple's protobuf message, and the folder of its weights.
 
     coremltools' own way to open a package writes to it, which bundles are not for.

@@ -17,6 +17,7 @@ from amused_edge.export.precision import HALF
 from amused_edge.runtime.engines.coreml.evaluator import Machine
 from tests.support.checkpoints import TINY_COREML
 from tests.support.odd_checkpoints import geometry
+from tests.support.one_trace import InPlace
 
 
 @pytest.mark.usefixtures("no_second_trace")
@@ -67,16 +68,6 @@ class Composite(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(1, 4, 6) -> (1, 6, 2, 2)."""
         return (x.unflatten(1, (2, 2)).movedim(3, 1) * 2).contiguous()
-
-
-class InPlace(nn.Module):
-    """Changes a tensor on the way."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(1, 4, 6) -> the same."""
-        y = x * 2
-        y.add_(x)
-        return y.mul_(y)
 
 
 def computed(module: nn.Module, x: torch.Tensor, folder: Path, precision: Any) -> torch.Tensor:

@@ -14,6 +14,7 @@ from torch import nn
 
 from amused_edge.export.checkpoint.checkpoint import open_checkpoint
 from amused_edge.export.onnx import write
+from amused_edge.export.onnx.simplify import _keeps
 from amused_edge.export.onnx.trace import trace
 from amused_edge.export.onnx.write import export_onnx
 from tests.support.checkpoints import TINY_COREML
@@ -23,10 +24,7 @@ from tests.support.one_trace import forbid_second_trace
 
 
 def optimize_by_all_rules(model: ir.Model, weights: set[str]) -> None:
-    def keeps(node: ir.Node) -> bool | None:
-        return False if any(value is not None and value.name in weights for value in node.inputs) else None
-
-    optimize_ir(model, should_fold=keeps)
+    optimize_ir(model, should_fold=lambda node: _keeps(weights, node))
 
 
 @pytest.mark.parametrize("role", ["text_encoder", "denoiser"])
