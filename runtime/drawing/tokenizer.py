@@ -9,8 +9,8 @@ from tokenizers import Encoding, Tokenizer
 
 from amused_edge.runtime.arrays import FloatArray, IntArray
 from amused_edge.runtime.checks import check_text
+from amused_edge.runtime.drawing.tokenizer_file import read_tokenizer_file
 from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, as_refusal, quoted
-from amused_edge.runtime.system.library_paths import library_path
 from amused_edge.runtime.tasks.weights import PromptWeights
 
 
@@ -27,17 +27,13 @@ class PromptTokenizer:
     Raises
     ------
     BundleError
-        The file is no tokenizer, or does not pad and truncate to `length`.
+        The file is no CLIP tokenizer, or does not pad and truncate to `length`.
     """
 
     def __init__(self, path: Path, length: int) -> None:
-        file = library_path(path)
+        text = read_tokenizer_file(path, length)
         with as_refusal(BundleError, f"{path} is not a tokenizer: ", "; export the bundle again"):
-            self._tokenizer = Tokenizer.from_file(file)
-        padding, truncation = self._tokenizer.padding or {}, self._tokenizer.truncation or {}
-        lengths = {padding.get("length"), truncation.get("max_length")}
-        if lengths != {length} or truncation["stride"]:  # a stride of `length` and more makes the library panic
-            raise BundleError(f"{path} does not pad and truncate to {length} ids; export the bundle again")
+            self._tokenizer = Tokenizer.from_str(text)
 
     def __call__(self, prompts: Sequence[str]) -> IntArray:
         """Return the ids of each prompt, (B, length) int64: start token, text cut to fit, end token, padding."""

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 
 from amused_edge.runtime.checks import check_text
 from amused_edge.runtime.errors import OptionsError, quoted
@@ -14,7 +16,10 @@ _LARGEST = 100.0
 _MARK = re.compile(r"\\[\\()\[\]]|[()\[\]]")
 """An escaped bracket or backslash, or a bracket."""
 
-_NUMBER = re.compile(r":\s*([+-]?(\d+\.?\d*|\.\d+))\s*$")
+_NUMBER = re.compile(r":\s*([+-]?(\d+(\.\d*)?|\.\d+))\s*$")
+_DEEPEST = 100
+"""Brackets in one another; each multiplies all that is in it."""
+
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -34,7 +39,7 @@ class PromptWeights:
     Raises
     ------
     OptionsError
-        Brackets are not balanced, or a weight is negative or above 100.
+        Brackets are not balanced or more than 100 deep, or a weight is negative or above 100.
     """
 
     weighted_text: str
@@ -51,15 +56,12 @@ class PromptWeights:
     @cached_property
     def parts(self) -> tuple[tuple[str, float], ...]:
         """Pieces of the text without its notation, each with its weight."""
-        parts: list[tuple[str, float]] = []
-        for text, weight in _parse(self.weighted_text):
+        parsed = _parse(self.weighted_text)
+        for text, weight in parsed:
             if weight > _LARGEST:
                 raise OptionsError(f"{quoted(text)} has the weight {weight:g}; the largest is {_LARGEST:g}")
-            if parts and parts[-1][1] == weight:
-                parts[-1] = (parts[-1][0] + text, weight)
-            elif text:
-                parts.append((text, weight))
-        return tuple(parts)
+        runs = groupby((part for part in parsed if part[0]), key=itemgetter(1))
+        return tuple(("".join(text for text, _ in run), weight) for weight, run in runs)
 
     @property
     def plain(self) -> str:
@@ -99,6 +101,11 @@ def _parse(text: str) -> list[tuple[str, float]]:
         if found.startswith("\\"):
             groups[-1].parts.append((found[1], 1.0))
         elif found in _CLOSING:
+            if len(groups) > _DEEPEST:
+                raise OptionsError(
+                    f"the bracket {found} at letter {mark.start() + 1} of {quoted(text)} stands in {_DEEPEST} others; "
+                    "give the weight as a number, like (fox:1.3)"
+                )
             groups.append(_Group(found, mark.start(), []))
         else:
             group = groups.pop() if len(groups) > 1 else groups[0]

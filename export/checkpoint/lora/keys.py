@@ -65,6 +65,11 @@ class Key:
     part: Part
 
 
+def layer_name(weight: Weight) -> str:
+    """Return what the layer of a weight is called, with its component."""
+    return f"{weight[0]}.{weight[1].removesuffix('.weight')}"
+
+
 class Names:
     """The weights that a LoRA may change, looked up by whatever a file calls them.
 

@@ -3,17 +3,15 @@
 W + weight * alpha / rank * up @ down (Hu et al. 2021, section 4.1).
 """
 
-import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from amused_edge.export.checkpoint.lora.keys import Key, Names, Weight
-from amused_edge.export.checkpoint.lora.source import FoundLora, LoraSource, find_lora
+from amused_edge.export.checkpoint.lora.keys import Key, Names, Weight, layer_name
+from amused_edge.export.checkpoint.lora.peft_config import Alphas
+from amused_edge.export.checkpoint.lora.source import LoraSource, find_lora
 from amused_edge.export.checkpoint.lora.tensors import read_tensors
 from amused_edge.export.errors import LoraError
 from amused_edge.runtime.arrays import FloatArray
@@ -22,12 +20,6 @@ from amused_edge.runtime.errors import quoted
 
 Shapes = Mapping[Weight, tuple[int, ...]]
 """Of the weights that a LoRA may change, as the checkpoint has them: (outputs, inputs), or a convolution's."""
-
-_METADATA = "lora_adapter_metadata"
-"""Under this name diffusers keeps PEFT's config in a file's header, as JSON."""
-
-_CHANGED_BASES = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Beginnings of `init_lora_weights` for which PEFT changes the weights that the factors are added to."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ def read_lora(
     file = read_tensors(found.file)
     try:
         parts = _by_weight(file.tensors, Names(list(shapes), folded))
-        alphas = _Alphas(_configs(found, file.metadata), scale)
+        alphas = Alphas(found.config, file.metadata, scale)
         layers = {weight: _layer(weight, part, shapes[weight], alphas) for weight, part in parts.items()}
     except LoraError as error:
         raise LoraError(f"the LoRA {found.name}: {error}") from error
@@ -149,107 +141,21 @@ def _by_weight(tensors: Mapping[str, FloatArray], names: Names) -> dict[Weight, 
     for weight, part in parts.items():
         lacking = [name for name in ("down", "up") if name not in part]
         if lacking:
-            raise LoraError(f"{_layer_name(weight)} lacks its factor {lacking[0]}; the file is damaged")
+            raise LoraError(f"{layer_name(weight)} lacks its factor {lacking[0]}; the file is damaged")
     return parts
 
 
-def _layer(weight: Weight, part: Mapping[str, FloatArray], shape: tuple[int, ...], alphas: "_Alphas") -> Layer:
+def _layer(weight: Weight, part: Mapping[str, FloatArray], shape: tuple[int, ...], alphas: Alphas) -> Layer:
     down, up, alpha = part["down"], part["up"], part.get("alpha")
     rank = down.shape[0] if down.ndim > 1 else 0
     outputs, inputs = shape[0], math.prod(shape[1:])
     if not rank or up.ndim < 2 or (up.shape[0], up.size) != (outputs, outputs * rank) or down.size != rank * inputs:
         raise LoraError(
-            f"{_layer_name(weight)} has factors of shapes {list(up.shape)} and {list(down.shape)}, whose product is "
+            f"{layer_name(weight)} has factors of shapes {list(up.shape)} and {list(down.shape)}, whose product is "
             f"not of the weight's shape {list(shape)}; is the LoRA for another model?"
         )
     if alpha is not None and alpha.size != 1:
-        raise LoraError(f"the alpha of {_layer_name(weight)} has shape {list(alpha.shape)}; it must be one number")
+        raise LoraError(f"the alpha of {layer_name(weight)} has shape {list(alpha.shape)}; it must be one number")
     stated = None if alpha is None else float(alpha.reshape(()))
     scale = alphas.scale(weight, rank, stated)
     return Layer(down.reshape(rank, inputs), up.reshape(outputs, rank), scale)
-
-
-def _layer_name(weight: Weight) -> str:
-    return f"{weight[0]}.{weight[1].removesuffix('.weight')}"
-
-
-class _Alphas:
-    """Finds alpha / rank: beside the factors, in PEFT's config, or what stands for it where the file says nothing."""
-
-    def __init__(self, configs: Mapping[str, Mapping[str, Any]], unstated: float | None) -> None:
-        self._configs = configs
-        self._fallback = 1.0 if unstated is None else unstated
-        self.unstated = False
-
-    def scale(self, weight: Weight, rank: int, stated: float | None) -> float:
-        component, name = weight
-        config = self._configs.get(component, {})
-        alpha = stated if stated is not None else _of_config(config, name.removesuffix(".weight"))
-        if alpha is None:
-            self.unstated = True
-            return self._fallback
-        if not math.isfinite(alpha):
-            raise LoraError(f"the alpha of {_layer_name(weight)} is {alpha}; it must be a number")
-        return alpha / (math.sqrt(rank) if config.get("use_rslora") and stated is None else rank)
-
-
-def _of_config(config: Mapping[str, Any], layer: str) -> float | None:
-    """Return a layer's alpha: by the first pattern that its name ends in, as in PEFT, or else the common one."""
-    patterns = config.get("alpha_pattern") or {}
-    for pattern, value in patterns.items() if isinstance(patterns, dict) else ():
-        try:
-            matches = re.match(rf"(.*\.)?({pattern})$", layer) is not None
-        except re.error as error:
-            raise LoraError(f"its alpha_pattern {quoted(pattern)} is no regular expression: {error}") from error
-        if matches:
-            return _number("alpha_pattern", value)
-    alpha = config.get("lora_alpha")
-    return None if alpha is None else _number("lora_alpha", alpha)
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise LoraError(f"its {name} is {quoted(value)}; it must be a number")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise LoraError(f"its {name} is {quoted(value)}; float32 holds no such number") from error
-
-
-def _configs(found: FoundLora, metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Return PEFT's config of each component: from the header, where names may have the component before them, or from
-    the file beside it.
-    """
-    config = found.config
-    if _METADATA in metadata:
-        try:
-            config = json.loads(metadata[_METADATA])
-        except (ValueError, RecursionError) as error:
-            raise LoraError(f"its header's {_METADATA} is not JSON ({error}); download it again") from error
-        if not isinstance(config, dict):
-            raise LoraError(f"its header's {_METADATA} is {quoted(config)}; it must be a JSON object")
-    of_component = {}
-    for component in ("transformer", "text_encoder"):
-        prefix = f"{component}."
-        own = {key.removeprefix(prefix): value for key, value in (config or {}).items() if key.startswith(prefix)}
-        of_component[component] = own or {key: value for key, value in (config or {}).items() if "." not in key}
-        _check_config(of_component[component])
-    return of_component
-
-
-def _check_config(config: Mapping[str, Any]) -> None:
-    """Refuse what its tensors do not show and what changes their meaning."""
-    kind = config.get("peft_type", "LORA")
-    if str(kind).rpartition(".")[2].upper() != "LORA":
-        raise LoraError(f"its config says that it is {quoted(kind)}, no LoRA; merge it where it was trained")
-    if config.get("use_dora"):
-        raise LoraError(
-            "its config says that it is a DoRA, which is no sum of weights; merge it where it was trained, save the "
-            "model, and give that as --transformer"
-        )
-    start = config.get("init_lora_weights")
-    if isinstance(start, str) and start.startswith(_CHANGED_BASES):
-        raise LoraError(
-            f"its config says init_lora_weights {quoted(start)}, for which training changed the model itself; convert "
-            "it to a plain LoRA with PEFT's `save_pretrained(..., path_initial_model_for_weight_conversion=...)`"
-        )

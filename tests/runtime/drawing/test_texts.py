@@ -1,9 +1,7 @@
 """From texts to ids and what the text encoder says, and what is told of a prompt that is cut."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ from amused_edge.runtime.drawing.conditioning import PromptConditioner, micro_co
 from amused_edge.runtime.drawing.starts import inpainting
 from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
 from amused_edge.runtime.drawing.weighting import encode_text
-from amused_edge.runtime.errors import BundleError, as_refusal
 from amused_edge.runtime.sampling.options import SamplerSettings
 from tests.support.paths import ROOT
 
@@ -52,39 +49,6 @@ def test_start_end_and_padding_have_no_weight(tokenizer: PromptTokenizer) -> Non
     assert words[0] == 1  # after the start
     assert np.array_equal(words, np.arange(1, 1 + len(words)))
     assert (ids[0, words[-1] + 1 :] == ids[0, -1]).all()
-
-
-@pytest.mark.parametrize(
-    ("part", "changes"),
-    [
-        *(("truncation", {"stride": stride}) for stride in (1, 77, 2**31)),
-        *(("truncation", {"max_length": 76}), ("truncation", None), ("padding", None)),
-        ("padding", {"strategy": {"Fixed": 78}}),
-    ],
-)
-def test_one_that_does_not_pad_or_cut_as_it_should_is_refused(part: str, changes: Any, tmp_path: Path) -> None:
-    """A stride above the length was a panic of the library, which no caller caught."""
-    content = json.loads((ROOT / "demo" / "bundle" / "tokenizer.json").read_text())
-    content[part] = changes and {**content[part], **changes}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(BundleError, match="does not pad and truncate to 77 ids"):
-        PromptTokenizer(tmp_path / "tokenizer.json", 77)
-
-
-def test_where_the_library_panics_it_is_refused(tmp_path: Path) -> None:
-    """What Rust tells Python then is no `Exception`, and went past all that makes one line of errors."""
-    content = json.loads((ROOT / "demo" / "bundle" / "tokenizer.json").read_text())
-    steps = [{"type": "Replace", "pattern": {"Regex": ""}, "content": " "}, {"type": "Lowercase"}]
-    content["normalizer"] = {"type": "Sequence", "normalizers": steps}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
-    with pytest.raises(BundleError, match=r"tokenizer.json is not a tokenizer: .*; export the bundle again"):
-        PromptTokenizer(tmp_path / "tokenizer.json", 77)
-
-
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_who_interrupts_is_not_refused(interruption: type[BaseException]) -> None:
-    with pytest.raises(interruption), as_refusal(BundleError, "it is damaged: "):
-        raise interruption
 
 
 def test_a_prompt_that_is_cut_is_told(tokenizer: PromptTokenizer) -> None:

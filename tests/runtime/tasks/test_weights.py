@@ -42,6 +42,7 @@ def test_parts(text: str, parts: list[tuple[str, float]]) -> None:
         (r"(a\)", r"bracket \( at letter 1"),
         ("(a:-1)", r"'\(a:-1\)' has the weight -1; weights are from 0 to 100"),
         ("(a:101)", "the largest is 100"),
+        ("(" * 50_000 + "a" + ")" * 50_000, r"bracket \( at letter 101 of .* stands in 100 others"),
         ("[a:1.3]", "weights stand in round ones"),
         ("\ud800", "not valid Unicode"),
         (3, "must be a string"),
@@ -50,6 +51,18 @@ def test_parts(text: str, parts: list[tuple[str, float]]) -> None:
 def test_refusals(text: str, words: str) -> None:
     with pytest.raises(OptionsError, match=words):
         PromptWeights(text)
+
+
+@pytest.mark.parametrize("text", ["(a:" + "1" * 200_000 + "x)", "(a)" * 100_000, r"\(" * 300_000])
+def test_long_texts_are_read(text: str) -> None:
+    """A number that was none took the square of its digits: ten minutes for the first of these."""
+    assert len(PromptWeights(text).plain) >= 100_000
+
+
+def test_brackets_may_stand_in_many_others() -> None:
+    prompt = PromptWeights("[(" * 50 + "a" + ")]" * 50)
+    assert [text for text, _ in prompt.parts] == ["a"]
+    assert prompt.parts[0][1] == pytest.approx(1, rel=1e-12)
 
 
 @given(st.text(st.characters(codec="utf-8")))

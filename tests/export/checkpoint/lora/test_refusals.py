@@ -79,6 +79,10 @@ def test_what_a_file_holds(tmp_path: Path, tensors: dict[str, Any], words: tuple
         ({"lora_alpha": "4"}, ("lora_alpha", "'4'")),
         ({"lora_alpha": 10**400}, ("lora_alpha", "no such number")),
         ({"lora_alpha": 4, "alpha_pattern": {"(": 2}}, ("regular expression",)),
+        *(
+            ({"alpha_pattern": {pattern: 2}}, ("alpha_pattern", "forever"))
+            for pattern in (r"(\w+\.?)+!", "(a|a)(b|b)", ".*.*.*x", "(?:x+){9}", "x" * 201)
+        ),
         ([], ("JSON object",)),
     ],
 )

@@ -1,0 +1,104 @@
+"""Which `tokenizer.json` is read, and what is refused before the library sees it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
+from amused_edge.runtime.errors import BundleError, as_refusal
+from tests.support.paths import ROOT
+
+TOKENIZER = ROOT / "demo" / "bundle" / "tokenizer.json"
+
+
+def _edited(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
+    """The demo's `tokenizer.json`, edited."""
+    content = json.loads(TOKENIZER.read_text())
+    edit(content)
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    return folder / "tokenizer.json"
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        *(("truncation", {"stride": stride}) for stride in (1, 77, 2**31)),
+        *(("truncation", {"max_length": 76}), ("truncation", None), ("truncation", {"direction": "Left"})),
+        *(("padding", {"strategy": {"Fixed": 78}}), ("padding", None), ("padding", {"direction": "Left"})),
+        ("padding", {"pad_to_multiple_of": 1000}),
+    ],
+)
+def test_one_that_does_not_pad_or_cut_as_it_should_is_refused(part: str, changes: Any, tmp_path: Path) -> None:
+    """A stride above the length was a panic of the library, which no caller caught; a multiple gave a million ids."""
+    file = _edited(tmp_path, lambda content: content.update({part: changes and {**content[part], **changes}}))
+    with pytest.raises(BundleError, match="does not pad and truncate to 77 ids"):
+        PromptTokenizer(file, 77)
+
+
+_NOT_CLIP: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a letter becomes ten, seven times": lambda content: content["normalizer"]["normalizers"].extend(
+        [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}] * 7
+    ),
+    "capitals stay": lambda content: content["normalizer"]["normalizers"].pop(),
+    "no normalizer": lambda content: content.update(normalizer=None),
+    "a pattern that takes forever": lambda content: content["pre_tokenizer"]["pretokenizers"][0].update(
+        pattern={"Regex": "(a+)+!"}
+    ),
+    "words are thrown away": lambda content: content["pre_tokenizer"]["pretokenizers"][0].update(invert=False),
+    "a space before": lambda content: content["pre_tokenizer"]["pretokenizers"][1].update(add_prefix_space=True),
+    "other ends": lambda content: content["post_processor"].update(type="BertProcessing"),
+    "another decoder": lambda content: content["decoder"].update(type="Strip", content="a", start=0, stop=0),
+    "merges left out by chance": lambda content: content["model"].update(dropout=0.5),
+    "another model": lambda content: content["model"].update(type="WordLevel"),
+    "a prefix": lambda content: content["model"].update(continuing_subword_prefix="##"),
+}
+
+
+@pytest.mark.parametrize("edit", _NOT_CLIP.values(), ids=_NOT_CLIP)
+def test_one_that_does_what_clips_does_not_is_refused(edit: Callable[[dict[str, Any]], object], tmp_path: Path) -> None:
+    """The library does whatever a file says: one of some hundred bytes took all memory when it was opened."""
+    file = _edited(tmp_path, edit)
+    with pytest.raises(BundleError, match=r"tokenizer.json is no CLIP tokenizer.*; export the bundle again$"):
+        PromptTokenizer(file, 77)
+
+
+def test_what_older_files_leave_out_may_be_absent(tmp_path: Path) -> None:
+    """And their pattern names no tokens."""
+
+    def old(content: dict[str, Any]) -> None:
+        split = content["pre_tokenizer"]["pretokenizers"][0]
+        split["pattern"]["Regex"] = split["pattern"]["Regex"].partition("endoftext\\|>|")[2]
+        del content["model"]["ignore_merges"], content["decoder"]
+
+    file = _edited(tmp_path, old)
+    prompts = ["a fox's tail, 12 é"]
+    assert np.array_equal(PromptTokenizer(file, 77)(prompts), PromptTokenizer(TOKENIZER, 77)(prompts))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[" * 100_000, "[]", '{"model": {}, "model": {}}', "\ud800", "\xff"], ids=range(7)
+)
+def test_what_is_no_json_is_refused(text: str, tmp_path: Path) -> None:
+    """Also where a name is there twice: the library might read the other."""
+    (tmp_path / "tokenizer.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(BundleError, match=r"tokenizer.json is not a .*; export the bundle again$"):
+        PromptTokenizer(tmp_path / "tokenizer.json", 77)
+
+
+def test_where_the_library_panics_it_is_refused() -> None:
+    """What Rust tells Python then is no `Exception`, and went past all that makes one line of errors."""
+    content = json.loads(TOKENIZER.read_text())
+    content["normalizer"]["normalizers"][1]["pattern"] = {"Regex": ""}
+    with pytest.raises(BundleError, match=r"^it is damaged: .*\.$"), as_refusal(BundleError, "it is damaged: ", "."):
+        Tokenizer.from_str(json.dumps(content))
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_who_interrupts_is_not_refused(interruption: type[BaseException]) -> None:
+    with pytest.raises(interruption), as_refusal(BundleError, "it is damaged: "):
+        raise interruption
