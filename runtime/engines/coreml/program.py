@@ -190,7 +190,7 @@ def _value(var: Any) -> Value:
 
 
 def _check_weights(package: Path, spec: Any) -> None:
-    """The program may read values only from the package's own weights."""
+    """No value of the model may lie in another file than the package's own weights."""
     for value in _stored_values(spec):
         if (file := value.fileName) != WEIGHTS:
             raise BundleError(f"{package} reads weights from {quoted(file)}, outside of it; do not use this bundle")
@@ -202,8 +202,21 @@ def blob_offsets(spec: Any) -> list[int]:
 
 
 def _stored_values(spec: Any) -> Iterator[Any]:
-    """Yield the values of a model that lie in files."""
-    for block in spec.mlProgram.functions[FUNCTION].block_specializations.values():
-        for op in block.operations:
-            held = [*op.attributes.values(), *(b.value for a in op.inputs.values() for b in a.arguments)]
-            yield from (value.blobFileValue for value in held if value.blobFileValue.fileName)
+    """Yield the values of a model that lie in files: of every function and branch, wherever a value may stand."""
+    left = [spec]
+    while left:
+        message = left.pop()
+        if isinstance(message, ct.proto.MIL_pb2.Value.BlobFileValue):
+            yield message
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                left += _held(value)
+
+
+def _held(value: Any) -> Iterator[Any]:
+    """Yield the messages of a field: itself, those of a list, or those of a map."""
+    if hasattr(value, "ListFields"):
+        yield value
+    else:
+        held = value.values() if hasattr(value, "values") else value
+        yield from (each for each in held if hasattr(each, "ListFields"))

@@ -3,12 +3,12 @@
 import contextlib
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from tests.support.fuzzing.mutate import mutated_bytes, mutated_json
 from tests.support.fuzzing.parser import Parser, Read, inside, of_file, reader
+from tests.support.fuzzing.protobuf import mutated_protobuf
 from tests.support.paths import ROOT
 
 BUNDLE = ROOT / "demo" / "bundle"
@@ -105,7 +105,11 @@ def _models() -> list[bytes]:
     ]
     graph = helper.make_graph(nodes, "g", [], [], [tensor("a"), tensor("b", location="x.data", length="8")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return [model.SerializeToString()]
+    for _ in range(25):  # deeper than is read
+        deeper = helper.make_node("If", ["k"], ["y"], then_branch=inner, else_branch=helper.make_graph([], "e", [], []))
+        inner = helper.make_graph([deeper], "inner", [], [])
+    deep = helper.make_model(inner, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return [model.SerializeToString(), deep.SerializeToString()]
 
 
 def _read_model(folder: Path) -> Read:
@@ -145,48 +149,11 @@ def _read_bytecode(path: Path) -> object:
     return None
 
 
-def _core_ml() -> list[bytes]:
-    import coremltools as ct
-    import numpy as np
-    from coremltools.converters.mil import Builder
-
-    from amused_edge.runtime.engines.coreml.saving import converting, save_package
-
-    block = Builder.program(input_specs=[Builder.TensorSpec((1, 4))], opset_version=ct.target.iOS17)(
-        lambda x: Builder.linear(x=x, weight=np.ones((3, 4), np.float32), name="y")
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "a.mlpackage"
-        with converting(package.parent):
-            system = ct.target.iOS17
-            model = ct.convert(block, convert_to="mlprogram", minimum_deployment_target=system, skip_model_load=True)
-            save_package(model, package)
-        content = package / "Data" / "com.apple.CoreML"
-        model, weights = ((content / name).read_bytes() for name in ("model.mlmodel", "weights/weight.bin"))
-        return [len(model).to_bytes(4, "little") + model + weights]
-
-
-def _read_core_ml(folder: Path) -> Read:
-    from amused_edge.runtime.engines.coreml.program import read_program
-
-    content = folder / "a.mlpackage" / "Data" / "com.apple.CoreML"
-    (content / "weights").mkdir(parents=True, exist_ok=True)
-
-    def one(data: bytes) -> None:
-        length = int.from_bytes(data[:4], "little") % 2**16
-        (content / "model.mlmodel").write_bytes(data[4 : 4 + length])
-        (content / "weights" / "weight.bin").write_bytes(data[4 + length :])
-        read_program(folder / "a.mlpackage")
-
-    return one
-
-
 BUNDLES = {
     "manifest": Parser(_manifest_seeds, reader("runtime.bundle.manifest", "Manifest"), mutated_json),
     "bundle": Parser(_bundle_seeds, _open_bundle, mutated_json),
     "golden": Parser(_goldens, reader("runtime.bundle.golden", "Golden"), mutated_json),
     "tokenizer": Parser(_tokenizers, of_file("tokenizer.json", _read_tokenizer), mutated_json),
-    "external data": Parser(_models, _read_model, mutated_bytes),
+    "external data": Parser(_models, _read_model, mutated_protobuf),
     "bytecode": Parser(_bytecode, of_file("main.mlirb", _read_bytecode), mutated_bytes),
-    "core ml": Parser(_core_ml, _read_core_ml, mutated_bytes),
 }

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.support.fuzzing.mutate import mutated_json, mutated_safetensors
+from tests.support.fuzzing.mutate import mutated_json
 from tests.support.fuzzing.parser import Parser, Read, of_file
+from tests.support.fuzzing.tensors import mutated_safetensors
 
 
 def _safetensors() -> list[bytes]:
@@ -41,14 +42,25 @@ def _loras() -> list[bytes]:
     peft = {f"base_model.model.{layer}.lora_A.weight": down, f"base_model.model.{layer}.lora_B.weight": up}
     config = {"r": 2, "lora_alpha": 4, "alpha_pattern": {"to_q": 1}, "rank_pattern": {}, "target_modules": ["to_q"]}
     told = {"lora_adapter_metadata": json.dumps({f"transformer.{key}": value for key, value in config.items()})}
-    return [save(plain), save(kohya), save(peft), save(plain, told)]
+    old = {f"transformer.{layer}.processor.to_q_lora.down.weight": down}
+    old |= {f"transformer.{layer}.processor.to_q_lora.up.weight": up}
+    text = "text_encoder.text_model.encoder.layers.0.self_attn"
+    halves = {f"{text}.to_q_lora.down.weight": down.astype(np.float16)}
+    halves |= {f"{text}.to_q_lora.up.weight": up.astype(np.float64)}
+    conv = {"base_model.model.mlm_layer.conv1.lora_A.default.weight": np.ones((2, 3, 1, 1), np.float32)}
+    conv |= {"base_model.model.mlm_layer.conv1.lora_B.default.weight": np.ones((2, 2, 1, 1), np.float32)}
+    return [save(plain), save(kohya), save(peft), save(plain, told), save(old), save(halves), save(conv)]
 
 
 def _read_lora(path: Path) -> object:
     from amused_edge.export.checkpoint.lora.lora import read_loras
     from amused_edge.export.checkpoint.lora.source import LoraSource
 
-    shapes: dict[Any, tuple[int, ...]] = {("transformer", "transformer_layers.0.attention.to_q.weight"): (4, 6)}
+    shapes: dict[Any, tuple[int, ...]] = {
+        ("transformer", "transformer_layers.0.attention.to_q.weight"): (4, 6),
+        ("transformer", "mlm_layer.conv1.weight"): (2, 3, 1, 1),
+        ("text_encoder", "text_model.encoder.layers.0.self_attn.q_proj.weight"): (4, 6),
+    }
     return read_loras((LoraSource(str(path)),), shapes)
 
 

@@ -3,7 +3,10 @@
 import copy
 import json
 import random
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**31, 2**63, 2**64, -(2**63), 10**400),
@@ -100,11 +103,15 @@ def mutated_bytes(data: bytes, chance: random.Random, most: int = 2**16) -> byte
     return bytes(changed[:most])
 
 
-def mutated_safetensors(data: bytes, chance: random.Random, most: int = 2**16) -> bytes:
-    """Return a safetensors file whose header says something else, mostly of a length that fits."""
-    length = int.from_bytes(data[:8], "little")
-    if length > len(data) - 8 or chance.random() < 0.3:
-        return mutated_bytes(data, chance, most)
-    header = mutated_json(data[8 : 8 + length], chance, most)
-    size = len(header) if chance.random() < 0.9 else chance.choice((0, 2**63, len(header) + 1))
-    return (size.to_bytes(8, "little") + header + data[8 + length :])[:most]
+def rearranged(items: Sequence[T], chance: random.Random) -> list[T]:
+    """Return a list with one thing removed, doubled, or in the place of another."""
+    changed = list(items)
+    place, other = chance.randrange(len(changed)), chance.randrange(len(changed))
+    kind = chance.randrange(3)
+    if kind == 0:
+        del changed[place]
+    elif kind == 1:
+        changed.insert(other, changed[place])
+    else:
+        changed[place], changed[other] = changed[other], changed[place]
+    return changed

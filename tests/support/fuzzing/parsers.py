@@ -2,9 +2,10 @@
 
 from tests.support.fuzzing.bundles import BUNDLES
 from tests.support.fuzzing.checkpoints import CHECKPOINTS
+from tests.support.fuzzing.coreml import CORE_ML
 from tests.support.fuzzing.pictures import PICTURES
 from tests.support.fuzzing.records import RECORDS
 from tests.support.fuzzing.requests import REQUESTS
 from tests.support.fuzzing.texts import TEXTS
 
-PARSERS = {**BUNDLES, **PICTURES, **RECORDS, **CHECKPOINTS, **REQUESTS, **TEXTS}
+PARSERS = {**BUNDLES, **CORE_ML, **PICTURES, **RECORDS, **CHECKPOINTS, **REQUESTS, **TEXTS}

@@ -5,11 +5,13 @@ import base64
 import contextlib
 import json
 import logging
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.fuzzing.bundles import small_manifest
-from tests.support.fuzzing.mutate import mutated_bytes, mutated_json
+from tests.support.fuzzing.mutate import mutated_bytes, mutated_json, rearranged
 from tests.support.fuzzing.parser import Parser, Read
 from tests.support.fuzzing.pictures import parameters
 
@@ -68,19 +70,63 @@ def _check_answer(sent: list[dict[str, Any]], content: bytes) -> None:
         raise RuntimeError("a part that the file has not")
 
 
+_BOUNDARY = b"--x"
+_FIELD = b'Content-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+_FILE = b'Content-Disposition: form-data; name="%s"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n%s\r\n'
+
+
+def _form(parts: Sequence[bytes]) -> bytes:
+    return b"".join(_BOUNDARY + b"\r\n" + part for part in parts) + _BOUNDARY + b"--\r\n"
+
+
 def _forms() -> list[bytes]:
     import numpy as np
 
     from amused_edge.runtime.pictures.files import encode_png
 
-    png = encode_png(np.zeros((4, 4, 3), np.uint8))
-    field = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
-    picture = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n%s\r\n'
-    fields = b"".join(field % pair for pair in ((b"prompt", b"a fox"), (b"n", b"1"), (b"temperature[]", b"2")))
-    return [fields + picture % png + b"--x--\r\n", field % (b"steps", b"4") + b"--x--\r\n"]
+    picture = encode_png(np.zeros((4, 4, 3), np.uint8))
+    mask = encode_png(np.arange(64, dtype=np.uint8).reshape(4, 4, 4) // 32 * 255)
+    fields = {b"prompt": b"a fox", b"n": b"1", b"stream": b"true", b"seed": b"12", b"feather": b"1"}
+    fields |= {b"size": b"auto", b"output_format": b"png", b"background": b"opaque", b"negative_prompt": b"red"}
+    pair = [_FIELD % (b"temperature[]", number) for number in (b"2", b"0")]
+    painted = [_FIELD % field for field in fields.items()] + [
+        *pair,
+        _FILE % (b"image", picture),
+        _FILE % (b"mask", mask),
+    ]
+    varied = [_FIELD % (b"prompt", b"a boat"), _FIELD % (b"strength", b"0.5"), _FILE % (b"image[]", picture)]
+    return [_form(painted), _form(varied), _form([_FIELD % (b"steps", b"4")])]
+
+
+_NUMBERS = (b"0", b"-1", b"1e999", b"nan", b"1_0", b"9" * 5000, "\u0663".encode())
+_VALUES = (*_NUMBERS, b"", b"true", b"\xff", b"\r\n", b"x" * 60_000)
+
+
+def _mutated_form(data: bytes, chance: random.Random) -> bytes:
+    """Change a part of a form, which mostly stays one: its name, what it says, or the order."""
+    parts = data.removesuffix(_BOUNDARY + b"--\r\n").split(_BOUNDARY + b"\r\n")[1:]
+    if not parts or chance.random() < 0.2:
+        return mutated_bytes(data, chance)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        place = chance.randrange(len(parts))
+        head, between, content = parts[place].partition(b"\r\n\r\n")
+        kind = chance.randrange(5)
+        if kind == 0:
+            parts = rearranged(parts, chance) or parts
+        elif kind == 1:
+            head = chance.choice(parts).partition(b"\r\n\r\n")[0]
+            parts[place] = head + between + content
+        elif kind == 2:
+            parts[place] = mutated_bytes(head, chance) + between + content
+        elif kind == 3:
+            parts[place] = head + between + chance.choice(_VALUES) + b"\r\n"
+        else:
+            parts[place] = head + between + mutated_bytes(content.removesuffix(b"\r\n"), chance) + b"\r\n"
+    return _form(parts)
 
 
 def _read_form(folder: Path) -> Read:
+    from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
@@ -101,7 +147,14 @@ def _read_form(folder: Path) -> Read:
 
         with contextlib.suppress(ProblemError, HTTPException):
             async with Request(scope, receive).form(max_files=2, max_fields=64, max_part_size=64 * 1024) as form:
-                images._common(images._fields(form), geometry)
+                content = images._fields(form)
+                asked = images._common(content, geometry)
+                files = {
+                    name.removesuffix("[]"): await value.read()
+                    for name, value in form.multi_items()
+                    if isinstance(value, UploadFile)
+                }
+            images._edit(files, content, asked)
 
     loop = asyncio.new_event_loop()
     return lambda data: loop.run_until_complete(ask(data))
@@ -129,6 +182,6 @@ def _read_body(folder: Path) -> Read:
 
 REQUESTS = {
     "file request": Parser(_requests, _ask_for_file, mutated_bytes),
-    "form": Parser(_forms, _read_form, mutated_bytes),
+    "form": Parser(_forms, _read_form, _mutated_form),
     "body": Parser(_bodies, _read_body, mutated_json),
 }

@@ -295,3 +295,37 @@ def test_a_dynamic_shape_is_read_and_not_evaluated(save_program: SaveProgram) ->
     assert [value.shape for value in program.outputs] == [(0, 3)]
     with pytest.raises(GraphError, match="has a shape that is not fixed"):
         Machine(program, round_halves=True)
+
+
+def _in_a_branch(spec: Any) -> Any:
+    (branch,) = (op for op in operations(spec) if op.type == "cond")
+    return next(op for op in branch.blocks[0].operations if op.attributes["val"].blobFileValue.fileName).attributes[
+        "val"
+    ]
+
+
+def _in_another_function(spec: Any) -> Any:
+    spec.mlProgram.functions["other"].CopyFrom(spec.mlProgram.functions["main"])
+    return spec.mlProgram.functions["other"].attributes["x"]
+
+
+def _in_a_dictionary(spec: Any) -> Any:
+    return operations(spec)[0].attributes["x"].immediateValue.dictionary.values.add().value
+
+
+@pytest.mark.parametrize("place", [_in_a_branch, _in_another_function, _in_a_dictionary])
+def test_weights_in_another_file_are_refused_wherever_they_are_named(
+    save_program: SaveProgram, place: Callable[[Any], Any]
+) -> None:
+    """Only the operations of `main` itself were looked at."""
+
+    def branches(x: Any) -> Any:
+        above = mb.greater(x=mb.reduce_max(x=x, axes=[0, 1], keep_dims=False), y=np.float32(0.5))
+        weights = (WEIGHT, WEIGHT[::-1])
+        one, other = (lambda weight=weight: mb.linear(x=x, weight=weight) for weight in weights)
+        return mb.cond(pred=above, _true_fn=one, _false_fn=other, name="y")
+
+    package = save_program(branches, (3, 40))
+    assert read_program(package).operations[-1].operator == "cond"
+    edit_model(package, lambda spec: setattr(place(spec).blobFileValue, "fileName", "/etc/passwd"))
+    assert "reads weights from '/etc/passwd', outside of it; do not use this bundle" in refusal(package)
