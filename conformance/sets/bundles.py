@@ -151,7 +151,10 @@ def _hostile() -> list[Values]:
     def text(file: str, content: str) -> Values:
         return {"op": "write", "file": file, "text": content}
 
-    long = [_set("padding", "strategy", "Fixed", value=78, file="tokenizer.json")]
+    def tokenizer(*path: str | int, value: Any) -> Values:
+        return made("load", "tokenizer.json", _set(*path, value=value, file="tokenizer.json"))
+
+    more = {"type": "Replace", "pattern": {"Regex": "a"}, "content": "aaaaaaaaaa"}
     return [
         _case("load", "abacus", _set("target", value="abacus")),
         made("load", "conditioner.onnx", text("conditioner.onnx", "no model")),
@@ -162,7 +165,14 @@ def _hostile() -> list[Values]:
         made("load", "denoiser.onnx.data", {"op": "truncate", "file": "denoiser.onnx.data", "bytes": 64}),
         made("load", "denoiser.onnx", {"op": "truncate", "file": "denoiser.onnx", "bytes": 1000}),
         made("load", "tokenizer.json", text("tokenizer.json", "{}")),
-        made("load", "tokenizer.json", *long),
+        tokenizer("padding", "strategy", "Fixed", value=78),
+        tokenizer("padding", "pad_to_multiple_of", value=1000),
+        tokenizer("padding", "direction", value="Left"),
+        tokenizer("truncation", "stride", value=1),
+        tokenizer("truncation", "direction", value="Left"),
+        tokenizer("normalizer", "normalizers", 2, value=more),
+        tokenizer("model", "dropout", value=0.5),
+        tokenizer("model", "byte_fallback", value=True),
         made("load", "golden.json", text("golden.json", "{")),
         made("load", "golden.json", text("golden.json", "[]")),
         made("load", "tolerance", _set("tolerance", value=1, file="golden.json")),

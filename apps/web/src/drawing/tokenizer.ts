@@ -17,6 +17,16 @@ const WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 
 const NORMALIZERS = '[["NFC"],["Replace","\\\\s+"," "],["Lowercase"]]';
 
+const BYTES = { type: "ByteLevel", add_prefix_space: false, use_regex: true };
+const MODEL = {
+  type: "BPE",
+  dropout: null,
+  continuing_subword_prefix: "",
+  fuse_unk: false,
+  byte_fallback: false,
+  ignore_merges: false,
+};
+
 /** Ids of a prompt. */
 export interface Encoded {
   /** Start token, text cut to fit, end token, padding. */
@@ -142,9 +152,14 @@ function parsed(text: string): Json {
 }
 
 function checkLength(fields: Fields, length: number): void {
-  const padded = fields.optional("padding")?.get("strategy", "object").Fixed;
-  const cut = fields.optional("truncation")?.get("max_length", "int");
-  if (padded !== BigInt(length) || cut !== length) {
+  const padding = fields.optional("padding");
+  const truncation = fields.optional("truncation");
+  const fits =
+    padding?.get("strategy", "object").Fixed === BigInt(length) &&
+    truncation?.get("max_length", "int") === length &&
+    says(padding, { direction: "Right", pad_to_multiple_of: null }) &&
+    says(truncation, { direction: "Right", stride: 0n });
+  if (!fits) {
     throw new BundleError(`tokenizer.json does not pad and truncate to ${length} ids; export the bundle again`);
   }
 }
@@ -155,6 +170,11 @@ function end(processor: Fields, name: string): number {
     throw new BundleError(`tokenizer.json: ${name} has no id; export the bundle again`);
   }
   return Number(id);
+}
+
+/** Say whether a part of the file has these values; those that it leaves out are as CLIP has them. */
+function says(part: Fields | undefined, expected: { [name: string]: Json }): boolean {
+  return part?.names.every((name) => !(name in expected) || part.raw(name) === expected[name]) ?? false;
 }
 
 /** Refuse a tokenizer that does not do what CLIP's does; return the special tokens that its pattern names. */
@@ -170,17 +190,14 @@ function checkPipeline(fields: Fields): string[] {
   const [words, bytes] = fields.child("pre_tokenizer").items("pretokenizers", (one) => one);
   const pattern = words?.child("pattern").get("Regex", "string") ?? "";
   const literals = pattern === TOKENS + WORDS;
-  const model = fields.child("model");
   const known =
     JSON.stringify(normalizers) === NORMALIZERS &&
     (literals || pattern === WORDS) &&
     words.get("behavior", "string") === "Removed" &&
     words.raw("invert") === true &&
-    bytes?.raw("type") === "ByteLevel" &&
-    bytes.raw("add_prefix_space") === false &&
+    says(bytes, BYTES) &&
     fields.child("post_processor").raw("type") === "RobertaProcessing" &&
-    model.raw("type") === "BPE" &&
-    model.raw("continuing_subword_prefix") === "";
+    says(fields.child("model"), MODEL);
   if (!known) {
     throw new BundleError(
       "tokenizer.json is no CLIP tokenizer, which this runtime alone reads; export the bundle again",

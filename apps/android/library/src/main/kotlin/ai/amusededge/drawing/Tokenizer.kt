@@ -15,6 +15,14 @@ private const val TOKENS = "<\\|startoftext\\|>|<\\|endoftext\\|>|"
 private val LITERALS = listOf("<|startoftext|>", "<|endoftext|>")
 private const val WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"
 private val NORMALIZERS = listOf(listOf("NFC"), listOf("Replace", "\\s+", " "), listOf("Lowercase"))
+private val MODEL = arrayOf(
+    "type" to "BPE",
+    "dropout" to null,
+    "continuing_subword_prefix" to "",
+    "fuse_unk" to false,
+    "byte_fallback" to false,
+    "ignore_merges" to false,
+)
 private const val AGAIN = "export the bundle again"
 
 /**
@@ -120,9 +128,13 @@ private fun parsed(text: String): Any? = try {
 
 private fun checkLength(fields: Fields, length: Int) {
     val padding = fields.optional("padding")
+    val truncation = fields.optional("truncation")
     val padded = (padding?.raw("strategy") as? Map<*, *>)?.get("Fixed")
-    val cut = fields.optional("truncation")?.int("max_length")
-    if (padded != BigInteger.valueOf(length.toLong()) || cut != length) {
+    val fits = padded == BigInteger.valueOf(length.toLong()) &&
+        truncation?.int("max_length") == length &&
+        padding.says("direction" to "Right", "pad_to_multiple_of" to null) &&
+        truncation.says("direction" to "Right", "stride" to BigInteger.ZERO)
+    if (!fits) {
         throw BundleException("tokenizer.json does not pad and truncate to $length ids; $AGAIN")
     }
 }
@@ -130,6 +142,10 @@ private fun checkLength(fields: Fields, length: Int) {
 private fun endOf(processor: Fields, name: String): Int =
     (processor.list(name).getOrNull(1) as? BigInteger)?.takeIf { it.bitLength() < 32 }?.toInt()
         ?: throw BundleException("tokenizer.json: $name has no id; $AGAIN")
+
+/** Says whether a part of the file has these values; those that it leaves out are as CLIP has them. */
+private fun Fields?.says(vararg expected: Pair<String, Any?>): Boolean =
+    this != null && expected.all { (name, value) -> name !in names || raw(name) == value }
 
 /** Refuses a tokenizer that does not do what CLIP's does; returns the special tokens that its pattern names. */
 private fun checkPipeline(fields: Fields): List<String> {
@@ -139,16 +155,13 @@ private fun checkPipeline(fields: Fields): List<String> {
     }
     val steps = fields.child("pre_tokenizer").items("pretokenizers") { it }
     val pattern = steps.getOrNull(0)?.child("pattern")?.text("Regex")
-    val model = fields.child("model")
     val known = normalizers == NORMALIZERS &&
         (pattern == TOKENS + WORDS || pattern == WORDS) &&
         steps[0].text("behavior") == "Removed" &&
         steps[0].flag("invert") &&
-        steps.getOrNull(1)?.raw("type") == "ByteLevel" &&
-        !steps[1].flag("add_prefix_space") &&
+        steps.getOrNull(1).says("type" to "ByteLevel", "add_prefix_space" to false, "use_regex" to true) &&
         fields.child("post_processor").raw("type") == "RobertaProcessing" &&
-        model.raw("type") == "BPE" &&
-        model.raw("continuing_subword_prefix") == ""
+        fields.child("model").says(*MODEL)
     if (!known) {
         throw BundleException("tokenizer.json is no CLIP tokenizer, which this runtime alone reads; $AGAIN")
     }
