@@ -122,7 +122,7 @@ def _mutated_form(data: bytes, chance: random.Random) -> bytes:
             parts[place] = head + between + chance.choice(_VALUES) + b"\r\n"
         else:
             parts[place] = head + between + mutated_bytes(content.removesuffix(b"\r\n"), chance) + b"\r\n"
-    return _form(parts)
+    return _form(parts)[: 2**16]
 
 
 def _read_form(folder: Path) -> Read:

@@ -29,7 +29,7 @@ def mutated_safetensors(data: bytes, chance: random.Random, most: int = 2**16) -
         return (size.to_bytes(8, "little") + header + values)[:most]
     try:
         tensors, texts = _read(header, values)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return mutated_bytes(data, chance, most)
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         if texts and chance.random() < 0.3:
@@ -45,9 +45,10 @@ def mutated_safetensors(data: bytes, chance: random.Random, most: int = 2**16) -
 
 def _read(header: bytes, values: bytes) -> tuple[Tensors, dict[str, str]]:
     content: dict[str, Any] = json.loads(header)
-    texts = dict(content.pop("__metadata__", {}))
+    texts = {name: str(text) for name, text in dict(content.pop("__metadata__", {})).items()}
     tensors = [
-        (name, one["dtype"], list(one["shape"]), values[slice(*one["data_offsets"])]) for name, one in content.items()
+        (name, str(one["dtype"]), [int(side) for side in one["shape"]], values[slice(*one["data_offsets"])])
+        for name, one in content.items()
     ]
     return tensors, texts
 
@@ -69,7 +70,7 @@ def _changed(
         odd = chance.choice((b"\x00\x00\xc0\x7f", b"\xff\xff\xff\xff", b"\x00\x00\x80\x7f", b"\x00\x00\x00\x00"))
         values = mutated_bytes(values, chance) if chance.random() < 0.5 else odd + values[4:]
     count = math.prod(shape)
-    if count > _LARGEST:
+    if not 0 <= count <= _LARGEST:
         shape, count = [1], 1
     size = count * _SIZES.get(dtype, 4)
     return name, dtype, shape, (values * (size // max(len(values), 1) + 1))[:size].ljust(size, b"\0")
