@@ -135,4 +135,4 @@ def _modern(layer: str) -> str:
     """Return a layer's name of today: `attn1.to_out_lora` was of the layer `attn1.to_out.0`."""
     parent, _, last = layer.rpartition(".")
     last = "to_out.0" if last == "to_out" else last
-    return f"{parent}.{_OLD_TEXT[last] if parent.endswith('self_attn') else last}"
+    return f"{parent}.{_OLD_TEXT.get(last, last) if parent.endswith('self_attn') else last}"

@@ -53,6 +53,7 @@ def test_the_good_one_is_read(tmp_path: Path) -> None:
         ({key.replace(".0.", ".22."): value for key, value in GOOD.items()}, ("nearest", "another model")),
         ({"lora_unet_transformer_layers_0_attn_to_q.alpha": DOWN[:1, :1]}, ("transformer_layers_0_attn1_to_q",)),
         ({"text_encoder.text_model.encoder.layers.1.self_attn.q_proj.lora_A.weight": DOWN}, ("layers.0.self_attn",)),
+        ({"text_encoder.text_model.layers.0.self_attn.k_lora.down.weight": DOWN}, ("layer", "layers.0.self_attn")),
         ({"transformer.embed.conv.lora_A.weight": DOWN}, ("folded into embed.table",)),
         ({**GOOD, f"{LAYER}.lora_B.weight": UP[:4]}, ("[4, 2] and [2, 4]", "[6, 4]")),
         ({**GOOD, f"{LAYER}.lora_A.weight": DOWN[:1]}, ("[6, 2] and [1, 4]",)),
