@@ -64,7 +64,12 @@ def _floats(file: Path, name: str, dtype: str, shape: list[int], data: bytes) ->
     values: NDArray[np.float32] = _from_bfloat16(raw) if dtype == "BF16" else raw.astype(np.float32)
     if not np.isfinite(values).all():
         raise LoraError(f"{file}: {quoted(name)} holds NaN or infinity; take one from before training diverged")
-    return values.reshape(shape)
+    try:
+        return values.reshape(shape)
+    except ValueError as error:
+        raise LoraError(
+            f"{file}: {quoted(name)} has {len(shape)} sides, more than arrays have; is this file a LoRA?"
+        ) from error
 
 
 def _from_bfloat16(raw: NDArray[np.uint16]) -> NDArray[np.float32]:

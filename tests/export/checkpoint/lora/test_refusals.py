@@ -71,6 +71,13 @@ def test_what_a_file_holds(tmp_path: Path, tensors: dict[str, Any], words: tuple
     refused(tmp_path / "bad.safetensors", "bad.safetensors", *words)
 
 
+def test_a_tensor_of_more_sides_than_arrays_have(tmp_path: Path) -> None:
+    tensor = {"dtype": "F32", "shape": [1] * 64 + list(DOWN.shape), "data_offsets": [0, DOWN.nbytes]}
+    header = json.dumps({f"{LAYER}.lora_A.weight": tensor}).encode()
+    (tmp_path / "bad.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + DOWN.tobytes())
+    refused(tmp_path / "bad.safetensors", "bad.safetensors", "has 66 sides")
+
+
 @pytest.mark.parametrize(
     ("config", "words"),
     [
