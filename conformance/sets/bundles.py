@@ -173,6 +173,8 @@ def _hostile() -> list[Values]:
         tokenizer("normalizer", "normalizers", 2, value=more),
         tokenizer("model", "dropout", value=0.5),
         tokenizer("model", "byte_fallback", value=True),
+        tokenizer("model", "unk_token", value="<unk>"),
+        tokenizer("model", "unk_token", value=None),
         made("load", "golden.json", text("golden.json", "{")),
         made("load", "golden.json", text("golden.json", "[]")),
         made("load", "tolerance", _set("tolerance", value=1, file="golden.json")),

@@ -70,7 +70,7 @@ def _check_files(folder: Path) -> None:
     """Refuse what the library would fail at without saying why, and two tokenizers in one folder."""
     path = folder / "tokenizer_config.json"
     config = read_json(path) if path.is_file() else {}
-    for name in ("bos_token", "eos_token", "pad_token"):
+    for name in ("bos_token", "eos_token", "unk_token", "pad_token"):
         if config.get(name, "") is None:
             raise CheckpointError(
                 f"{path}: {name} is null; name the token, CLIP's is "
@@ -103,11 +103,23 @@ def _check_manner(tokenizer: CLIPTokenizerFast, folder: Path) -> None:
 
 
 def _check_ids(tokenizer: CLIPTokenizerFast, folder: Path, text: TextConfig) -> None:
-    token, last = max(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    tokens: dict[int, str] = {}
+    for token, number in sorted(tokenizer.get_vocab().items()):
+        if (other := tokens.setdefault(number, token)) != token:
+            raise CheckpointError(
+                f"{folder} gives the id {number} to {quoted(other)} and to {quoted(token)}; download it again"
+            )
+    last, token = max(tokens.items())
     if last >= text.vocab_size:
         raise CheckpointError(
             f"{folder} has the token {quoted(token)} with id {last}, but the text encoder knows {text.vocab_size} "
             "(vocab_size in text_encoder/config.json); resize its embedding, or remove the token"
+        )
+    unknown = tokenizer.unk_token
+    if tokenizer.backend_tokenizer.model.token_to_id(unknown) is None:
+        raise CheckpointError(
+            f"{folder / 'tokenizer_config.json'}: unk_token is {quoted(unknown)}, which the vocabulary does not have; "
+            "CLIP's is <|endoftext|>"
         )
     if tokenizer.pad_token_id is None:
         raise CheckpointError(f"{folder} has no pad token; set pad_token in tokenizer_config.json")

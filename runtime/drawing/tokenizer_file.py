@@ -59,6 +59,9 @@ def read_tokenizer_file(path: Path, length: int) -> str:
         raise BundleError(f"{path} does not pad and truncate to {length} ids; {_AGAIN}")
     if not _is_clip(fields):
         raise BundleError(f"{path} is no CLIP tokenizer, which this runtime alone reads; {_AGAIN}")
+    model = fields.child("model")
+    if model.get("unk_token", str) not in model.get("vocab", dict):
+        raise BundleError(f"{path}: its unk_token is no token; {_AGAIN}")
     return text
 
 

@@ -29,8 +29,10 @@ from tests.support.fuzzing.corpus import file_name, keep, kept  # noqa: E402
 MEMORY, SECONDS = 256, 10
 """Megabytes above what the libraries take, and seconds, for one input."""
 
-AT_ONCE = 2_000_000
-"""Inputs of one process: Atheris's notes grow by some 25 bytes with each, and would count as an input's own memory."""
+AT_ONCE, FEWER_AT_ONCE = 2_000_000, {"core ml": 200_000}
+"""Inputs of one process: Atheris's notes grow by some 25 bytes with each, and would count as an input's own memory.
+coremltools remembers each shape that it ever met.
+"""
 
 HEAD = "| parser | inputs | seconds | inputs/s | the last that reached something new (of edges) | found |"
 IN_MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -94,7 +96,8 @@ def fuzz(name: str, place: Path, most: Most, environment: dict[str, str]) -> tup
     begun, inputs, last, found = time.monotonic(), 0, "", ""
     (place / "log").unlink(missing_ok=True)
     while not found and inputs < most.inputs and (left := most.seconds - int(time.monotonic() - begun)) > 0:
-        ran = _fuzz_some(name, place, Most(min(AT_ONCE, most.inputs - inputs), left), environment)
+        at_once = FEWER_AT_ONCE.get(name, AT_ONCE)
+        ran = _fuzz_some(name, place, Most(min(at_once, most.inputs - inputs), left), environment)
         if ran.last is not None:
             last = f"{inputs + ran.last[0]} ({ran.last[1]})"
         inputs, found = inputs + ran.inputs, ran.found

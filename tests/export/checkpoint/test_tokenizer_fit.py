@@ -61,6 +61,11 @@ def only_the_fast_file(folder: Path) -> None:
     (folder / "merges.txt").unlink()
 
 
+def same_id(folder: Path) -> None:
+    path = folder / "vocab.json"
+    path.write_text(json.dumps({**read_json(path), "<|endoftext|>": 24}))
+
+
 def no_config(folder: Path) -> None:
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         (folder / name).unlink()
@@ -93,7 +98,7 @@ READ: dict[str, Edit] = {
     "another pad token": config(pad_token="!"),
     "a new pad token": config(pad_token="<pad>"),
     "a new start token": config(bos_token="<s>"),
-    "no unknown token": config(unk_token=None),
+    "another unknown token": config(unk_token="!"),
     "added token": token("<new>"),
     "added token, lstrip": token("<new>", lstrip=True),
     "added token, rstrip": token("<new>", rstrip=True),
@@ -145,6 +150,9 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "pad null": (config(pad_token=None), r"pad_token is null; name the token, CLIP's is <\|endoftext\|>"),
     "start null": (config(bos_token=None), r"bos_token is null; name the token, CLIP's is <\|startoftext\|>"),
     "end null": (config(eos_token=None), "eos_token is null"),
+    "unknown null": (config(unk_token=None), "unk_token is null"),
+    "unknown is no token": (config(unk_token="<unk>"), "unk_token is '<unk>', which the vocabulary does not have"),
+    "two tokens of one id": (same_id, r"gives the id 24 to '9' and to '<\|endoftext\|>'"),
     "no merges": (lambda folder: (folder / "merges.txt").unlink(), "holds no CLIP tokenizer"),
     "longer than the text encoder": (config(model_max_length=78), "model_max_length is 78; .* from 3 to .* 77"),
     "much longer": (config(model_max_length=512), "model_max_length is 512"),
@@ -186,7 +194,6 @@ ODD: dict[str, Edit] = {
     "added": token("<new>"),
     "pad": config(pad_token="<pad>"),
     "start": config(bos_token="<s>"),
-    "unknown": config(unk_token="<unk>"),
     "more": config(additional_special_tokens=["<new>"]),
 }
 

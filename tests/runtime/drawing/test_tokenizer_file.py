@@ -67,6 +67,14 @@ def test_one_that_does_what_clips_does_not_is_refused(edit: Callable[[dict[str, 
         PromptTokenizer(file, 77)
 
 
+@pytest.mark.parametrize("token", [None, "<unk>", 3, ["<|endoftext|>"], {}])
+def test_an_unknown_token_that_is_none_is_refused(token: Any, tmp_path: Path) -> None:
+    """Else what the vocabulary does not have ends the drawing, or is left out."""
+    file = _edited(tmp_path, lambda content: content["model"].update(unk_token=token))
+    with pytest.raises(BundleError, match=r"tokenizer.json.* .?unk_token.? is .*; export the bundle again$"):
+        PromptTokenizer(file, 77)
+
+
 def test_what_older_files_leave_out_may_be_absent(tmp_path: Path) -> None:
     """And their pattern names no tokens."""
 

@@ -1,12 +1,14 @@
-"""What is read of a checkpoint: weights, their index, LoRAs."""
+"""What is read of a checkpoint: configs, tokenizer, weights, their index, LoRAs."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.support.fuzzing.mutate import mutated_json
 from tests.support.fuzzing.parser import Parser, Read, of_file
 from tests.support.fuzzing.tensors import mutated_safetensors
+from tests.support.paths import DEMO_CHECKPOINT
 
 
 def _safetensors() -> list[bytes]:
@@ -82,7 +84,74 @@ def _read_index(folder: Path) -> Read:
     return one
 
 
+_CONFIGS = (
+    *("model_index.json", "generation_config.json", "scheduler/scheduler_config.json"),
+    *("text_encoder/config.json", "transformer/config.json", "vqvae/config.json"),
+)
+_TOKENIZER = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json", "tokenizer/vocab.json")
+
+
+def _files(names: Sequence[str]) -> list[bytes]:
+    """The demo's files of these names, as one JSON object."""
+    files = {name: json.loads((DEMO_CHECKPOINT / name).read_text()) for name in names}
+    if _TOKENIZER[-1] in files:
+        vocabulary = files[_TOKENIZER[-1]].items()
+        files[_TOKENIZER[-1]] = {name: number for name, number in vocabulary if number < 40 or name.startswith("<|")}
+    return [json.dumps(files).encode()]
+
+
+def _write_files(folder: Path, data: bytes, names: Sequence[str]) -> None:
+    """Write what an object has of these files; one that is a text as it is, and others as JSON."""
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        content = dict.fromkeys(names, data.decode("utf-8", "replace"))
+    for name in names:
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        if isinstance(content, dict) and name in content:
+            text = content[name] if isinstance(content[name], str) else json.dumps(content[name])
+            file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        else:
+            file.unlink(missing_ok=True)
+
+
+def _read_configs(folder: Path) -> Read:
+    from amused_edge.export.checkpoint.checkpoint import open_checkpoint
+
+    def one(data: bytes) -> None:
+        _write_files(folder, data, _CONFIGS)
+        open_checkpoint(folder)
+
+    return one
+
+
+def _read_checkpoint_tokenizer(folder: Path) -> Read:
+    """What an export writes, every bundle takes."""
+    from amused_edge.export.checkpoint.tokenizer import read_tokenizer
+    from amused_edge.export.modules.configs import TextConfig
+    from amused_edge.runtime.drawing.tokenizer import PromptTokenizer
+    from amused_edge.runtime.errors import BundleError
+
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
+
+    def one(data: bytes) -> None:
+        _write_files(folder, data, _TOKENIZER)
+        found = read_tokenizer(folder / "tokenizer", TextConfig(vocab_size=1114))
+        written = folder / "tokenizer.json"
+        written.write_text(found.json, encoding="utf-8")
+        try:
+            PromptTokenizer(written, found.length)(["a fox", "é" * 200])
+        except BundleError as error:
+            raise ValueError(f"what was exported is refused: {error}") from error
+
+    return one
+
+
 CHECKPOINTS = {
+    "configs": Parser(lambda: _files(_CONFIGS), _read_configs, mutated_json),
+    "tokenizer of a checkpoint": Parser(lambda: _files(_TOKENIZER), _read_checkpoint_tokenizer, mutated_json),
     "safetensors": Parser(_safetensors, _read_weights, mutated_safetensors),
     "index": Parser(_indexes, _read_index, mutated_json),
     "lora": Parser(_loras, of_file("a.safetensors", _read_lora), mutated_safetensors),
