@@ -139,9 +139,12 @@ PLANTED = {
         "while True:\n        byte",
     ),
     "bytecode": ("runtime/engines/coreai/bytecode.py", "if not 0 < alignment <= _LARGEST_ALIGNMENT:", "if False:"),
+    "prompt weights": ("runtime/tasks/weights.py", r"(\d+(\.\d*)?|\.\d+)", r"(\d+\.?\d*|\.\d+)"),
     "state": ("runtime/tasks/state.py", " or not all(1 <= side <= _LARGEST_SIDE for side in shape)", ""),
 }
-"""Parser -> a file, what stands there, and what is put in its place: a check that is forgotten."""
+"""Parser -> a file, what stands there, and what is put in its place: a check that is forgotten, a loop that does not
+end, a pattern that takes the square of its text.
+"""
 
 
 def find_planted(most: Most, out: Path) -> int:

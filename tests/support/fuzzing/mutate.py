@@ -17,6 +17,9 @@ ODD: tuple[Any, ...] = (
 """Values that stand where others are expected."""
 
 
+_LONG = 0.01
+"""How often something becomes as long as an input may be: what takes the square of a length shows then."""
+
 _HERE = 0.2
 """How often a list or an object is changed as one, and not something in it."""
 
@@ -45,7 +48,10 @@ def _changed(content: Any, chance: random.Random) -> Any:
         return copy.deepcopy(chance.choice(ODD))
     holder, key = place
     kind = chance.random()
-    if kind < 0.2:
+    if kind < _LONG and isinstance(holder[key], (str, list)) and holder[key]:
+        times = chance.choice((100, 1000, 10_000))
+        holder[key] = holder[key] * (times // len(holder[key]) + 1)
+    elif kind < 0.2:
         del holder[key]
     elif kind < 0.35:
         other, at = _place(content, chance) or place
@@ -93,7 +99,8 @@ def mutated_bytes(data: bytes, chance: random.Random, most: int = 2**16) -> byte
             del changed[place : place + chance.randrange(1, 17)]
         elif kind == 4:
             piece = changed[place : place + chance.randrange(1, 65)]
-            changed[place:place] = piece * chance.choice((1, 1, 2, 50))
+            long = chance.random() < _LONG
+            changed[place:place] = piece * (most // max(len(piece), 1) if long else chance.choice((1, 1, 2, 50)))
         elif kind == 5:
             number, size = chance.choice((0, 1, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1)), chance.choice((4, 8))
             packed = (number % 256**size).to_bytes(size, chance.choice(("little", "big")))
