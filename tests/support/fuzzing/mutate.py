@@ -17,7 +17,7 @@ ODD: tuple[Any, ...] = (
 """Values that stand where others are expected."""
 
 
-_LONG = 0.01
+_LONG = 0.02
 """How often something becomes as long as an input may be: what takes the square of a length shows then."""
 
 _HERE = 0.2
@@ -98,9 +98,10 @@ def mutated_bytes(data: bytes, chance: random.Random, most: int = 2**16) -> byte
         elif kind == 3:
             del changed[place : place + chance.randrange(1, 17)]
         elif kind == 4:
-            piece = changed[place : place + chance.randrange(1, 65)]
             long = chance.random() < _LONG
-            changed[place:place] = piece * (most // max(len(piece), 1) if long else chance.choice((1, 1, 2, 50)))
+            piece = changed[place : place + (chance.randrange(1, 5) if long else chance.randrange(1, 65))]
+            times = (most - len(changed)) // max(len(piece), 1) if long else chance.choice((1, 1, 2, 50))
+            changed[place:place] = piece * times
         elif kind == 5:
             number, size = chance.choice((0, 1, 2**31 - 1, 2**32 - 1, 2**63 - 1, 2**64 - 1)), chance.choice((4, 8))
             packed = (number % 256**size).to_bytes(size, chance.choice(("little", "big")))
