@@ -118,8 +118,8 @@ def _check_ids(tokenizer: CLIPTokenizerFast, folder: Path, text: TextConfig) -> 
     unknown = tokenizer.unk_token
     if tokenizer.backend_tokenizer.model.token_to_id(unknown) is None:
         raise CheckpointError(
-            f"{folder / 'tokenizer_config.json'}: unk_token is {quoted(unknown)}, which the vocabulary does not have; "
-            "CLIP's is <|endoftext|>"
+            f"{folder}: the unk_token {quoted(unknown)} is not in the vocabulary; name one that is (CLIP's is "
+            "<|endoftext|>), or download the checkpoint again"
         )
     if tokenizer.pad_token_id is None:
         raise CheckpointError(f"{folder} has no pad token; set pad_token in tokenizer_config.json")

@@ -31,6 +31,7 @@ class PromptTokenizer:
     """
 
     def __init__(self, path: Path, length: int) -> None:
+        self._length = length
         text = read_tokenizer_file(path, length)
         with as_refusal(BundleError, f"{path} is not a tokenizer: ", "; export the bundle again"):
             self._tokenizer = Tokenizer.from_str(text)
@@ -57,6 +58,10 @@ class PromptTokenizer:
         with as_refusal(BundleError, "the bundle's tokenizer cannot read the prompt: ", "; export the bundle again"):
             encodings: list[Encoding] = self._tokenizer.encode_batch(list(prompts))
         for prompt, encoding in zip(prompts, encodings, strict=True):
+            if len(encoding.ids) != self._length:
+                raise BundleError(
+                    f"the bundle's tokenizer gives {len(encoding.ids)} ids, not {self._length}; export the bundle again"
+                )
             if encoding.overflowing:
                 cut = prompt[max(end for _, end in encoding.offsets) :].strip()
                 warn(

@@ -5,6 +5,7 @@ billion ids, or leaves merges out by chance. So what is not CLIP's is refused be
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from amused_edge.runtime.bundle.json_fields import Fields
 from amused_edge.runtime.errors import BundleError, as_refusal, quoted
 
 _AGAIN = "export the bundle again"
+
+_PADDING = {"direction": "Right", "pad_to_multiple_of": None}
+_TRUNCATION = {"direction": "Right", "strategy": "LongestFirst", "stride": 0}
 
 _NORMALIZER = {
     "type": "Sequence",
@@ -33,10 +37,12 @@ _PRE_TOKENIZERS = tuple(
     for pattern in (_TOKENS + _WORDS, _WORDS)
 )
 
+_POST_PROCESSOR, _DECODER = {"type": "RobertaProcessing"}, {"type": "ByteLevel"}
 _MODEL = {
     "type": "BPE",
     "dropout": None,
     "continuing_subword_prefix": "",
+    "end_of_word_suffix": "</w>",
     "fuse_unk": False,
     "byte_fallback": False,
     "ignore_merges": False,
@@ -55,7 +61,10 @@ def read_tokenizer_file(path: Path, length: int) -> str:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text, object_pairs_hook=_once)
     fields = Fields(content, str(path), _AGAIN)
-    if not _pads_and_truncates(fields, length):
+    if not (
+        _says(fields.raw("padding"), {**_PADDING, "strategy": {"Fixed": length}}, "pad_id", "pad_type_id", "pad_token")
+        and _says(fields.raw("truncation"), {**_TRUNCATION, "max_length": length})
+    ):
         raise BundleError(f"{path} does not pad and truncate to {length} ids; {_AGAIN}")
     if not _is_clip(fields):
         raise BundleError(f"{path} is no CLIP tokenizer, which this runtime alone reads; {_AGAIN}")
@@ -69,30 +78,27 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Make an object of its fields; of two with one name, the library might read the other."""
     content = dict(pairs)
     if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"{quoted(twice)} is there twice")
     return content
 
 
-def _pads_and_truncates(fields: Fields, length: int) -> bool:
-    padding, truncation = (fields.raw(name) if name in fields else None for name in ("padding", "truncation"))
-    return _says(padding, {"strategy": {"Fixed": length}, "direction": "Right", "pad_to_multiple_of": None}) and _says(
-        truncation, {"max_length": length, "direction": "Right", "stride": 0}
-    )
-
-
 def _is_clip(fields: Fields) -> bool:
-    decoder = fields.raw("decoder") if "decoder" in fields else None  # which no one asks, and the library prepares
     return (
         fields.raw("normalizer") == _NORMALIZER
         and fields.raw("pre_tokenizer") in _PRE_TOKENIZERS
-        and _says(fields.raw("post_processor"), {"type": "RobertaProcessing"})
-        and (decoder is None or _says(decoder, {"type": "ByteLevel"}))
-        and _says(fields.raw("model"), _MODEL)
+        and _says(fields.raw("post_processor"), _POST_PROCESSOR, "sep", "cls", "trim_offsets", "add_prefix_space")
+        and (
+            fields.raw("decoder") is None  # which no one asks, and the library prepares
+            or _says(fields.raw("decoder"), _DECODER, "add_prefix_space", "trim_offsets", "use_regex")
+        )
+        and _says(fields.raw("model"), _MODEL, "unk_token", "vocab", "merges")
     )
 
 
-def _says(given: object, expected: dict[str, Any]) -> bool:
-    """Say whether a part of the file has these values; those that it leaves out are the library's own."""
-    return isinstance(given, dict) and all(given.get(name, value) == value for name, value in expected.items())
+def _says(given: object, expected: dict[str, Any], *free: str) -> bool:
+    """Say whether a part of the file has these values, whatever it says of those that are free, and nothing else.
+
+    The library tells what a part is from its fields where they fit no other, whatever its type says.
+    """
+    return isinstance(given, dict) and {**given, **dict.fromkeys(free)} == {**expected, **dict.fromkeys(free)}

@@ -56,11 +56,11 @@ class PromptWeights:
     @cached_property
     def parts(self) -> tuple[tuple[str, float], ...]:
         """Pieces of the text without its notation, each with its weight."""
-        parsed = _parse(self.weighted_text)
+        parsed = [part for part in _parse(self.weighted_text) if part[0]]
         for text, weight in parsed:
             if weight > _LARGEST:
                 raise OptionsError(f"{quoted(text)} has the weight {weight:g}; the largest is {_LARGEST:g}")
-        runs = groupby((part for part in parsed if part[0]), key=itemgetter(1))
+        runs = groupby(parsed, key=itemgetter(1))
         return tuple(("".join(text for text, _ in run), weight) for weight, run in runs)
 
     @property

@@ -16,8 +16,8 @@ _METADATA = "lora_adapter_metadata"
 _CHANGED_BASES = ("pissa", "olora", "corda", "loftq", "lora_ga")
 """Beginnings of `init_lora_weights` for which PEFT changes the weights that the factors are added to."""
 
-_LONGEST, _MOST_REPEATS = 200, 2
-"""Letters of a pattern, and of them those that repeat what stands before."""
+_LONGEST, _MOST_WAYS = 2000, 1000
+"""Letters of a pattern, and ways to read it: of each group its alternatives, of each repeat ten."""
 
 
 class Alphas:
@@ -84,20 +84,27 @@ def _patterns(config: Mapping[str, Any]) -> dict[re.Pattern[str], Any]:
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return a pattern that fits whole names and what stands behind a dot in them.
 
-    Python tries every way in which a pattern can be read, and of a repeated group there can be more than anyone waits
-    for; so what repeats much is refused.
+    Python tries every way in which a pattern can be read, and there can be more than anyone waits for.
     """
+    if len(pattern) > _LONGEST or _ways(pattern) > _MOST_WAYS:
+        raise LoraError(
+            f"its alpha_pattern {quoted(pattern)} is too long, or can be read in too many ways to try them; give names "
+            "of layers, or patterns of few alternatives and repeats, none of them of a group"
+        )
     try:
-        compiled = re.compile(rf"(.*\.)?({pattern})$")
+        return re.compile(rf"(.*\.)?({pattern})$")
     except (re.error, OverflowError, RecursionError) as error:
         raise LoraError(f"its alpha_pattern {quoted(pattern)} is no regular expression: {error}") from error
-    repeats = len(re.findall(r"[*+?{]", pattern))
-    if len(pattern) > _LONGEST or repeats > _MOST_REPEATS or pattern.count("(") > 1 or re.search(r"\)[*+?{]", pattern):
-        raise LoraError(
-            f"its alpha_pattern {quoted(pattern)} could take forever to look for; give names of layers, or patterns of "
-            f"one group, which is not repeated, and {_MOST_REPEATS} repeats"
-        )
-    return compiled
+
+
+def _ways(pattern: str) -> float:
+    """Return about how many ways there are to read a pattern; infinity where a group is repeated, or is of a kind that
+    may change what the rest means.
+    """
+    if re.search(r"\)[*+{]|\(\?[^:]", pattern):
+        return math.inf
+    alternatives = math.prod(part.count("|") + 1 for part in re.split("[()]", pattern))
+    return alternatives * 10.0 ** len(re.findall(r"[*+{]", pattern)) * 2.0 ** len(re.findall(r"(?<!\()\?", pattern))
 
 
 def _number(name: str, value: object) -> float:

@@ -68,7 +68,7 @@ def _floats(file: Path, name: str, dtype: str, shape: list[int], data: bytes) ->
         return values.reshape(shape)
     except ValueError as error:
         raise LoraError(
-            f"{file}: {quoted(name)} has {len(shape)} sides, more than arrays have; is this file a LoRA?"
+            f"{file}: {quoted(name)} has the shape {quoted(shape)}, which no array has; is this file a LoRA?"
         ) from error
 
 

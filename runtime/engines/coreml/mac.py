@@ -20,6 +20,7 @@ from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorSpec
 from amused_edge.runtime.engines.cancellation import Cancellation
 from amused_edge.runtime.engines.coreml.package import package
+from amused_edge.runtime.engines.coreml.program import check_package
 from amused_edge.runtime.engines.coreml.quiet_coremltools import ct
 from amused_edge.runtime.engines.graph import Arrays, prepare_inputs
 from amused_edge.runtime.engines.options import EngineOptions
@@ -122,6 +123,7 @@ def _compile(bundle: Bundle, role: str, place: Path) -> Path:
     remove_abandoned(compiled)
     partial = unfinished(compiled, ".mlmodelc")
     source = package(bundle, role)
+    check_package(source)
     try:
         with TemporaryDirectory(prefix="amused-edge-") as plain:
             if bundle.links:  # nobody says that Core ML's compiler follows links

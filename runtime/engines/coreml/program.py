@@ -4,6 +4,7 @@ Only this module of the evaluator knows coremltools' classes.
 """
 
 import contextlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from amused_edge.runtime.errors import BundleError, first_line, quoted
 
 WEIGHTS = "@model_path/weights/weight.bin"
 """The only file beside the model from which a program may read."""
+
+_MODEL, _WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights"
+"""What a package's `Manifest.json` may list."""
 
 FUNCTION = "main"
 
@@ -130,6 +134,24 @@ def load(package: Path) -> tuple[Any, Any]:
     spec, weights = _read_model(package)
     _check_weights(package, spec)
     return load_program(spec, spec.specificationVersion, file_weights_dir=str(weights)), spec
+
+
+def check_package(package: Path) -> None:
+    """Check a package that another reads than coremltools, which follows what the package says.
+
+    Raises
+    ------
+    BundleError
+        It is damaged, or reads from elsewhere than its own model and weights.
+    """
+    with readable(package):
+        _check_weights(package, _read_model(package)[0])
+        parts = json.loads((package / "Manifest.json").read_text(encoding="utf-8"))
+        paths = {name: part["path"] for name, part in parts["itemInfoEntries"].items()}
+        for path in sorted(set(paths.values()) - {_MODEL, _WEIGHTS}):
+            raise BundleError(f"{package} has the part {quoted(path)}, outside of it; do not use this bundle")
+        if paths[parts["rootModelIdentifier"]] != _MODEL:
+            raise BundleError(f"{package} has another model than {_MODEL}; do not use this bundle")
 
 
 def program_of(loaded: Any, spec: Any) -> Program:

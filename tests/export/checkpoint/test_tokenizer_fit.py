@@ -151,7 +151,7 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "start null": (config(bos_token=None), r"bos_token is null; name the token, CLIP's is <\|startoftext\|>"),
     "end null": (config(eos_token=None), "eos_token is null"),
     "unknown null": (config(unk_token=None), "unk_token is null"),
-    "unknown is no token": (config(unk_token="<unk>"), "unk_token is '<unk>', which the vocabulary does not have"),
+    "unknown is no token": (config(unk_token="<unk>"), "the unk_token '<unk>' is not in the vocabulary"),
     "two tokens of one id": (same_id, r"gives the id 24 to '9' and to '<\|endoftext\|>'"),
     "no merges": (lambda folder: (folder / "merges.txt").unlink(), "holds no CLIP tokenizer"),
     "longer than the text encoder": (config(model_max_length=78), "model_max_length is 78; .* from 3 to .* 77"),

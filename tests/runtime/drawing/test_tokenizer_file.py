@@ -31,6 +31,7 @@ def _edited(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
         *(("truncation", {"max_length": 76}), ("truncation", None), ("truncation", {"direction": "Left"})),
         *(("padding", {"strategy": {"Fixed": 78}}), ("padding", None), ("padding", {"direction": "Left"})),
         ("padding", {"pad_to_multiple_of": 1000}),
+        ("truncation", {"strategy": "OnlySecond"}),
     ],
 )
 def test_one_that_does_not_pad_or_cut_as_it_should_is_refused(part: str, changes: Any, tmp_path: Path) -> None:
@@ -54,6 +55,14 @@ _NOT_CLIP: dict[str, Callable[[dict[str, Any]], object]] = {
     "other ends": lambda content: content["post_processor"].update(type="BertProcessing"),
     "another decoder": lambda content: content["decoder"].update(type="Strip", content="a", start=0, stop=0),
     "merges left out by chance": lambda content: content["model"].update(dropout=0.5),
+    "a template, whatever its type says": lambda content: content.update(
+        post_processor={"type": "RobertaProcessing", "single": [], "pair": [], "special_tokens": {}}
+    ),
+    "ends without a type": lambda content: content["post_processor"].pop("type"),
+    "a model without a type": lambda content: content["model"].pop("type"),
+    "a decoder without a type": lambda content: content.update(decoder={"pattern": {"Regex": ""}, "content": "x"}),
+    "no mark of a word's end": lambda content: content["model"].update(end_of_word_suffix=None),
+    "more than is known": lambda content: content["model"].update(max_input_chars_per_word=100),
     "another model": lambda content: content["model"].update(type="WordLevel"),
     "a prefix": lambda content: content["model"].update(continuing_subword_prefix="##"),
 }
@@ -75,27 +84,39 @@ def test_an_unknown_token_that_is_none_is_refused(token: Any, tmp_path: Path) ->
         PromptTokenizer(file, 77)
 
 
-def test_what_older_files_leave_out_may_be_absent(tmp_path: Path) -> None:
-    """And their pattern names no tokens."""
-
+def test_the_pattern_of_older_files_names_no_tokens(tmp_path: Path) -> None:
     def old(content: dict[str, Any]) -> None:
         split = content["pre_tokenizer"]["pretokenizers"][0]
         split["pattern"]["Regex"] = split["pattern"]["Regex"].partition("endoftext\\|>|")[2]
-        del content["model"]["ignore_merges"], content["decoder"]
+        content["decoder"] = None
 
-    file = _edited(tmp_path, old)
-    prompts = ["a fox's tail, 12 é"]
+    file, prompts = _edited(tmp_path, old), ["a fox's tail, 12 é"]
+    assert file.read_text() != TOKENIZER.read_text()
     assert np.array_equal(PromptTokenizer(file, 77)(prompts), PromptTokenizer(TOKENIZER, 77)(prompts))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[" * 100_000, "[]", '{"model": {}, "model": {}}', "\ud800", "\xff"], ids=range(7)
-)
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "[]", '{"model": {}, "model": {}}', "\ud800"], ids=range(6))
 def test_what_is_no_json_is_refused(text: str, tmp_path: Path) -> None:
     """Also where a name is there twice: the library might read the other."""
     (tmp_path / "tokenizer.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(BundleError, match=r"tokenizer.json is not a .*; export the bundle again$"):
         PromptTokenizer(tmp_path / "tokenizer.json", 77)
+
+
+def test_a_name_that_is_twice_among_many_is_found(tmp_path: Path) -> None:
+    """In the square of their number, at first."""
+    names = ", ".join(f'"{number}": 0' for number in [*range(100_000), 99_999])
+    (tmp_path / "tokenizer.json").write_text(f"{{{names}}}")
+    with pytest.raises(BundleError, match="'99999' is there twice"):
+        PromptTokenizer(tmp_path / "tokenizer.json", 77)
+
+
+def test_ids_of_another_number_are_refused() -> None:
+    """Whatever a file could have said."""
+    tokenizer = PromptTokenizer(TOKENIZER, 77)
+    tokenizer._tokenizer.enable_padding(length=80)
+    with pytest.raises(BundleError, match="gives 80 ids, not 77"):
+        tokenizer(["a fox"])
 
 
 def test_where_the_library_panics_it_is_refused() -> None:

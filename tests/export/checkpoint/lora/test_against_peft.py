@@ -105,7 +105,7 @@ def test_a_file_without_alpha_and_the_scale_that_it_was_trained_with(tiny: Path,
 def test_pefts_own_folder(tiny: Path, tmp_path: Path, rslora: bool) -> None:
     """`adapter_model.safetensors` and `adapter_config.json`, with patterns, and scaled by the root of the rank."""
     base = UVit2DModel.from_pretrained(tiny / "transformer")
-    alphas = {"attn1.to_k": 5, r"transformer_layers\.\d+\.(attn1|attn2)\.to_v": 3, "mlm_.*2": 7}
+    alphas = {"attn1.to_k": 5, r"transformer_layers\.(0|1)\.(attn1|attn2)\.to_(v|out.*)": 3, "mlm_.*2": 7}
     patterns = {"rank_pattern": {"to_q": 2, "^mlm_layer.conv2": 3}, "alpha_pattern": alphas}
     config = LoraConfig(r=4, lora_alpha=6, target_modules=EVERYTHING, use_rslora=rslora, **patterns)
     model = get_peft_model(base, config)

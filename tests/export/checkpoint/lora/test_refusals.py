@@ -75,7 +75,7 @@ def test_a_tensor_of_more_sides_than_arrays_have(tmp_path: Path) -> None:
     tensor = {"dtype": "F32", "shape": [1] * 64 + list(DOWN.shape), "data_offsets": [0, DOWN.nbytes]}
     header = json.dumps({f"{LAYER}.lora_A.weight": tensor}).encode()
     (tmp_path / "bad.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + DOWN.tobytes())
-    refused(tmp_path / "bad.safetensors", "bad.safetensors", "has 66 sides")
+    refused(tmp_path / "bad.safetensors", "bad.safetensors", "has the shape [1, 1, ", "which no array has")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_a_tensor_of_more_sides_than_arrays_have(tmp_path: Path) -> None:
         ({"lora_alpha": 10**400}, ("lora_alpha", "no such number")),
         ({"lora_alpha": 4, "alpha_pattern": {"(": 2}}, ("regular expression",)),
         *(
-            ({"alpha_pattern": {pattern: 2}}, ("alpha_pattern", "forever"))
-            for pattern in (r"(\w+\.?)+!", "(a|a)(b|b)", ".*.*.*x", "(?:x+){9}", "x" * 201)
+            ({"alpha_pattern": {pattern: 2}}, ("alpha_pattern", "too many ways"))
+            for pattern in (r"(\w+)+", "(?:x){9}", "(?x)(x) +", "(a|a)" * 30, ".*.*.*.*x", "x?" * 30, "x" * 2001)
         ),
         ([], ("JSON object",)),
     ],

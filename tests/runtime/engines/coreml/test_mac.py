@@ -1,19 +1,21 @@
 """The Core ML engine. What needs a Mac is marked `macos`; the rest is what stands between arrays and Core ML."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from coremltools.converters.mil import Builder
 from PIL import Image
 
 from amused_edge.runtime.bundle.graph_entry import TensorSpec
 from amused_edge.runtime.engines.coreml import mac
 from amused_edge.runtime.engines.coreml.mac import _given, _taken
 from amused_edge.runtime.engines.options import COMPUTE_UNITS, EngineOptions
-from amused_edge.runtime.errors import AmusedEdgeWarning, GraphError
+from amused_edge.runtime.errors import AmusedEdgeWarning, BundleError, GraphError
 
 PICTURE = TensorSpec("image", "uint8", (1, 4, 6, 3), "picture")
 
@@ -62,6 +64,24 @@ def test_a_full_disk_is_no_matter_of_the_system(monkeypatch: pytest.MonkeyPatch)
     assert "macOS" not in str(error.value)
 
 
+def test_nothing_is_compiled_that_reads_from_elsewhere(
+    save_program: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluator checked that, and not the engine that apps have."""
+    weight, given = np.ones((8, 8), np.float32), list[str]()
+    package = save_program(lambda x: Builder.linear(x=x, weight=weight, name="y"), (1, 8))
+    monkeypatch.setattr(mac, "package", lambda *_: package)
+    monkeypatch.setattr(mac.ct.models.utils, "compile_model", lambda source, _: given.append(source))
+    bundle: Any = SimpleNamespace(links=False)
+    mac._compile(bundle, "denoiser", tmp_path / "good")
+    assert given == [str(package)]
+    model = package / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    model.write_bytes(model.read_bytes().replace(b"weights/weight.bin", b"weights/other_.bin"))
+    with pytest.raises(BundleError, match="reads weights from '@model_path/weights/other_.bin', outside of it"):
+        mac._compile(bundle, "denoiser", tmp_path / "bad")
+    assert given == [str(package)]
+
+
 @on_a_mac
 @pytest.mark.parametrize("unit", COMPUTE_UNITS)
 def test_each_processor_computes_what_the_evaluator_does(demo_coreml: Path, unit: str) -> None:
@@ -100,6 +120,7 @@ def test_a_package_is_compiled_into_a_temporary_folder_where_none_can_be_kept(
 
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(mac, "check_package", lambda _: None)
     monkeypatch.setattr(coreml, "package", lambda *_: tmp_path)
     monkeypatch.setattr(coreml.verification, "fingerprint", lambda *_: "0" * 64)
     monkeypatch.setattr(coreml.ct.models.utils, "compile_model", compile_model)

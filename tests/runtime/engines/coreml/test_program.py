@@ -15,7 +15,7 @@ from coremltools.converters.mil.mil import get_new_symbol, types
 from numpy.typing import NDArray
 
 from amused_edge.runtime.engines.coreml.evaluator import Machine
-from amused_edge.runtime.engines.coreml.program import Constant, Name, Operation, Value, read_program
+from amused_edge.runtime.engines.coreml.program import Constant, Name, Operation, Value, check_package, read_program
 from amused_edge.runtime.engines.coreml.saving import converting, save_package
 from amused_edge.runtime.errors import BundleError, GraphError
 
@@ -329,3 +329,31 @@ def test_weights_in_another_file_are_refused_wherever_they_are_named(
     assert read_program(package).operations[-1].operator == "cond"
     edit_model(package, lambda spec: setattr(place(spec).blobFileValue, "fileName", "/etc/passwd"))
     assert "reads weights from '/etc/passwd', outside of it; do not use this bundle" in refusal(package)
+
+
+def _other_part(manifest: dict[str, Any]) -> None:
+    manifest["itemInfoEntries"]["more"] = {"path": "../../../elsewhere"}
+
+
+def _other_model(manifest: dict[str, Any]) -> None:
+    root = manifest["rootModelIdentifier"]
+    manifest["rootModelIdentifier"] = next(name for name in manifest["itemInfoEntries"] if name != root)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (_other_part, "has the part '../../../elsewhere', outside of it"),
+        (_other_model, "has another model"),
+        (dict.clear, "no Core ML package that can be read"),
+    ],
+)
+def test_parts_that_apples_compiler_would_follow(
+    package: Path, edit: Callable[[dict[str, Any]], None], words: str
+) -> None:
+    check_package(package)
+    manifest = json.loads((package / "Manifest.json").read_text())
+    edit(manifest)
+    (package / "Manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=words):
+        check_package(package)
