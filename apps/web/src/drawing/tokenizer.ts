@@ -15,17 +15,35 @@ const TOKENS = "<\\|startoftext\\|>|<\\|endoftext\\|>|";
 const LITERALS = ["<|startoftext|>", "<|endoftext|>"];
 const WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 
-const NORMALIZERS = '[["NFC"],["Replace","\\\\s+"," "],["Lowercase"]]';
+const PADDING = { direction: "Right", pad_to_multiple_of: null };
+const TRUNCATION = { direction: "Right", strategy: "LongestFirst", stride: 0n };
 
-const BYTES = { type: "ByteLevel", add_prefix_space: false, use_regex: true };
-const MODEL = {
+const NORMALIZER: Json = {
+  type: "Sequence",
+  normalizers: [{ type: "NFC" }, { type: "Replace", pattern: { Regex: "\\s+" }, content: " " }, { type: "Lowercase" }],
+};
+
+const MODEL: Parts = {
   type: "BPE",
   dropout: null,
   continuing_subword_prefix: "",
+  end_of_word_suffix: "</w>",
   fuse_unk: false,
   byte_fallback: false,
   ignore_merges: false,
 };
+
+type Parts = { [name: string]: Json };
+
+function preTokenizer(pattern: string): Json {
+  return {
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { Regex: pattern }, behavior: "Removed", invert: true },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+    ],
+  };
+}
 
 /** Ids of a prompt. */
 export interface Encoded {
@@ -54,12 +72,12 @@ export class PromptTokenizer {
   constructor(text: string, length: number) {
     const fields = new Fields(parsed(text), "tokenizer.json", "export the bundle again");
     checkLength(fields, length);
+    this.#literals = checkPipeline(fields);
     this.#length = length;
     this.#pad = fields.child("padding").get("pad_id", "int");
     const ends = fields.child("post_processor");
     this.#start = end(ends, "cls");
     this.#end = end(ends, "sep");
-    this.#literals = checkPipeline(fields);
     const model = fields.child("model");
     const ids = readVocabulary(model);
     const unknown = ids.get(model.get("unk_token", "string"));
@@ -152,13 +170,11 @@ function parsed(text: string): Json {
 }
 
 function checkLength(fields: Fields, length: number): void {
-  const padding = fields.optional("padding");
-  const truncation = fields.optional("truncation");
+  const padding = { ...PADDING, strategy: { Fixed: BigInt(length) } };
+  const truncation = { ...TRUNCATION, max_length: BigInt(length) };
   const fits =
-    padding?.get("strategy", "object").Fixed === BigInt(length) &&
-    truncation?.get("max_length", "int") === length &&
-    says(padding, { direction: "Right", pad_to_multiple_of: null }) &&
-    says(truncation, { direction: "Right", stride: 0n });
+    says(fields.raw("padding"), padding, ["pad_id", "pad_type_id", "pad_token"]) &&
+    says(fields.raw("truncation"), truncation);
   if (!fits) {
     throw new BundleError(`tokenizer.json does not pad and truncate to ${length} ids; export the bundle again`);
   }
@@ -166,44 +182,50 @@ function checkLength(fields: Fields, length: number): void {
 
 function end(processor: Fields, name: string): number {
   const id = processor.get(name, "list")[1];
-  if (typeof id !== "bigint") {
+  if (typeof id !== "bigint" || id < 0n || id >= 1n << 31n) {
     throw new BundleError(`tokenizer.json: ${name} has no id; export the bundle again`);
   }
   return Number(id);
 }
 
-/** Say whether a part of the file has these values; those that it leaves out are as CLIP has them. */
-function says(part: Fields | undefined, expected: { [name: string]: Json }): boolean {
-  return part?.names.every((name) => !(name in expected) || part.raw(name) === expected[name]) ?? false;
-}
-
 /** Refuse a tokenizer that does not do what CLIP's does; return the special tokens that its pattern names. */
-function checkPipeline(fields: Fields): string[] {
-  const normalizers = fields
-    .child("normalizer")
-    .items("normalizers", (one) => [
-      one.get("type", "string"),
-      ...(one.get("type", "string") === "Replace"
-        ? [one.child("pattern").get("Regex", "string"), one.get("content", "string")]
-        : []),
-    ]);
-  const [words, bytes] = fields.child("pre_tokenizer").items("pretokenizers", (one) => one);
-  const pattern = words?.child("pattern").get("Regex", "string") ?? "";
-  const literals = pattern === TOKENS + WORDS;
+function checkPipeline(fields: Fields): readonly string[] {
+  const found = fields.raw("pre_tokenizer");
+  const literals = same(found, preTokenizer(TOKENS + WORDS));
+  const ends = ["sep", "cls", "trim_offsets", "add_prefix_space"];
+  const decoded = fields.raw("decoder");
   const known =
-    JSON.stringify(normalizers) === NORMALIZERS &&
-    (literals || pattern === WORDS) &&
-    words.get("behavior", "string") === "Removed" &&
-    words.raw("invert") === true &&
-    says(bytes, BYTES) &&
-    fields.child("post_processor").raw("type") === "RobertaProcessing" &&
-    says(fields.child("model"), MODEL);
+    same(fields.raw("normalizer"), NORMALIZER) &&
+    (literals || same(found, preTokenizer(WORDS))) &&
+    says(fields.raw("post_processor"), { type: "RobertaProcessing" }, ends) &&
+    (decoded === null || says(decoded, { type: "ByteLevel" }, ["add_prefix_space", "trim_offsets", "use_regex"])) &&
+    says(fields.raw("model"), MODEL, ["unk_token", "vocab", "merges"]);
   if (!known) {
     throw new BundleError(
       "tokenizer.json is no CLIP tokenizer, which this runtime alone reads; export the bundle again",
     );
   }
   return literals ? LITERALS : [];
+}
+
+/** Say whether a part has these values, whatever it says of those that are free, and nothing else. */
+function says(part: Json, expected: Parts, free: readonly string[] = []): boolean {
+  return (
+    isObject(part) &&
+    Object.keys(part).every((name) => Object.hasOwn(expected, name) || free.includes(name)) &&
+    Object.entries(expected).every(([name, value]) => Object.hasOwn(part, name) && same(part[name], value))
+  );
+}
+
+function same(one: Json, other: Json): boolean {
+  if (Array.isArray(one) && Array.isArray(other)) {
+    return one.length === other.length && one.every((value, i) => same(value, other[i]));
+  }
+  return isObject(one) && isObject(other) ? says(one, other) : one === other;
+}
+
+function isObject(value: Json): value is Parts {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function readVocabulary(model: Fields): Map<string, number> {

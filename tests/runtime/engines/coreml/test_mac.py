@@ -77,7 +77,7 @@ def test_nothing_is_compiled_that_reads_from_elsewhere(
     assert given == [str(package)]
     model = package / "Data" / "com.apple.CoreML" / "model.mlmodel"
     model.write_bytes(model.read_bytes().replace(b"weights/weight.bin", b"weights/other_.bin"))
-    with pytest.raises(BundleError, match="reads weights from '@model_path/weights/other_.bin', outside of it"):
+    with pytest.raises(BundleError, match=r"reads weights from '@model_path/weights/other_\.bin', outside of it"):
         mac._compile(bundle, "denoiser", tmp_path / "bad")
     assert given == [str(package)]
 

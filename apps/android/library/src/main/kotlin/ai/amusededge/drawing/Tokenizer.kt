@@ -14,15 +14,40 @@ private val CONTRACTIONS = listOf("'s", "'t", "'re", "'ve", "'m", "'ll", "'d")
 private const val TOKENS = "<\\|startoftext\\|>|<\\|endoftext\\|>|"
 private val LITERALS = listOf("<|startoftext|>", "<|endoftext|>")
 private const val WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"
-private val NORMALIZERS = listOf(listOf("NFC"), listOf("Replace", "\\s+", " "), listOf("Lowercase"))
-private val MODEL = arrayOf(
+
+private val PADDING = mapOf("direction" to "Right", "pad_to_multiple_of" to null)
+private val TRUNCATION = mapOf("direction" to "Right", "strategy" to "LongestFirst", "stride" to BigInteger.ZERO)
+private val NORMALIZER = mapOf(
+    "type" to "Sequence",
+    "normalizers" to listOf(
+        mapOf("type" to "NFC"),
+        mapOf("type" to "Replace", "pattern" to mapOf("Regex" to "\\s+"), "content" to " "),
+        mapOf("type" to "Lowercase"),
+    ),
+)
+private val MODEL = mapOf(
     "type" to "BPE",
     "dropout" to null,
     "continuing_subword_prefix" to "",
+    "end_of_word_suffix" to "</w>",
     "fuse_unk" to false,
     "byte_fallback" to false,
     "ignore_merges" to false,
 )
+
+private fun preTokenizer(pattern: String): Map<String, Any> = mapOf(
+    "type" to "Sequence",
+    "pretokenizers" to listOf(
+        mapOf(
+            "type" to "Split",
+            "pattern" to mapOf("Regex" to pattern),
+            "behavior" to "Removed",
+            "invert" to true,
+        ),
+        mapOf("type" to "ByteLevel", "add_prefix_space" to false, "trim_offsets" to true, "use_regex" to true),
+    ),
+)
+
 private const val AGAIN = "export the bundle again"
 
 /**
@@ -52,11 +77,11 @@ internal class PromptTokenizer(text: String, private val length: Int) {
     init {
         val fields = Fields(parsed(text), "tokenizer.json", AGAIN)
         checkLength(fields, length)
+        literals = checkPipeline(fields)
         pad = fields.child("padding").int("pad_id")
         val ends = fields.child("post_processor")
         start = endOf(ends, "cls")
         end = endOf(ends, "sep")
-        literals = checkPipeline(fields)
         val model = fields.child("model")
         val vocabulary = model.child("vocab")
         val ids = vocabulary.names.associateWith { vocabulary.int(it) }
@@ -127,13 +152,10 @@ private fun parsed(text: String): Any? = try {
 }
 
 private fun checkLength(fields: Fields, length: Int) {
-    val padding = fields.optional("padding")
-    val truncation = fields.optional("truncation")
-    val padded = (padding?.raw("strategy") as? Map<*, *>)?.get("Fixed")
-    val fits = padded == BigInteger.valueOf(length.toLong()) &&
-        truncation?.int("max_length") == length &&
-        padding.says("direction" to "Right", "pad_to_multiple_of" to null) &&
-        truncation.says("direction" to "Right", "stride" to BigInteger.ZERO)
+    val size = BigInteger.valueOf(length.toLong())
+    val padding = PADDING + ("strategy" to mapOf("Fixed" to size))
+    val fits = says(fields.raw("padding"), padding, "pad_id", "pad_type_id", "pad_token") &&
+        says(fields.raw("truncation"), TRUNCATION + ("max_length" to size))
     if (!fits) {
         throw BundleException("tokenizer.json does not pad and truncate to $length ids; $AGAIN")
     }
@@ -143,30 +165,35 @@ private fun endOf(processor: Fields, name: String): Int =
     (processor.list(name).getOrNull(1) as? BigInteger)?.takeIf { it.bitLength() < 32 }?.toInt()
         ?: throw BundleException("tokenizer.json: $name has no id; $AGAIN")
 
-/** Says whether a part of the file has these values; those that it leaves out are as CLIP has them. */
-private fun Fields?.says(vararg expected: Pair<String, Any?>): Boolean =
-    this != null && expected.all { (name, value) -> name !in names || raw(name) == value }
-
 /** Refuses a tokenizer that does not do what CLIP's does; returns the special tokens that its pattern names. */
 private fun checkPipeline(fields: Fields): List<String> {
-    val normalizers = fields.child("normalizer").items("normalizers") { one ->
-        val type = one.text("type")
-        if (type == "Replace") listOf(type, one.child("pattern").raw("Regex"), one.raw("content")) else listOf(type)
-    }
-    val steps = fields.child("pre_tokenizer").items("pretokenizers") { it }
-    val pattern = steps.getOrNull(0)?.child("pattern")?.text("Regex")
-    val known = normalizers == NORMALIZERS &&
-        (pattern == TOKENS + WORDS || pattern == WORDS) &&
-        steps[0].text("behavior") == "Removed" &&
-        steps[0].flag("invert") &&
-        steps.getOrNull(1).says("type" to "ByteLevel", "add_prefix_space" to false, "use_regex" to true) &&
-        fields.child("post_processor").raw("type") == "RobertaProcessing" &&
-        fields.child("model").says(*MODEL)
+    val found = fields.raw("pre_tokenizer")
+    val literals = found == preTokenizer(TOKENS + WORDS)
+    val decoder = fields.raw("decoder")
+    val known = fields.raw("normalizer") == NORMALIZER &&
+        (literals || found == preTokenizer(WORDS)) &&
+        says(
+            fields.raw("post_processor"),
+            mapOf("type" to "RobertaProcessing"),
+            "sep",
+            "cls",
+            "trim_offsets",
+            "add_prefix_space",
+        ) &&
+        (
+            decoder == null ||
+                says(decoder, mapOf("type" to "ByteLevel"), "add_prefix_space", "trim_offsets", "use_regex")
+            ) &&
+        says(fields.raw("model"), MODEL, "unk_token", "vocab", "merges")
     if (!known) {
         throw BundleException("tokenizer.json is no CLIP tokenizer, which this runtime alone reads; $AGAIN")
     }
-    return if (pattern == WORDS) listOf() else LITERALS
+    return if (literals) LITERALS else listOf()
 }
+
+/** Says whether a part has these values, whatever it says of those that are [free], and nothing else. */
+private fun says(part: Any?, expected: Map<String, Any?>, vararg free: String): Boolean =
+    part is Map<*, *> && part.filterKeys { it !in free } == expected
 
 /** Returns pairs of symbols; older files write them with a space between. */
 private fun readMerges(model: Fields): List<Pair<String, String>> = model.list("merges").map { merge ->
