@@ -1,5 +1,7 @@
 """The notation of prompts with weights."""
 
+import signal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,7 +58,17 @@ def test_refusals(text: str, words: str) -> None:
 @pytest.mark.parametrize("text", ["(a:" + "1" * 200_000 + "x)", "(a)" * 100_000, r"\(" * 300_000])
 def test_long_texts_are_read(text: str) -> None:
     """A number that was none took the square of its digits: ten minutes for the first of these."""
-    assert len(PromptWeights(text).plain) >= 100_000
+
+    def late(*_: object) -> None:
+        raise AssertionError("this does not end")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(120)
+    try:
+        assert len(PromptWeights(text).plain) >= 100_000
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_brackets_may_stand_in_many_others() -> None:
