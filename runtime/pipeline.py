@@ -24,6 +24,7 @@ from amused_edge.runtime.engines.graph_store import GraphStore, Load
 from amused_edge.runtime.errors import StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
+from amused_edge.runtime.system.library_paths import library_path
 from amused_edge.runtime.tasks.clip import Clip
 from amused_edge.runtime.tasks.clip_state import ClipState, Frame
 from amused_edge.runtime.tasks.embeddings import Prompt, PromptEmbeddings
@@ -45,6 +46,7 @@ class AmusedPipeline:
     def __init__(self, bundle: Bundle, engine: EngineOptions, *, load: Load = load_graph) -> None:
         self.bundle = bundle
         self.geometry = bundle.manifest.geometry
+        library_path(bundle.path)  # engines open what lies there
         self.tokenizer = PromptTokenizer(bundle.tokenizer, self.geometry.text_length)
         if bundle.links and bundle.origin is None:
             verification.verify_once(bundle)
