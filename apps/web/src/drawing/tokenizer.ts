@@ -15,9 +15,6 @@ const TOKENS = "<\\|startoftext\\|>|<\\|endoftext\\|>|";
 const LITERALS = ["<|startoftext|>", "<|endoftext|>"];
 const WORDS = "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+";
 
-const PADDING = { direction: "Right", pad_to_multiple_of: null };
-const TRUNCATION = { direction: "Right", strategy: "LongestFirst", stride: 0n };
-
 const NORMALIZER: Json = {
   type: "Sequence",
   normalizers: [{ type: "NFC" }, { type: "Replace", pattern: { Regex: "\\s+" }, content: " " }, { type: "Lowercase" }],
@@ -170,11 +167,12 @@ function parsed(text: string): Json {
 }
 
 function checkLength(fields: Fields, length: number): void {
-  const padding = { ...PADDING, strategy: { Fixed: BigInt(length) } };
-  const truncation = { ...TRUNCATION, max_length: BigInt(length) };
+  const size = BigInt(length);
+  const padding = { direction: "Right", pad_to_multiple_of: null, strategy: { Fixed: size } };
+  const truncation = { direction: "Right", max_length: size, strategy: "LongestFirst", stride: 0n };
   const fits =
-    says(fields.raw("padding"), padding, ["pad_id", "pad_type_id", "pad_token"]) &&
-    says(fields.raw("truncation"), truncation);
+    same(fields.raw("padding"), padding, ["pad_id", "pad_type_id", "pad_token"]) &&
+    same(fields.raw("truncation"), truncation);
   if (!fits) {
     throw new BundleError(`tokenizer.json does not pad and truncate to ${length} ids; export the bundle again`);
   }
@@ -192,14 +190,18 @@ function end(processor: Fields, name: string): number {
 function checkPipeline(fields: Fields): readonly string[] {
   const found = fields.raw("pre_tokenizer");
   const literals = same(found, preTokenizer(TOKENS + WORDS));
-  const ends = ["sep", "cls", "trim_offsets", "add_prefix_space"];
-  const decoded = fields.raw("decoder");
+  const decoder = fields.raw("decoder");
   const known =
     same(fields.raw("normalizer"), NORMALIZER) &&
     (literals || same(found, preTokenizer(WORDS))) &&
-    says(fields.raw("post_processor"), { type: "RobertaProcessing" }, ends) &&
-    (decoded === null || says(decoded, { type: "ByteLevel" }, ["add_prefix_space", "trim_offsets", "use_regex"])) &&
-    says(fields.raw("model"), MODEL, ["unk_token", "vocab", "merges"]);
+    same(fields.raw("post_processor"), { type: "RobertaProcessing" }, [
+      "sep",
+      "cls",
+      "trim_offsets",
+      "add_prefix_space",
+    ]) &&
+    (decoder === null || same(decoder, { type: "ByteLevel" }, ["trim_offsets", "add_prefix_space", "use_regex"])) &&
+    same(fields.raw("model"), MODEL, ["unk_token", "vocab", "merges"]);
   if (!known) {
     throw new BundleError(
       "tokenizer.json is no CLIP tokenizer, which this runtime alone reads; export the bundle again",
@@ -208,24 +210,17 @@ function checkPipeline(fields: Fields): readonly string[] {
   return literals ? LITERALS : [];
 }
 
-/** Say whether a part has these values, whatever it says of those that are free, and nothing else. */
-function says(part: Json, expected: Parts, free: readonly string[] = []): boolean {
-  return (
-    isObject(part) &&
-    Object.keys(part).every((name) => Object.hasOwn(expected, name) || free.includes(name)) &&
-    Object.entries(expected).every(([name, value]) => Object.hasOwn(part, name) && same(part[name], value))
-  );
-}
-
-function same(one: Json, other: Json): boolean {
-  if (Array.isArray(one) && Array.isArray(other)) {
-    return one.length === other.length && one.every((value, i) => same(value, other[i]));
+/** Say whether two parts are the same, whatever they say of what is free. */
+function same(one: Json, other: Json, free: readonly string[] = []): boolean {
+  if (typeof one !== "object" || typeof other !== "object" || !one || !other) {
+    return one === other;
   }
-  return isObject(one) && isObject(other) ? says(one, other) : one === other;
-}
-
-function isObject(value: Json): value is Parts {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  const values = one as Parts;
+  const others = other as Parts;
+  return (
+    Array.isArray(one) === Array.isArray(other) &&
+    Object.keys({ ...values, ...others }).every((name) => free.includes(name) || same(values[name], others[name]))
+  );
 }
 
 function readVocabulary(model: Fields): Map<string, number> {
