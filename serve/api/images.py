@@ -71,9 +71,7 @@ async def edits(request: Request) -> Response:
         entry = site.entry(content.get("model"), "model")
         _check_fields(content, (*KNOWN, *IGNORED, *EXTENSIONS, *OF_EDITS))
         asked = _common(content, entry.bundle.manifest.geometry)
-        files = {
-            _plain(name): await value.read() for name, value in form.multi_items() if isinstance(value, UploadFile)
-        }
+        files = await _pictures(form)
     task = await asyncio.to_thread(_edit, files, content, asked)
     return await _answer(request, entry, task, asked, "image_edit")
 
@@ -152,6 +150,11 @@ def _fields(form: FormData) -> dict[str, Any]:
             numbers = [_field(name, value) for value in values]
             content[name] = numbers if len(numbers) > 1 else numbers[0]
     return content
+
+
+async def _pictures(form: FormData) -> dict[str, bytes]:
+    """Return the files of a form whose fields were checked."""
+    return {_plain(name): await value.read() for name, value in form.multi_items() if isinstance(value, UploadFile)}
 
 
 def _plain(name: str) -> str:

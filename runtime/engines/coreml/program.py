@@ -19,8 +19,12 @@ from amused_edge.runtime.errors import BundleError, first_line, quoted
 WEIGHTS = "@model_path/weights/weight.bin"
 """The only file beside the model from which a program may read."""
 
-_MODEL, _WEIGHTS = "com.apple.CoreML/model.mlmodel", "com.apple.CoreML/weights"
-"""What a package's `Manifest.json` may list."""
+_CONTENT = "com.apple.CoreML"
+"""The folder in a package's `Data` that holds its model and weights."""
+
+_ROOT = f"{_CONTENT}/model.mlmodel"
+_PARTS = frozenset({_ROOT, f"{_CONTENT}/weights"})
+"""What a package's `Manifest.json` may list, and which of it is the model."""
 
 FUNCTION = "main"
 
@@ -148,10 +152,10 @@ def check_package(package: Path) -> None:
         _check_weights(package, _read_model(package)[0])
         parts = json.loads((package / "Manifest.json").read_text(encoding="utf-8"))
         paths = {name: part["path"] for name, part in parts["itemInfoEntries"].items()}
-        for path in sorted(set(paths.values()) - {_MODEL, _WEIGHTS}):
-            raise BundleError(f"{package} has the part {quoted(path)}, outside of it; do not use this bundle")
-        if paths[parts["rootModelIdentifier"]] != _MODEL:
-            raise BundleError(f"{package} has another model than {_MODEL}; do not use this bundle")
+        if others := sorted(set(paths.values()) - _PARTS):
+            raise BundleError(f"{package} has the part {quoted(others[0])}, outside of it; do not use this bundle")
+        if paths[parts["rootModelIdentifier"]] != _ROOT:
+            raise BundleError(f"{package} has another model than {_ROOT}; do not use this bundle")
 
 
 def program_of(loaded: Any, spec: Any) -> Program:
@@ -178,7 +182,7 @@ def _read_model(package: Path) -> tuple[Any, Path]:
 
     coremltools' own way to open a package writes to it, which bundles are not for.
     """
-    content = package / "Data" / "com.apple.CoreML"
+    content = package / "Data" / _CONTENT
     model = ct.proto.Model_pb2.Model()
     model.ParseFromString((content / "model.mlmodel").read_bytes())
     return model, content / "weights"

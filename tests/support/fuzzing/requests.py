@@ -89,11 +89,8 @@ def _forms() -> list[bytes]:
     fields = {b"prompt": b"a fox", b"n": b"1", b"stream": b"true", b"seed": b"12", b"feather": b"1"}
     fields |= {b"size": b"auto", b"output_format": b"png", b"background": b"opaque", b"negative_prompt": b"red"}
     pair = [_FIELD % (b"temperature[]", number) for number in (b"2", b"0")]
-    painted = [_FIELD % field for field in fields.items()] + [
-        *pair,
-        _FILE % (b"image", picture),
-        _FILE % (b"mask", mask),
-    ]
+    files = [_FILE % (b"image", picture), _FILE % (b"mask", mask)]
+    painted = [*(_FIELD % field for field in fields.items()), *pair, *files]
     varied = [_FIELD % (b"prompt", b"a boat"), _FIELD % (b"strength", b"0.5"), _FILE % (b"image[]", picture)]
     return [_form(painted), _form(varied), _form([_FIELD % (b"steps", b"4")])]
 
@@ -126,7 +123,6 @@ def _mutated_form(data: bytes, chance: random.Random) -> bytes:
 
 
 def _read_form(folder: Path) -> Read:
-    from starlette.datastructures import UploadFile
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
 
@@ -149,11 +145,7 @@ def _read_form(folder: Path) -> Read:
             async with Request(scope, receive).form(max_files=2, max_fields=64, max_part_size=64 * 1024) as form:
                 content = images._fields(form)
                 asked = images._common(content, geometry)
-                files = {
-                    name.removesuffix("[]"): await value.read()
-                    for name, value in form.multi_items()
-                    if isinstance(value, UploadFile)
-                }
+                files = await images._pictures(form)
             images._edit(files, content, asked)
 
     loop = asyncio.new_event_loop()
