@@ -280,8 +280,12 @@ def test_embeddings_of_another_size(pipeline: AmusedPipeline) -> None:
 def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline) -> None:
     (state,) = pipeline.begin("a fox", GenerationOptions(steps=2))
     known = state.tokens.copy()
-    known[0, 0] = 31
+    known[0, :2] = 0, 31
     assert next(pipeline.resume(replace(state, tokens=known))).index == 0
+    never = np.where(known == MASKED, -1, 0)
+    assert next(pipeline.resume(replace(state, tokens=known, known_since=never))).index == 0
+    with pytest.raises(StateError, match="not sure which of its tokens are masked"):
+        pipeline.resume(replace(state, tokens=known, known_since=np.full(GRID, -1)))
     for tokens in (np.full((6, 4), MASKED), np.where(known == 31, 32, known), np.where(known == 31, -1, known)):
         with pytest.raises(StateError, match="tokens that the bundle does not have"):
             pipeline.resume(replace(state, tokens=tokens, probability=np.ones(tokens.shape, np.float32)))
@@ -335,6 +339,29 @@ def test_a_variation_can_be_cancelled_in_every_call(
     assert len(list(pipeline.pictures(task, GenerationOptions(steps=3), cancellation=cancellation))) == 1
     assert "image_encoder" in {role for role, _, _ in calls}
     assert {id(given) for _, _, given in calls} == {id(cancellation)}
+
+
+def test_pictures_that_need_no_step(pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]) -> None:
+    """They are what the codes of the picture say."""
+    task = Variation("a fox", PICTURE, 0.5, pictures_per_prompt=2)
+    pictures = list(pipeline.pictures(task, GenerationOptions(steps=1)))
+    assert [picture.parameters.task.picture for picture in pictures] == [0, 1]
+    for picture in pictures:
+        assert np.array_equal(picture.image, decoded(encoded(PICTURE)))
+    assert {role for role, _, _ in calls} == {"image_encoder", "image_decoder"}
+
+
+def test_where_one_graph_is_loaded_at_a_time_each_comes_once_a_prompt() -> None:
+    loaded: list[str] = []
+
+    def load(bundle: Bundle, role: str, options: EngineOptions) -> Any:
+        loaded.append(role)
+        return _Function(role, [])
+
+    with AmusedPipeline(Bundle.open(TINY), EngineOptions.low_memory(), load=load) as pipeline:
+        task = TextToImage(["a fox", "a boat"], pictures_per_prompt=3)
+        assert len(list(pipeline.pictures(task, GenerationOptions(steps=2)))) == 6
+    assert (loaded.count("denoiser"), loaded.count("image_decoder")) == (2, 2)
 
 
 def test_going_on_remembers_how_sure_tokens_were(pipeline: AmusedPipeline) -> None:

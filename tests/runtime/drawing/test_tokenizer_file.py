@@ -111,6 +111,13 @@ def test_a_name_that_is_twice_among_many_is_found(tmp_path: Path) -> None:
         PromptTokenizer(tmp_path / "tokenizer.json", 77)
 
 
+def test_what_the_library_refuses_is_told_with_the_file(tmp_path: Path) -> None:
+    """A pair of parts that no vocabulary has."""
+    file = _edited(tmp_path, lambda content: content["model"].update(merges=[["no such", "part"]]))
+    with pytest.raises(BundleError, match=r"tokenizer.json is not a tokenizer: .*; export the bundle again$"):
+        PromptTokenizer(file, 77)
+
+
 def test_ids_of_another_number_are_refused() -> None:
     """Whatever a file could have said."""
     tokenizer = PromptTokenizer(TOKENIZER, 77)

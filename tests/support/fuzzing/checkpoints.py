@@ -88,12 +88,15 @@ _CONFIGS = (
     *("model_index.json", "generation_config.json", "scheduler/scheduler_config.json"),
     *("text_encoder/config.json", "transformer/config.json", "vqvae/config.json"),
 )
+_DEPTHS = ("num_hidden_layers", "num_res_blocks", "layers_per_block")
 _TOKENIZER = ("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json", "tokenizer/vocab.json")
 
 
 def _files(names: Sequence[str]) -> list[bytes]:
     """The demo's files of these names, as one JSON object."""
     files = {name: json.loads((DEMO_CHECKPOINT / name).read_text()) for name in names}
+    for config in files.values():
+        config.update((depth, 1) for depth in _DEPTHS if depth in config)  # graphs are built of what fits
     if _TOKENIZER[-1] in files:
         vocabulary = files[_TOKENIZER[-1]].items()
         files[_TOKENIZER[-1]] = {name: number for name, number in vocabulary if number < 40 or name.startswith("<|")}
