@@ -22,11 +22,14 @@ from amused_edge.runtime import (
     OptionsError,
     PictureState,
     PromptEmbeddings,
+    PromptWeights,
     StateError,
     TextToImage,
     Variation,
 )
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.drawing import task_drawing
+from amused_edge.runtime.drawing.conditioning import Branches
 from amused_edge.runtime.errors import GenerationCancelledError
 from amused_edge.runtime.sampling.mask_predict import Step, mask_predict
 from amused_edge.runtime.tasks.kinds import Task
@@ -351,17 +354,43 @@ def test_pictures_that_need_no_step(pipeline: AmusedPipeline, calls: list[tuple[
     assert {role for role, _, _ in calls} == {"image_encoder", "image_decoder"}
 
 
-def test_where_one_graph_is_loaded_at_a_time_each_comes_once_a_prompt() -> None:
+@pytest.mark.parametrize(("batch", "batches"), [(16, 1), (2, 2)])
+def test_where_one_graph_is_loaded_at_a_time(
+    batch: int, batches: int, pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It serves all pictures of a prompt, or as many as memory allows; what is drawn is the same."""
+    monkeypatch.setattr(task_drawing, "LOW_MEMORY_BATCH", batch)
     loaded: list[str] = []
 
     def load(bundle: Bundle, role: str, options: EngineOptions) -> Any:
         loaded.append(role)
         return _Function(role, [])
 
-    with AmusedPipeline(Bundle.open(TINY), EngineOptions.low_memory(), load=load) as pipeline:
-        task = TextToImage(["a fox", "a boat"], pictures_per_prompt=3)
-        assert len(list(pipeline.pictures(task, GenerationOptions(steps=2)))) == 6
-    assert (loaded.count("denoiser"), loaded.count("image_decoder")) == (2, 2)
+    task, options = TextToImage(["a fox", "a boat"], pictures_per_prompt=3), GenerationOptions(seed=5, steps=2)
+    told: list[int] = []
+    with AmusedPipeline(Bundle.open(TINY), EngineOptions.low_memory(), load=load) as low:
+        pictures = list(low.pictures(task, options, on_step=lambda index, step: told.append(index)))
+    assert told == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert (loaded.count("denoiser"), loaded.count("image_decoder")) == (2 * batches, 2 * batches)
+    for picture, other in zip(pictures, pipeline.pictures(task, options), strict=True):
+        assert np.array_equal(picture.image, other.image)
+
+
+def test_weights_that_weigh_nothing_take_no_second_text(
+    pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]
+) -> None:
+    plain = next(pipeline.pictures("a fox", GenerationOptions(steps=1, guidance_scale=1.0)))
+    for text, texts in (("a (fox:1)", 1), ("a (fox:1.5)", 2)):
+        calls.clear()
+        weighted = next(pipeline.pictures(PromptWeights(text), GenerationOptions(steps=1, guidance_scale=1.0)))
+        assert [role for role, _, _ in calls].count("text_encoder") == texts
+        assert np.array_equal(weighted.tokens, plain.tokens) == (texts == 1)
+
+
+def test_a_scale_of_one_asks_for_the_prompt_alone() -> None:
+    both = Branches({"c": np.arange(6).reshape(2, 3)}, ("", "a fox"))
+    assert both.of(1.01) is both
+    assert (both.of(1.0).names, both.of(1.0).values["c"].tolist()) == (("a fox",), [[3, 4, 5]])
 
 
 def test_going_on_remembers_how_sure_tokens_were(pipeline: AmusedPipeline) -> None:

@@ -5,7 +5,7 @@ and the hidden state of the call that last computed it, and no other row can tel
 import itertools
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from amused_edge.runtime import AmusedPipeline, Cancellation, EngineOptions, Gen
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorSpec
 from amused_edge.runtime.drawing.row_cache import RowCache
-from amused_edge.runtime.engines.rows import OneByOne
+from amused_edge.runtime.engines.rows import RowByRow
 from amused_edge.runtime.sampling.mask_predict import mask_predict
 from tests.support.paths import ROOT
 
@@ -123,13 +123,27 @@ def grids(side: int) -> list[Any]:
     return [np.where(rank < masked, MASKED, drawn) for masked in (24, 15, 9, 5, 5, 2, 1)]
 
 
+class _RowByRow(RowByRow):
+    """Others of its kind compute rows side by side, to the bit as in a batch of so many."""
+
+    def __init__(self, graph: Denoiser) -> None:
+        super().__init__("denoiser")
+        self._graph = graph
+
+    def some(self, rows: Sequence[Any], of: int, cancellation: Any = None) -> list[dict[str, Any]]:
+        assert of == len(rows)
+        return [self._graph(row, cancellation) for row in rows]
+
+    def close(self) -> None: ...
+
+
 @pytest.mark.parametrize("one_by_one", [False, True])
 @pytest.mark.parametrize("side", [1, 2])
 @pytest.mark.parametrize("every", [2, 4, 9])
 def test_rows_are_kept_as_their_definition_says(side: int, every: int, one_by_one: bool) -> None:
     """Of both branches, of which the other is not asked at steps 2 and 4."""
     graph = Denoiser(side)
-    denoiser: Any = OneByOne("denoiser", graph) if one_by_one else graph
+    denoiser: Any = _RowByRow(graph) if one_by_one else graph
     cache = RowCache(entry_of(side), every, MASKED)
     branches = [Definition(side, every), Definition(side, every)]
     assert cache.share == 1
@@ -161,7 +175,7 @@ def test_rows_that_were_masked_are_computed_and_no_others() -> None:
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_every_call_can_be_cancelled(one_by_one: bool) -> None:
     graph, cancellation = Denoiser(2), Cancellation()
-    denoiser: Any = OneByOne("denoiser", graph) if one_by_one else graph
+    denoiser: Any = _RowByRow(graph) if one_by_one else graph
     cache = RowCache(entry_of(2), 4, MASKED)
     cache(denoiser, 0, grids(2)[1], {"c": np.ones((2, 1))}, cancellation)
     cache(denoiser, 1, grids(2)[2], {"c": np.ones((2, 1))})
@@ -263,7 +277,9 @@ def expected(pipeline: AmusedPipeline, task: Any, start: Any, first: int) -> Any
 
 @pytest.mark.parametrize("kind", ["text", "variation"])
 def test_a_picture_and_going_on_with_it(kind: str, pipeline: AmusedPipeline, graph: Denoiser) -> None:
-    """From each state: what the calls before it left is computed again, of the steps since all rows were computed."""
+    """From each state: what the calls before it left is computed again, of the steps since all rows were computed, but
+    for one where nothing was known.
+    """
     task = TextToImage("a fox", first_picture=2) if kind == "text" else Variation("a fox", PICTURE, 0.8)
     (begun,) = pipeline.begin(task, OPTIONS)
     steps = expected(pipeline, task, begun.tokens, begun.next_step)
@@ -274,7 +290,7 @@ def test_a_picture_and_going_on_with_it(kind: str, pipeline: AmusedPipeline, gra
         np.testing.assert_allclose(one.probability, other.probability, rtol=1e-5)
     exact = list(pipeline.stream(task, replace(OPTIONS, row_cache=0)))
     assert np.abs(exact[-1].probability - found[-1].probability).max() > 0.01
-    state = begun
+    state, settings = begun, pipeline.settings(OPTIONS, task)
     for step in steps:
         cancellation = Cancellation()
         graph.calls.clear()
@@ -282,6 +298,9 @@ def test_a_picture_and_going_on_with_it(kind: str, pipeline: AmusedPipeline, gra
         np.testing.assert_array_equal(resumed.tokens, step.tokens)
         np.testing.assert_allclose(resumed.probability, step.probability, rtol=1e-5)
         assert {id(given) for _, given in graph.calls} <= {id(cancellation)}
+        again = range(step.index - step.index % 3, step.index + 1)
+        known = [before for before in again if (state.tokens_before(before, MASKED) != MASKED).any()]
+        assert len(graph.calls) == sum(2 if settings.guidance_at(before) > 1 else 1 for before in known)
         state = state.after(resumed)
     graph.calls.clear()
     assert list(pipeline.resume(state, task)) == graph.calls == []

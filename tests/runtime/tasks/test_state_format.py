@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from amused_edge.runtime.bundle.manifest import MicroConditioning
-from amused_edge.runtime.errors import StateError
+from amused_edge.runtime.errors import InternalError, StateError
 from amused_edge.runtime.sampling.mask_predict import Step
 from amused_edge.runtime.sampling.options import GenerationOptions, SamplerSettings
 from amused_edge.runtime.tasks.clip import NOISE_STEPS, Clip, ClipFrame
@@ -147,6 +147,59 @@ def test_the_state_after_a_step() -> None:
         assert (after.parameters, after.next_step, after.starting_mask_ratio) == (PARAMETERS, 5, 0.5)
         assert np.array_equal(after.tokens, two[picture])
         assert np.array_equal(after.probability, probability[picture])
+
+
+MASKED = 9000
+SINCE = np.array([[-1, 0, 2], [1, -1, 3]])
+WITH_ROWS = replace(PARAMETERS, settings=replace(SETTINGS, row_cache=3))
+KEPT = PictureState(WITH_ROWS, 3, np.where(SINCE < 0, MASKED, TOKENS), PROBABILITY, 0.5, SINCE)
+
+
+def test_what_a_state_with_a_row_cache_knows_of_the_steps_before() -> None:
+    """A state tells since which step the denoiser read each token."""
+    begun = PictureState.start(WITH_ROWS, 1, KEPT.tokens, MASKED, 0.25)
+    assert begun.known_since is not None
+    assert begun.known_since.tolist() == [[-1, 1, 1], [1, -1, 1]]
+    assert (begun.parameters, begun.next_step, begun.starting_mask_ratio) == (WITH_ROWS, 1, 0.25)
+    assert begun.tokens is KEPT.tokens
+    assert begun.probability.dtype == np.float32
+    assert begun.probability.tolist() == [[1, 1, 1]] * 2
+    assert PictureState.start(PARAMETERS, 0, TOKENS, MASKED, 1.0).known_since is None
+    for step, known in ((0, [1]), (1, [1, 3]), (2, [1, 2, 3]), (3, [1, 2, 3, 5])):
+        before = KEPT.tokens_before(step, MASKED)
+        assert before.dtype == np.int64
+        assert np.flatnonzero(before != MASKED).tolist() == known
+        assert before.ravel()[known].tolist() == TOKENS.ravel()[known].tolist()
+    with pytest.raises(InternalError, match="what a state knows of the steps before"):
+        STATE.tokens_before(0, MASKED)
+
+
+def test_a_step_tells_since_when_its_tokens_are_known() -> None:
+    """Those of the step that the next one reads; what was known before stays so."""
+    two, probability = np.stack([TOKENS] * 2), np.stack([PROBABILITY] * 2)
+    masks = np.array([[[True, False, False], [False, True, False]], [[False, False, False], [False, True, False]]])
+    for picture, since in ((0, SINCE), (1, [[5, 0, 2], [1, -1, 3]])):
+        after = KEPT.after(Step(4, 12, two, two, masks, probability, probability), picture)
+        assert after.known_since is not None
+        assert after.known_since.dtype == np.int64
+        assert np.array_equal(after.known_since, since)
+
+
+def test_the_format_with_a_row_cache() -> None:
+    state = replace(KEPT, parameters=replace(WITH_ROWS, settings=replace(WITH_ROWS.settings, steps=3)))
+    written = json.loads(state.to_json())
+    assert written["parameters"]["version"] == 3
+    assert written["parameters"]["settings"]["row_cache"] == 3
+    assert written["known_since"] == packed(SINCE.astype("<i4"))
+    again = PictureState.from_json(state.to_json())
+    assert again.known_since is not None
+    assert again.known_since.dtype == np.int64
+    assert np.array_equal(again.known_since, SINCE)
+    short = {**written, "known_since": packed(SINCE[:1].astype("<i4"))}
+    missing = {name: value for name, value in written.items() if name != "known_since"}
+    for damaged, says in ((short, "12 bytes for a grid of 24"), (missing, "lacks 'known_since'")):
+        with pytest.raises(StateError, match=says):
+            PictureState.from_json(sealed({name: value for name, value in damaged.items() if name != "sha256"}))
 
 
 def test_parameters_of_a_frame() -> None:
