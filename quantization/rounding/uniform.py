@@ -180,14 +180,16 @@ def feedback_blocks(
 
 
 def _block_grid(values: Matrix, bits: int, symmetric: bool) -> tuple[Matrix, Matrix]:
-    """Return scales and zero points (whole numbers) of blocks whose values run along the last axis."""
+    """Return scales and zero points (whole numbers from 0 to the largest code) of blocks whose values run along the
+    last axis.
+    """
     top = 2**bits - 1
     if symmetric:
         scales = _scales(np.abs(values).max(-1), 2 ** (bits - 1) - 1)
         return scales, np.full(scales.shape, 2 ** (bits - 1), np.float32)
     low, high = np.minimum(values.min(-1), 0), np.maximum(values.max(-1), 0)
     scales = _scales(high.astype(np.float64) - low, top)
-    return scales, np.clip(np.rint(-low / scales), 0, top)
+    return scales, np.rint(-low / scales)
 
 
 def _scales(spans: NDArray[np.floating], steps: int) -> Matrix:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from amused_edge.benchmarks.metrics import statistics
 from amused_edge.benchmarks.metrics.statistics import (
     Interval,
     Ratio,
@@ -15,6 +16,7 @@ from amused_edge.benchmarks.metrics.statistics import (
     mean,
     ratio_over_rounds,
     resampled,
+    sample_and_resamples,
     summary,
 )
 
@@ -91,6 +93,17 @@ def test_resamples_draw_as_many_values_each_as_likely_as_the_other() -> None:
 def test_the_seed_alone_decides_about_resamples() -> None:
     np.testing.assert_array_equal(resampled(9), resampled(9))
     assert (resampled(9) != resampled(9, seed=1)).any()
+
+
+def test_resamples_are_drawn_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are made at once; the sample itself stands before them."""
+    drawn = np.random.Generator(np.random.Philox(3)).multinomial(20, [1 / 20] * 20, size=7)
+    for block in (2**20, 60, 1):
+        monkeypatch.setattr(statistics, "_BLOCK", block)
+        assert np.array_equal(sample_and_resamples(20, 3, 7), [[1] * 20, *drawn])
+        assert np.array_equal(resampled(20, 3, 7), drawn)
+        values = np.arange(20)
+        np.testing.assert_allclose(mean(values)(drawn), drawn @ values / 20, rtol=1e-15)
 
 
 def test_weighted_means_are_those_of_the_drawn_values() -> None:
