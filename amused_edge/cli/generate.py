@@ -45,7 +45,7 @@ R = TypeVar("R", bound="DataclassInstance")
         "--output",
         type=PATH,
         metavar="FILE",
-        help="PNG file; with several pictures -0, -1, ... is put before .png.  [default: named after the prompt]",
+        help="PNG file; with several pictures -0, -1, ... is put before .png.  [default: named after the first prompt]",
     ),
     option("--count", type=int, metavar="N", help="Pictures per prompt.  [default: 1]"),
     option("--seed", type=int, metavar="N", help="Of the random numbers.  [default: 0]"),

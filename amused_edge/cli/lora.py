@@ -16,8 +16,8 @@ from amused_edge.cli.values import PATH, TextType
     short_help="Add LoRAs to a bundle's weights.",
     extras=("lora",),
     examples=(
-        "amused-edge lora amused-fp32 styled style.safetensors",
-        "amused-edge lora amused-fp32 styled OWNER/NAME:0.8 --lora-scale 2",
+        "amused-edge lora amused-fp32 style.safetensors styled",
+        "amused-edge lora amused-fp32 OWNER/NAME:0.8 styled --lora-scale 2",
     ),
 )
 @click.argument("bundle", type=PATH)

@@ -16,6 +16,7 @@ from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.pictures import read_parameters, write_png
 from amused_edge.runtime.tasks.parameters import PictureParameters
+from tests.support.command import run
 from tests.support.paths import ROOT, WEB
 
 NPM, NODE = shutil.which("npm"), shutil.which("node")
@@ -115,13 +116,16 @@ def test_the_command_draws_what_it_is_asked_for(programs: Path, demo_bundle: Pat
         ([], 2, "give a bundle and a prompt"),
         (["generate", "nowhere", "a"], 1, "nowhere is not a bundle"),
         (["generate", "{bundle}", "a", "--steps", "x"], 2, "--steps is x"),
-        (["generate", "{bundle}", "a", "--steps", "0"], 1, "steps is 0"),
+        (["generate", "{bundle}", "a", "--steps", "0"], 2, "steps is 0"),
         (["generate", "{bundle}", "a", "--unknown"], 2, "--unknown"),
-        (["generate", "{bundle}", "a", "-o", "taken.png"], 1, "taken.png exists"),
-        (["generate", "{bundle}", "a", "-o", "a.jpg"], 1, "does not end in .png"),
+        (["generate", "{bundle}", "a", "-o", "taken.png"], 2, "taken.png exists"),
+        (["generate", "{bundle}", "a", "-o", "a.jpg"], 2, "does not end in .png"),
+        (["generate", "{bundle}", "a", "-o", "no/a.png"], 2, "folder no does not exist; create it first"),
+        (["generate", "{bundle}", "a", "-o", "taken.png/a.png"], 2, "taken.png is a file, where a folder is needed"),
         (["generate", "{bundle}", "a", "--mask", "a.png"], 2, "need --image"),
-        (["generate", "{bundle}", "a", "--image", "taken.png"], 1, "taken.png"),
-        (["generate", "{bundle}", "--like", "taken.png"], 1, "cannot be read as a PNG"),
+        (["generate", "{bundle}", "a", "--image", "taken.png"], 2, "taken.png"),
+        (["generate", "{bundle}", "a", "--image", "nowhere.png"], 2, "nowhere.png"),
+        (["generate", "{bundle}", "--like", "taken.png"], 2, "cannot be read as a PNG"),
     ],
 )
 def test_what_cannot_be_is_one_line(
@@ -135,6 +139,8 @@ def test_what_cannot_be_is_one_line(
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
+    if given:  # without, Python's command tells what there is
+        assert run(*arguments, cwd=tmp_path).returncode == code
 
 
 def test_letters_and_numbers_are_those_of_the_tokenizers_library() -> None:

@@ -94,6 +94,23 @@ def test_relative_error_of_whole_numbers_does_not_wrap() -> None:
     assert relative_error(np.array([1], np.uint8), np.array([2], np.uint8)) == 1.0
 
 
+def test_relative_error_is_computed_in_float64() -> None:
+    """Whichever of them are halves: their difference is beyond what these hold."""
+    a, b = np.array([60000.0, 1.0]), np.array([-60000.0, 1.0])
+    for x in (a, a.astype(np.float16)):
+        for y in (b, b.astype(np.float16)):
+            assert relative_error(x, y) == pytest.approx(2.0, rel=1e-3)
+    near = np.array([1.0, 1.001], np.float16)
+    assert relative_error(near, near.astype(np.float64) + 1e-5) == pytest.approx(1e-5, rel=0.01)
+
+
+def test_what_is_not_a_number_is_told_by_the_result_and_not_by_a_warning() -> None:
+    rows = np.array([[0.0, np.nan], [-np.inf, 1.0], [-np.inf, -np.inf]])
+    with np.errstate(all="raise"):
+        assert kl_divergence(rows, rows).tolist() == [np.inf, 0.0, np.inf]
+        assert total_variation(rows, rows).tolist() == [1.0, 0.0, 1.0]
+
+
 def test_shapes_that_differ_are_refused() -> None:
     """Once, NumPy's broadcasting made a number of them."""
     with pytest.raises(ValueError, match="differ"):

@@ -170,7 +170,16 @@ def test_fid_of_equal_sets_is_zero_and_never_less(count: int, size: int) -> None
 
 @pytest.mark.parametrize("measure", [kid, fid])
 @pytest.mark.parametrize(
-    ("x", "y"), [((1, 3), (5, 3)), ((5, 3), (1, 3)), ((5, 3), (5, 4)), ((5,), (5,)), ((0, 3), (5, 3))]
+    ("x", "y"),
+    [
+        ((1, 3), (5, 3)),
+        ((5, 3), (1, 3)),
+        ((5, 3), (5, 4)),
+        ((5,), (5,)),
+        ((5, 3), (5,)),
+        ((5,), (5, 3)),
+        ((0, 3), (5, 3)),
+    ],
 )
 def test_what_cannot_be_compared_is_refused(measure: Any, x: tuple[int, ...], y: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="two pictures or more"):
@@ -202,6 +211,9 @@ def test_kid_by_tiles_is_that_over_the_whole_matrix(block: int, paired: bool) ->
     np.testing.assert_allclose(KidKernels(x, y, paired=paired).weighted(weights), whole, rtol=1e-11, atol=1e-13)
     if paired:
         assert not KidKernels(x, x.copy(), paired=True).weighted(weights).any()
+        y[:14] = x[:14]  # some tiles are equal, and some are not
+        whole = _whole_weighted(x, y, weights, paired=True)
+        np.testing.assert_allclose(KidKernels(x, y, paired=True).weighted(weights), whole, rtol=1e-10, atol=1e-12)
 
 
 def _whole_weighted(x: Array, y: Array, weights: NDArray[Any], *, paired: bool) -> Array:
@@ -215,6 +227,25 @@ def _whole_weighted(x: Array, y: Array, weights: NDArray[Any], *, paired: bool) 
         return within + others - 2 * np.einsum("ri,ij,rj->r", w, xy - np.diag(np.diag(xy)), w) / pairs
     others = (yy.sum() - np.trace(yy)) / (len(y) * (len(y) - 1))
     return within + others - 2 * (w @ xy).sum(axis=1) / (w.sum(axis=1) * len(y))
+
+
+class _OnDisk:
+    """Rows that are read some at a time, and no array."""
+
+    def __init__(self, rows: Array) -> None:
+        self._rows, self.shape = rows, rows.shape
+
+    def __getitem__(self, rows: slice) -> Array:
+        return self._rows[rows]
+
+    def __array__(self, *_: object, **__: object) -> Array:
+        raise AssertionError("all of it was read at once")
+
+
+def test_sets_need_not_be_arrays() -> None:
+    x, y = features(23, 5, 1), features(17, 5, 2)
+    for measure in (kid, fid):
+        assert measure(_OnDisk(x), _OnDisk(y)) == measure(x, y) == measure(x.tolist(), y.tolist())
 
 
 def test_fid_from_moments_is_that_of_the_whole_sets(block: int) -> None:

@@ -11,6 +11,7 @@ from amused_edge.benchmarks.metrics import statistics
 from amused_edge.benchmarks.metrics.statistics import (
     Interval,
     Ratio,
+    Summary,
     bootstrap,
     difference,
     mean,
@@ -97,13 +98,24 @@ def test_the_seed_alone_decides_about_resamples() -> None:
 
 def test_resamples_are_drawn_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many are made at once; the sample itself stands before them."""
+    first = np.random.Generator(np.random.Philox(0)).multinomial(20, [1 / 20] * 20)
+    assert np.array_equal(resampled(20)[0], first)
+    assert np.array_equal(sample_and_resamples(20)[1], first)
     drawn = np.random.Generator(np.random.Philox(3)).multinomial(20, [1 / 20] * 20, size=7)
     for block in (2**20, 60, 1):
         monkeypatch.setattr(statistics, "_BLOCK", block)
         assert np.array_equal(sample_and_resamples(20, 3, 7), [[1] * 20, *drawn])
         assert np.array_equal(resampled(20, 3, 7), drawn)
+        assert resampled(20, 3, 7).dtype == np.uint8
         values = np.arange(20)
         np.testing.assert_allclose(mean(values)(drawn), drawn @ values / 20, rtol=1e-15)
+
+
+def test_an_interval_is_of_the_resamples_alone() -> None:
+    values, weights = np.arange(20.0) ** 3, resampled(20, resamples=30)
+    low, high = np.quantile(weights @ values / 20, [0.025, 0.975])
+    found = bootstrap(mean(values), weights)
+    assert (found.estimate, found.low, found.high) == (values.mean(), pytest.approx(low), pytest.approx(high))
 
 
 def test_weighted_means_are_those_of_the_drawn_values() -> None:
@@ -149,6 +161,9 @@ def test_percentiles_lie_linearly_between_values() -> None:
     two = summary([3.0, 1.0])
     assert (two.median, two.p10, two.p90, two.count) == (2.0, pytest.approx(1.2), pytest.approx(2.8), 2)
     assert summary([7]).p10 == summary([7]).p90 == 7.0
+    assert summary([3, 9, 1, 5]) == Summary(4.0, pytest.approx(1.6), pytest.approx(7.8), 4, 1.0, 9.0)  # type: ignore[arg-type]
+    halves = np.array([2048, 2051, 2052], np.float16)  # 2051 is none of them: 2052 is nearest
+    assert summary(halves) == summary([2048.0, 2052.0, 2052.0])
 
 
 def test_nothing_is_not_summarised() -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** `npx amused-edge`: draws pictures with a bundle, and writes them as PNG files with their parameters inside. */
 
-import { link, readFile, unlink, writeFile } from "node:fs/promises";
+import { access, constants, link, readFile, stat, unlink, writeFile } from "node:fs/promises";
 import { dirname, join, parse } from "node:path";
 import { argv, exit, pid, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,7 @@ import {
   optionsOf,
   type Picture,
   rebuildTask,
+  StateError,
   type Task,
   textToImage,
   variation,
@@ -82,7 +83,7 @@ function parsed(given: readonly string[]) {
   }
 }
 
-/** Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage. */
+/** Run the command; return its exit code, as Python's: 0 done, 1 failed, 2 wrong usage. */
 export async function main(given: readonly string[]): Promise<number> {
   try {
     const { values, positionals } = parsed(given);
@@ -99,7 +100,8 @@ export async function main(given: readonly string[]): Promise<number> {
   } catch (error) {
     const known = error instanceof AmusedEdgeError || error instanceof UsageError;
     stderr.write(`Error: ${known ? error.message : String(error)}\n`);
-    return error instanceof UsageError ? USAGE : FAILED;
+    const misused = [UsageError, OptionsError, StateError].some((kind) => error instanceof kind);
+    return misused ? USAGE : FAILED;
   }
 }
 
@@ -202,7 +204,19 @@ function fileNames(task: Task, seed: string, output: string | undefined): string
   return Array.from({ length: count }, (_, i) => join(dir, count === 1 ? `${name}${ext}` : `${name}-${i}${ext}`));
 }
 
+/** Throw an `OptionsError` where pictures cannot be written: before they are drawn. */
 async function checkFree(names: readonly string[]): Promise<void> {
+  const folder = dirname(names[0] ?? "");
+  const found = await stat(folder).catch((error: NodeJS.ErrnoException) => {
+    const missing = error.code === "ENOENT" ? "does not exist; create it first" : `cannot be read: ${error.message}`;
+    throw new OptionsError(`folder ${folder} ${missing}`);
+  });
+  if (!found.isDirectory()) {
+    throw new OptionsError(`${folder} is a file, where a folder is needed; choose another one`);
+  }
+  await access(folder, constants.W_OK | constants.X_OK).catch(() => {
+    throw new OptionsError(`folder ${folder} cannot be written to; choose another one`);
+  });
   for (const name of names) {
     const taken = await readFile(name).then(
       () => true,
@@ -221,7 +235,7 @@ async function write(name: string, { image, parameters }: Picture): Promise<void
     await writeFile(partial, pngOf(image, parameters), { flag: "wx" });
     await link(partial, name);
   } catch (error) {
-    throw new OptionsError(`cannot write ${name}: ${(error as Error).message}`);
+    throw new AmusedEdgeError(`cannot write ${name}: ${(error as Error).message}`);
   } finally {
     await unlink(partial).catch(() => undefined);
   }
