@@ -4,6 +4,7 @@ usage, 130 interrupted, 143 terminated, 141 nobody reads what it prints.
 What takes long to import is imported when an interruption ends in one line, too: inside `main`.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ _STOPPED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 def main() -> None:
     """Run the command line."""
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # the hub's client tells of each try; an error is one line
     console.prepare()
     stopped = _heed_signals()
     code = FAILED

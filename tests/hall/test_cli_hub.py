@@ -1,6 +1,7 @@
 """`push`, `card`, and bundles of the hub wherever the command line takes a bundle."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -113,6 +114,20 @@ def test_refusals_are_one_line(cli: Cli, hub: LoopbackHub) -> None:
     one_line(cli("generate", "me/absent", "a fox"), 1, "me/absent is no folder here", "no such model")
     hub.add(ID, DEMO)
     one_line(cli("push", DEMO, ID, "--private"), 2, "me/mine is there and public")
+
+
+def test_where_nobody_answers_a_line_says_so(tmp_path: Path) -> None:
+    """The hub's client told of each of its tries before."""
+    code = "import sys, time; time.sleep = lambda _: None; from amused_edge.cli import main; main()"
+    command = [sys.executable, "-c", code, "generate", "owner/name", "a fox"]
+    ours = ("HF_HUB_VERBOSITY", "HF_HUB_OFFLINE")
+    nobody = {name: value for name, value in os.environ.items() if name not in ours}
+    nobody["HF_ENDPOINT"] = "http://127.0.0.1:9"
+    done = subprocess.run(command, cwd=tmp_path, env=nobody, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("amused-edge: owner/name is no folder here, nor could it be downloaded from the hub")
+    assert "Connection refused" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_without_the_library_a_line_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
