@@ -8,8 +8,12 @@ from PIL import Image
 
 from amused_edge.runtime import AmusedEdgeWarning, Cancellation, Inpainting, Variation
 from amused_edge.runtime.bundle.manifest import Geometry
+from amused_edge.runtime.drawing import canvas as module
+from amused_edge.runtime.drawing import starts
 from amused_edge.runtime.drawing.canvas import Canvas
+from amused_edge.runtime.pictures.sources import fit_image
 from amused_edge.runtime.sampling.options import SamplerSettings
+from amused_edge.runtime.sampling.schedule import mask_ratio
 from amused_edge.runtime.tasks.kinds import Task
 
 GEOMETRY = Geometry(
@@ -74,6 +78,41 @@ def test_a_picture_is_encoded_once_and_not_taken_for_another(canvas: Canvas, enc
         assert np.array_equal(start.tokens, tokens_of(seen))
         assert not start.tokens.flags.writeable
     assert len(encoder.cancellations) == len(given) - 1
+
+
+def test_a_picture_is_fitted_and_encoded_once_until_others_came(
+    canvas: Canvas, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept are two of what was fitted, as a picture and its mask, and the tokens of one."""
+    fitted: list[int] = []
+
+    def fit(image: Image.Image, *size: Any) -> Image.Image:
+        fitted.append(np.asarray(image)[0, 0, 0])
+        return fit_image(image, *size)
+
+    monkeypatch.setattr(module, "fit_image", fit)
+    third = OTHER[::-1].copy()
+    for picture in (PICTURE, PICTURE, OTHER, OTHER, PICTURE, PICTURE, third, PICTURE, OTHER):
+        found = canvas.begin(Variation("a", picture, 0.2), 0, SETTINGS).tokens
+        assert np.array_equal(found, tokens_of(picture))
+    expected = [PICTURE, OTHER, PICTURE, third, PICTURE, OTHER]
+    assert len(encoder.cancellations) == len(expected)
+    assert fitted == [picture[0, 0, 0] for picture in (PICTURE, OTHER, third, OTHER)]
+
+
+def test_a_variation_of_full_strength_begins_with_nothing(canvas: Canvas) -> None:
+    begun = canvas.begin(Variation("a", PICTURE, 1.0), 0, SETTINGS)
+    assert begun.tokens.tolist() == np.full((4, 6), GEOMETRY.mask_token_id).tolist()
+    assert (begun.tokens.dtype, begun.first_step, begun.starting_mask_ratio) == (np.int64, 0, 1.0)
+
+
+def test_a_token_is_masked_where_its_noise_is_below_the_share(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And kept where it is the share itself: as many are masked, on average, as the share says."""
+    share = mask_ratio("linear", 1, 4)
+    noise = np.where(np.arange(24) < 5, np.nextafter(share, np.float32(0)), share)
+    monkeypatch.setattr(starts, "uniforms", lambda *_, **__: noise)
+    found = canvas.begin(Variation("a", PICTURE, 0.5), 0, SamplerSettings(steps=4, schedule="linear")).tokens
+    assert np.flatnonzero(found == GEOMETRY.mask_token_id).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_which_tokens_a_mask_covers(canvas: Canvas) -> None:

@@ -30,8 +30,11 @@ from amused_edge.runtime import (
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.drawing import task_drawing
 from amused_edge.runtime.drawing.conditioning import Branches
+from amused_edge.runtime.drawing.draw import guided
+from amused_edge.runtime.engines.rows import OneByOne
 from amused_edge.runtime.errors import GenerationCancelledError
 from amused_edge.runtime.sampling.mask_predict import Step, mask_predict
+from amused_edge.runtime.tasks.clip import Clip, ClipFrame
 from amused_edge.runtime.tasks.kinds import Task
 from tests.support.paths import ROOT
 from tests.support.vectors import stream
@@ -172,7 +175,7 @@ def test_a_picture_of_text(
     assert np.array_equal(picture.tokens, last.tokens[0])
     assert np.array_equal(picture.probability, last.probability[0])
     assert np.array_equal(picture.image, decoded(last.tokens[0]))
-    assert picture.parameters.task.picture == 3
+    assert (picture.parameters.task.picture, picture.prompt) == (3, "a fox")
 
 
 @pytest.mark.parametrize(("strength", "first"), [(0.8, 1), (0.6, 2), (0.2, 4)])
@@ -257,7 +260,7 @@ def test_pictures_and_tokens_that_are_none(pipeline: AmusedPipeline) -> None:
         with pytest.raises(OptionsError, match=f"tokens range from {tokens.min()} to {tokens.max()}; .* 0 to 31"):
             pipeline.decode(tokens)
     for tokens in (np.zeros(GRID, np.int64), np.zeros((0, *GRID), np.int64), np.zeros((1, *GRID))):
-        with pytest.raises(OptionsError, match="give whole numbers with 3 axes"):
+        with pytest.raises(OptionsError, match=r"tokens are .*; give whole numbers with 3 axes"):
             pipeline.decode(tokens)
     with pytest.raises(OptionsError, match=r"images are uint8 of shape .* with 4 axes"):
         pipeline.encode(PICTURE)
@@ -280,7 +283,7 @@ def test_embeddings_of_another_size(pipeline: AmusedPipeline) -> None:
     assert np.array_equal(first.tokens, next(pipeline.pictures("a fox", GenerationOptions(steps=2))).tokens)
 
 
-def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline) -> None:
+def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]) -> None:
     (state,) = pipeline.begin("a fox", GenerationOptions(steps=2))
     known = state.tokens.copy()
     known[0, :2] = 0, 31
@@ -295,7 +298,8 @@ def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline) -> None:
     with pytest.raises(StateError, match="tokens that are masked"):
         pipeline.resume(replace(state, next_step=2, tokens=known))
     done = PictureState(state.parameters, 2, np.full(GRID, 31), state.probability)
-    assert list(pipeline.resume(done)) == []
+    calls.clear()
+    assert list(pipeline.resume(done)) == calls == []
     other = replace(state, parameters=replace(state.parameters, bundle_sha256="0" * 64))
     with pytest.raises(StateError, match=r"hash 000000000000, this one has [0-9a-f]{12}; use the same bundle"):
         pipeline.resume(other)
@@ -342,6 +346,79 @@ def test_a_variation_can_be_cancelled_in_every_call(
     assert len(list(pipeline.pictures(task, GenerationOptions(steps=3), cancellation=cancellation))) == 1
     assert "image_encoder" in {role for role, _, _ in calls}
     assert {id(given) for _, _, given in calls} == {id(cancellation)}
+
+
+def test_every_call_can_be_cancelled_however_pictures_are_drawn(calls: list[tuple[str, int, Any]]) -> None:
+    """One after the other with little memory, side by side, gone on with; where each row is called by itself, too."""
+
+    def load(bundle: Bundle, role: str, options: EngineOptions) -> Any:
+        graph = _Function(role, calls)
+        return OneByOne(role, graph) if role == "denoiser" else graph
+
+    task, options = TextToImage("a fox", pictures_per_prompt=2), GenerationOptions(steps=2)
+    for engine in (EngineOptions(), EngineOptions.low_memory()):
+        for draw in ("pictures", "stream", "resume"):
+            with AmusedPipeline(Bundle.open(TINY), engine, load=load) as pipeline:
+                (state, _), cancellation = pipeline.begin(task, options), Cancellation()
+                calls.clear()
+                given = (state,) if draw == "resume" else (task, options)
+                assert len(list(getattr(pipeline, draw)(*given, cancellation=cancellation))) == 2
+            assert {role for role, _, _ in calls} >= {"text_encoder", "conditioner", "denoiser"}
+            assert {id(given) for _, _, given in calls} == {id(cancellation)}
+
+
+def test_without_guidance_nothing_is_asked_of_the_negative_prompt(
+    pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]
+) -> None:
+    next(pipeline.pictures(TextToImage("a fox", "blue"), GenerationOptions(steps=1, guidance_scale=1.0)))
+    assert [(role, rows) for role, rows, _ in calls if role != "image_decoder"] == [
+        ("text_encoder", 1),
+        ("conditioner", 1),
+        ("denoiser", 1),
+    ]
+
+
+def test_guided_logits() -> None:
+    """`u + s (c - u)`; up to a scale of 1 the prompt's own, to the last bit."""
+    without, with_prompt = np.float32([[1e8, 0.3]]), np.float32([[1.0, 0.7]])
+    for scale in (0.0, 0.5, 1.0):
+        assert guided([without, with_prompt], scale) is with_prompt
+    assert guided([with_prompt], 3.0) is with_prompt
+    np.testing.assert_allclose(guided([without, with_prompt], 3.0), [[3 - 2e8, 1.5]], rtol=1e-6)
+
+
+def test_frames_of_a_clip_have_noise_of_their_own(pipeline: AmusedPipeline) -> None:
+    """What a state is of decides: the same grid of the second frame is drawn with other numbers."""
+    options = GenerationOptions(seed=5, steps=2)
+    (state,) = pipeline.begin("a fox", options)
+    frame = replace(state.parameters, clip=ClipFrame(Clip(3), 1, "cosine"))
+    (first, _), (second, _) = (pipeline.resume(replace(state, parameters=each)) for each in (state.parameters, frame))
+    assert (first.tokens != second.tokens).any()
+    value = value_of(pipeline, "a fox", MicroConditioning()), value_of(pipeline, "", MicroConditioning())
+    scale = pipeline.settings(options, TextToImage("a fox")).guidance_scale
+
+    def denoise(_: int, step: int, tokens: Any, rows: Any) -> Any:
+        with_prompt, without = (logits_of(tokens, each).astype(np.float32)[rows] for each in value)
+        return without + np.float32(scale) * (with_prompt - without)
+
+    settings = pipeline.settings(options, TextToImage("a fox"))
+    again = mask_predict(
+        denoise,
+        state.tokens[None],
+        [0],
+        seed=5,
+        settings=settings,
+        mask_token_id=MASKED,
+        starting_mask_ratio=[1.0],
+        first_step=0,
+        noise_step=frame.noise_step,
+    )
+    assert np.array_equal(second.tokens, next(iter(again)).tokens)
+
+
+def test_ids_and_weights_are_of_the_types_that_graphs_take(pipeline: AmusedPipeline) -> None:
+    ids, weights = pipeline.tokenizer.weighted(PromptWeights("a (fox:1.5)"))
+    assert (ids.dtype, weights.dtype, pipeline.tokenizer(["a"]).dtype) == (np.int64, np.float32, np.int64)
 
 
 def test_pictures_that_need_no_step(pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]) -> None:

@@ -118,6 +118,18 @@ def test_what_the_library_refuses_is_told_with_the_file(tmp_path: Path) -> None:
         PromptTokenizer(file, 77)
 
 
+def test_a_prompt_that_the_library_cannot_read_is_refused() -> None:
+    class Broken:
+        def encode_batch(self, prompts: list[str]) -> None:
+            raise ValueError("of its own")
+
+    tokenizer = PromptTokenizer(TOKENIZER, 77)
+    tokenizer._tokenizer = Broken()  # type: ignore[assignment]
+    says = r"^the bundle's tokenizer cannot read the prompt: .*of its own.*; export the bundle again$"
+    with pytest.raises(BundleError, match=says):
+        tokenizer(["a fox"])
+
+
 def test_ids_of_another_number_are_refused() -> None:
     """Whatever a file could have said."""
     tokenizer = PromptTokenizer(TOKENIZER, 77)
