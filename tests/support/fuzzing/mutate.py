@@ -32,25 +32,25 @@ def mutated_json(data: bytes, chance: random.Random, most: int = 2**16) -> bytes
         return mutated_bytes(data, chance, most)
     if chance.random() < 0.02:
         return b"[" * chance.choice((10, 100, 2000, 30000))
-    for _ in range(chance.choice((1, 1, 1, 2, 4))):
-        content = _changed(content, chance)
     try:
+        for _ in range(chance.choice((1, 1, 1, 2, 4))):
+            content = _changed(content, chance, most)
         text = json.dumps(content, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
         return data
     return text[:most] if chance.random() < 0.9 else mutated_bytes(text, chance, most)
 
 
-def _changed(content: Any, chance: random.Random) -> Any:
-    """Change one place in parsed JSON."""
+def _changed(content: Any, chance: random.Random, most: int) -> Any:
+    """Change one place in parsed JSON, whose text needs to be no longer than `most`."""
     place = _place(content, chance)
     if place is None or chance.random() < 0.02:
         return copy.deepcopy(chance.choice(ODD))
     holder, key = place
     kind = chance.random()
     if kind < _LONG and isinstance(holder[key], (str, list)) and holder[key]:
-        times = chance.choice((100, 1000, 10_000))
-        holder[key] = holder[key] * (times // len(holder[key]) + 1)
+        times = chance.choice((100, 1000, 10_000)) // len(holder[key])
+        holder[key] = holder[key] * (min(times, most // len(json.dumps(holder[key]))) + 1)
     elif kind < 0.2:
         del holder[key]
     elif kind < 0.35:
