@@ -297,7 +297,8 @@ def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline, calls: lis
             pipeline.resume(replace(state, tokens=tokens, probability=np.ones(tokens.shape, np.float32)))
     with pytest.raises(StateError, match="tokens that are masked"):
         pipeline.resume(replace(state, next_step=2, tokens=known))
-    done = PictureState(state.parameters, 2, np.full(GRID, 31), state.probability)
+    (new,) = pipeline.begin("what was not drawn before", GenerationOptions(steps=2))
+    done = PictureState(new.parameters, 2, np.full(GRID, 31), state.probability)
     calls.clear()
     assert list(pipeline.resume(done)) == calls == []
     other = replace(state, parameters=replace(state.parameters, bundle_sha256="0" * 64))

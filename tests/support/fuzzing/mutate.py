@@ -33,7 +33,7 @@ def mutated_json(data: bytes, chance: random.Random, most: int = 2**16) -> bytes
     if chance.random() < 0.02:
         return b"[" * chance.choice((10, 100, 2000, 30000))
     try:
-        for _ in range(chance.choice((1, 1, 1, 2, 4))):
+        for _ in range(chance.choice((1, 1, 1, 2, 4)) if len(data) < most // 8 else 1):  # each may double it
             content = _changed(content, chance, most)
         text = json.dumps(content, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
