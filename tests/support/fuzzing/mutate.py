@@ -33,7 +33,7 @@ def mutated_json(data: bytes, chance: random.Random, most: int = 2**16) -> bytes
     if chance.random() < 0.02:
         return b"[" * chance.choice((10, 100, 2000, 30000))
     try:
-        for _ in range(chance.choice((1, 1, 1, 2, 4)) if len(data) < most // 8 else 1):  # each may double it
+        for _ in range(chance.choice((1, 1, 1, 2, 4))):
             content = _changed(content, chance, most)
         text = json.dumps(content, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass")
     except (ValueError, RecursionError):
@@ -49,8 +49,10 @@ def _changed(content: Any, chance: random.Random, most: int) -> Any:
     holder, key = place
     kind = chance.random()
     if kind < _LONG and isinstance(holder[key], (str, list)) and holder[key]:
-        times = chance.choice((100, 1000, 10_000)) // len(holder[key])
-        holder[key] = holder[key] * (min(times, most // len(json.dumps(holder[key]))) + 1)
+        text = json.dumps(holder[key])
+        times = min(chance.choice((100, 1000, 10_000)) // len(holder[key]), most // len(text)) + 1
+        more = holder[key] * times
+        holder[key] = more if isinstance(more, str) else json.loads(json.dumps(more))  # none of them the same object
     elif kind < 0.2:
         del holder[key]
     elif kind < 0.35:
