@@ -103,8 +103,8 @@ def channels(tensor: Matrix, axis: int, smallest: Matrix | None = None) -> Chann
         scales = np.where(spans == 0, empty, np.maximum(scales, smallest)).astype(np.float32)
     shape = [1] * tensor.ndim
     shape[axis] = -1
-    codes = np.rint(tensor / scales.reshape(shape)) + ZERO_POINT
-    return Channels(np.clip(codes, 1, 255).astype(np.uint8), scales, axis)
+    codes = np.rint(tensor / scales.reshape(shape)) + ZERO_POINT  # 127 steps of a scale reach the largest value
+    return Channels(codes.astype(np.uint8), scales, axis)
 
 
 def blocks(matrix: Matrix, bits: int, size: int, *, symmetric: bool = False) -> Blocks:

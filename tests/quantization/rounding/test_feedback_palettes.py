@@ -8,7 +8,7 @@ from amused_edge.quantization.errors import QuantizationError
 from amused_edge.quantization.rounding import feedback_palettes as module
 from amused_edge.quantization.rounding.feedback_palettes import feedback_palettes
 from amused_edge.quantization.rounding.hessians import damped
-from amused_edge.quantization.rounding.palettes import palette
+from amused_edge.quantization.rounding.palettes import palette, palette_values
 
 
 def correlated_inputs(rows: int, inputs: int, seed: int) -> NDArray[np.float64]:
@@ -94,16 +94,20 @@ def test_inputs_with_the_largest_moments_are_rounded_first() -> None:
     loses a row with every input: no Cholesky factor, and no blocks.
     """
     seen = correlated_inputs(400, 140, seed=3) * np.random.default_rng(0).permutation(np.geomspace(0.1, 10, 140))
-    weight = weights(6, 140, np.float32)
+    weight = weights(6, 140)
     state = module._start(weight[None], seen.T @ seen, 3)
     rest, inverse = weight.astype(np.float64), np.linalg.inv(damped(seen.T @ seen))
-    places = np.zeros(weight.shape, np.int64)
+    places, importance = np.zeros(weight.shape, np.int64), np.zeros(140)
     for i in sorted(range(140), key=lambda i: -(seen[:, i] ** 2).sum()):
         places[:, i] = np.abs(rest[:, i, None] - state.values[0]).argmin(1)
         error = (rest[:, i] - state.values[0][places[:, i]]) / inverse[i, i]
+        importance[i] = 1 / inverse[i, i]
         rest -= error[:, None] * inverse[i]
         inverse -= np.outer(inverse[:, i], inverse[i]) / inverse[i, i]
     assert (state.places[0] != places).mean() < 0.01  # where two values are as near
+    values = palette_values(weight, 3, importance)
+    assert np.array_equal(state.values[0], values.astype(np.float16))
+    assert not np.array_equal(state.values[0], values)
 
 
 def test_groups_do_not_know_of_each_other() -> None:

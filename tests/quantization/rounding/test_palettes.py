@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from amused_edge.quantization.errors import QuantizationError
-from amused_edge.quantization.rounding.palettes import palette
+from amused_edge.quantization.rounding.palettes import _lloyd, optimal_centres, palette, palette_values
 
 Array = NDArray[Any]
 
@@ -145,3 +145,19 @@ def test_values_that_are_not_finite_are_refused(value: float, dtype: Any) -> Non
     weight[17] = value
     with pytest.raises(QuantizationError, match=r"not finite .*repair the checkpoint"):
         palette(weight, 4)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e6])
+def test_the_unit_of_weights_does_not_matter(unit: float) -> None:
+    """Values that count less than one, as importance may, count as they do among each other."""
+    rng = np.random.default_rng(8)
+    points, counts = np.sort(rng.standard_normal(40)), rng.uniform(0.1, 5, 40)
+    np.testing.assert_allclose(optimal_centres(points, counts * unit, 5), optimal_centres(points, counts, 5))
+    weight, importance = rng.standard_normal((4, 60)).astype(np.float32), rng.uniform(0.1, 5, 60) ** 4
+    np.testing.assert_allclose(palette_values(weight, 3, importance * unit), palette_values(weight, 3, importance))
+
+
+@pytest.mark.parametrize("count", [0.5, 3.0])
+def test_a_centre_that_nothing_is_nearest_to_stays(count: float) -> None:
+    points = np.array([0.0, 10.0])
+    assert _lloyd(points, np.full(2, count), np.array([1.0, 5.5, 9.0])).tolist() == [0.0, 5.5, 10.0]

@@ -171,6 +171,14 @@ def test_a_column_of_large_values_counts_however_much_is_seen(kind: Ranges) -> N
         assert found.scale == pytest.approx((high - low) / 255, rel=0.05)
 
 
+def test_the_same_tensors_have_the_same_range() -> None:
+    """Though it is of a random sample."""
+    tensors = [np.random.default_rng(6).standard_normal((256, 256)).astype(np.float32) for _ in range(3)]
+    first, second = (observe(*tensors) for _ in range(2))
+    assert [np.array_equal(*pair) for pair in zip(first._samples, second._samples, strict=True)] == [True] * 3
+    assert first.range("mse") == second.range("mse")
+
+
 def test_what_was_seen_first_counts_as_much_as_what_was_seen_last() -> None:
     """Tensors of 16,384 values: whole at first, and shares of them once there are many."""
     generator = np.random.default_rng(5)

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from amused_edge.quantization.errors import QuantizationError
-from amused_edge.quantization.rounding.uniform import Blocks, blocks, channels, feedback_blocks
+from amused_edge.quantization.rounding.hessians import damped
+from amused_edge.quantization.rounding.uniform import Blocks, blocks, channels, feedback_blocks, to_half
 
 HALF = 0.5 + 1e-4
 """Half a step, and what the division of a float32 value by a float32 scale may lose."""
@@ -162,3 +163,38 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
     ):
         with pytest.raises(QuantizationError, match=r"not finite \(NaN or infinity\); repair the checkpoint"):
             attempt()
+
+
+def test_codes_are_bytes_and_say_how_many_bits_they_have() -> None:
+    matrix = np.random.default_rng(2).standard_normal((10, 3)).astype(np.float32)
+    for made in (blocks(matrix, 4, 4), feedback_blocks(matrix, np.eye(10), 4, 4), channels(matrix, 0)):
+        assert made.codes.dtype == np.uint8
+        assert made.scales.dtype == made.dequantize().dtype == np.float32
+        if isinstance(made, Blocks):
+            assert (made.bits, made.zero_points.dtype) == (4, np.uint8)
+
+
+def test_the_largest_values_have_the_outermost_codes() -> None:
+    """Of any size: codes of channels need no limit."""
+    generator = np.random.default_rng(3)
+    sizes = 10.0 ** generator.uniform(-34, 38, (20_000, 1))
+    tensor = (generator.uniform(-1, 1, (20_000, 3)) * sizes).astype(np.float32)
+    made = channels(tensor, 0)
+    assert np.abs(made.codes.astype(int) - 128).max(1).tolist() == [127] * 20_000
+
+
+def test_values_too_small_for_a_scale_are_zero() -> None:
+    """One below the smallest normal number has not all its digits, and some engines take it for zero."""
+    tiny = np.full((8, 2), 1e-40, np.float32)
+    for made in (channels(tiny, 1), blocks(tiny, 8, 4), blocks(tiny, 8, 4, symmetric=True)):
+        assert (made.scales == 1).all()
+        assert not made.dequantize().any()
+
+
+def test_what_is_too_large_for_halves_is_refused_and_no_warning() -> None:
+    with np.errstate(all="raise"), pytest.raises(QuantizationError, match=r"w has values .* \(the largest is 100000\)"):
+        to_half("w", np.array([1.0, -1e5], np.float32))
+
+
+def test_moments_are_computed_in_float64() -> None:
+    assert damped(np.eye(3, dtype=np.float32)).dtype == np.float64
