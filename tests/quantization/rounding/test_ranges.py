@@ -173,7 +173,7 @@ def test_a_column_of_large_values_counts_however_much_is_seen(kind: Ranges) -> N
 
 def test_the_same_tensors_have_the_same_range() -> None:
     """Though it is of a random sample."""
-    tensors = [np.random.default_rng(6).standard_normal((256, 256)).astype(np.float32) for _ in range(3)]
+    tensors = [np.random.default_rng(6).standard_normal((512, 512)).astype(np.float32) for _ in range(3)]
     first, second = (observe(*tensors) for _ in range(2))
     assert [np.array_equal(*pair) for pair in zip(first._samples, second._samples, strict=True)] == [True] * 3
     assert first.range("mse") == second.range("mse")

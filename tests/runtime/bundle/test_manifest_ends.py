@@ -10,6 +10,7 @@ import pytest
 
 from amused_edge.runtime.bundle.fine_tuning import FineTuning, LoraEntry
 from amused_edge.runtime.bundle.folder import Bundle
+from amused_edge.runtime.bundle.graph_entry import ROWS, TensorSpec
 from amused_edge.runtime.bundle.manifest import Geometry, Manifest, MicroConditioning
 from amused_edge.runtime.errors import BundleError, OptionsError
 
@@ -43,6 +44,20 @@ def test_micro_conditions_are_numbers_of_a_thousand_million_at_most(name: str) -
     for value in bad:
         with pytest.raises(OptionsError, match=f"{name} is .*; it must be a number from -1e9 to 1e9"):
             MicroConditioning(**{name: value})
+
+
+def test_which_version_says_that_rows_are_kept(small_bundle: Path) -> None:
+    """The first, which every runtime reads, where none are; the second, which some refuse, where some are."""
+    manifest = Bundle.open(small_bundle).manifest
+    denoiser = manifest.graphs["denoiser"]
+    rows = replace(denoiser, inputs=(*denoiser.inputs, TensorSpec(ROWS, "int64", (1, "computed"))))
+    keeping = replace(manifest, graphs={**manifest.graphs, "denoiser": rows})
+    for each, version in ((manifest, 1), (keeping, 2)):
+        text = each.to_json()
+        assert json.loads(text)["schema_version"] == version
+        assert Manifest.from_json(text) == each
+        with pytest.raises(BundleError, match="schema version 3"):
+            Manifest.from_json(text.replace(f'"schema_version": {version}', '"schema_version": 3'))
 
 
 def test_its_text(small_bundle: Path) -> None:

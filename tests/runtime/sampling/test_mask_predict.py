@@ -74,6 +74,7 @@ def test_a_step_is_consistent_with_itself() -> None:
         assert {a.shape for a in (step.tokens, step.predicted, step.mask, step.confidence)} == {(2, 3, 4)}
         types = [step.tokens.dtype, step.predicted.dtype, step.mask.dtype, step.confidence.dtype]
         assert types == [np.int64, np.int64, np.bool_, np.float32]
+        assert (step.probability.shape, step.probability.dtype) == ((2, 3, 4), np.float32)
 
 
 @pytest.mark.parametrize("temperature", [(2.0, 0.0), 50.0])

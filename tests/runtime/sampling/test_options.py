@@ -35,6 +35,13 @@ BAD_SETTINGS: list[tuple[str, Any, str]] = [
     ("entropy_bound", "2", "entropy_bound is '2'; it must be a number"),
     ("row_cache", -1, "row_cache is -1; it must be 0 or more"),
     ("row_cache", 2.5, "row_cache is 2.5; it must be a whole number"),
+    ("row_cache", 10_001, "row_cache is 10001; it must be 10000 or less"),
+    ("steps", 10_001, "steps is 10001; it must be 10000 or less"),
+    ("temperature", ("x", 1.0), "temperature is 'x'; it must be a number"),
+    ("guidance_interval", "ab", "guidance_interval is 'ab'; give a pair (begin, end) of shares of the run"),
+    ("guidance_interval", 0.5, "guidance_interval is 0.5; give a pair (begin, end) of shares of the run"),
+    ("guidance_interval", (0.5,), "guidance_interval is (0.5,); give a pair (begin, end) of shares of the run"),
+    ("guidance_interval", (0.0, 1.5), "guidance_interval is (0.0, 1.5); its shares must rise within 0 to 1"),
     ("schedule", "cosin", "schedule is 'cosin'; choose one of: cosine, linear"),
     ("schedule", ["cosine"], "schedule is ['cosine']; choose one of: cosine, linear"),
 ]
@@ -139,3 +146,18 @@ def test_engine_options_of_core_ml(units: str, simulate: Any) -> None:
 def test_the_engine_itself_is_the_default() -> None:
     """A simulation is never taken for the engine: it must be asked for."""
     assert (EngineOptions().simulate, EngineOptions().compute_units) == (None, "all")
+
+
+def test_the_ends_of_what_settings_may_say() -> None:
+    settings = SamplerSettings(steps=10_000, row_cache=10_000, guidance_interval=(0.5, 0.5))
+    assert (settings.steps, settings.row_cache, settings.guidance_interval) == (10_000, 10_000, (0.5, 0.5))
+
+
+@pytest.mark.parametrize("ramp", ["constant", "linear", "cosine"])
+def test_settings_give_the_scale_of_their_ramp(ramp: Any) -> None:
+    settings = SamplerSettings(steps=9, guidance_scale=5.0, guidance_ramp=ramp, guidance_interval=(0.1, 0.8))
+    rise = np.arange(9) / 8
+    rise = {"constant": np.ones(9), "linear": rise, "cosine": (1 - np.cos(np.pi * rise)) / 2}[ramp]
+    inside = np.abs((np.arange(9) + 0.5) / 9 - 0.45) <= 0.35
+    expected = np.where(inside, 1 + 4 * rise, 1)
+    np.testing.assert_allclose([settings.guidance_at(step) for step in range(9)], expected, rtol=1e-12)
