@@ -17,9 +17,8 @@ import pytest
 from amused_edge.runtime import AmusedPipeline, GenerationOptions
 from tests.support.files import read_json
 from tests.support.made_once import made_once
-from tests.support.paths import WEB
+from tests.support.paths import TINY_BUNDLE, WEB
 
-TINY = WEB / "test" / "browser" / "tiny-bundle"
 NODE = shutil.which("node") or ""
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -69,9 +68,10 @@ def visit(programs: Path, *request: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("compute", ["page", "server"])
 def test_a_visitor_draws_what_python_draws(programs: Path, page: Path, tmp_path: Path, compute: str) -> None:
-    with AmusedPipeline.from_bundle(TINY) as pipeline:
+    with AmusedPipeline.from_bundle(TINY_BUNDLE) as pipeline:
         expected = pipeline.generate("a red fox", GenerationOptions(seed=0)).tokens
-    with started(page, "serve", str(TINY), "--compute", compute, "--no-open", cwd=tmp_path) as (address, process):
+    asked = ("serve", str(TINY_BUNDLE), "--compute", compute, "--no-open")
+    with started(page, *asked, cwd=tmp_path) as (address, process):
         drawn = visit(programs, "draw", address, "a red fox")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
@@ -84,7 +84,7 @@ def test_a_visitor_draws_what_python_draws(programs: Path, page: Path, tmp_path:
 
 def test_two_phones_become_rows_of_the_report(programs: Path, page: Path, tmp_path: Path) -> None:
     asked = ["--phones", "2", "--steps", "3", "--rounds", "1", "--calls", "1"]
-    with started(page, "bench", "device", str(TINY), *asked, cwd=tmp_path) as (address, process):
+    with started(page, "bench", "device", str(TINY_BUNDLE), *asked, cwd=tmp_path) as (address, process):
         assert visit(programs, "phones", address) == {"complaints": []}
         out, err = process.communicate(timeout=60)  # it ends by itself
     assert process.returncode == 0, err

@@ -12,10 +12,9 @@ import pytest
 
 from tests.support.faults.campaign import of_each_kind
 from tests.support.faults.supervised import supported
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, TINY_BUNDLE
 
 SAMPLE = 3
-TINY = ROOT / "apps" / "web" / "test" / "browser" / "tiny-bundle"
 
 
 def test_calls_of_each_kind() -> None:
@@ -34,7 +33,7 @@ def test_calls_of_each_kind() -> None:
 def test_a_command(command: str, tmp_path: Path) -> None:
     """In a process of its own: what is forked must have one thread."""
     program = [sys.executable, str(ROOT / "tests" / "faults" / "run.py"), command, "--folder", str(tmp_path)]
-    chosen = ["--bundle", str(TINY), "--each-kind", "2", "--sample", str(SAMPLE)]
+    chosen = ["--bundle", str(TINY_BUNDLE), "--each-kind", "2", "--sample", str(SAMPLE)]
     tried = subprocess.run([*program, *chosen], capture_output=True, text=True, env=os.environ, check=False)
     assert tried.returncode == 0, tried.stdout + tried.stderr
     assert f"| {SAMPLE} |" in tried.stdout

@@ -22,9 +22,8 @@ from amused_edge.runtime.engines.parallel_rows import ParallelRows
 from amused_edge.runtime.engines.rows import OneByOne
 from amused_edge.runtime.tasks.kinds import Task
 from tests.support.drawn import OTHER, PROMPT
-from tests.support.paths import ROOT
+from tests.support.paths import TINY_BUNDLE
 
-TINY = ROOT / "apps" / "web" / "test" / "browser" / "tiny-bundle"
 """Random weights in float32: pictures of 12 x 8 pixels in no time."""
 
 GUIDED = GenerationOptions(seed=3, steps=2, guidance_scale=2.0)
@@ -58,7 +57,7 @@ class Counted:
 
             return layout(counted) if role == "denoiser" else load_graph(opened, role, options)
 
-        self.pipeline = AmusedPipeline(Bundle.open(TINY), engine, load=load)
+        self.pipeline = AmusedPipeline(Bundle.open(TINY_BUNDLE), engine, load=load)
 
     def draw(self, task: Task, options: GenerationOptions) -> tuple[list[int], Any]:
         """Return the rows of each call, and the tokens."""

@@ -5,5 +5,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 WEB = ROOT / "apps" / "web"
+TINY_BUNDLE = WEB / "test" / "browser" / "tiny-bundle"
 DEMO_CHECKPOINT = ROOT / "demo" / "checkpoint"
 COMMAND = Path(sys.executable).with_name("amused-edge")

@@ -2,123 +2,44 @@
 tests of its own, is asked with the logits that the formulas give.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from amused_edge.runtime import (
     AmusedEdgeWarning,
     AmusedPipeline,
-    Cancellation,
-    EngineOptions,
     GenerationOptions,
     Inpainting,
     MicroConditioning,
     OptionsError,
     PictureState,
     PromptEmbeddings,
-    PromptWeights,
     StateError,
     TextToImage,
     Variation,
 )
-from amused_edge.runtime.bundle.folder import Bundle
-from amused_edge.runtime.drawing import task_drawing
-from amused_edge.runtime.drawing.conditioning import Branches
 from amused_edge.runtime.drawing.draw import guided
-from amused_edge.runtime.engines.rows import OneByOne
-from amused_edge.runtime.errors import GenerationCancelledError
-from amused_edge.runtime.sampling.mask_predict import Step, mask_predict
+from amused_edge.runtime.sampling.mask_predict import mask_predict
 from amused_edge.runtime.tasks.clip import Clip, ClipFrame
 from amused_edge.runtime.tasks.kinds import Task
-from tests.support.paths import ROOT
+from tests.support.function_graphs import (
+    GRID,
+    MASK,
+    MASKED,
+    PICTURE,
+    Calls,
+    condition,
+    decoded,
+    encoded,
+    logits_of,
+    text,
+)
+from tests.support.paths import TINY_BUNDLE
 from tests.support.vectors import stream
-
-TINY = ROOT / "apps" / "web" / "test" / "browser" / "tiny-bundle"
-GRID, CODES, MASKED = (4, 6), 32, 39
-RNG = np.random.default_rng(7)
-PICTURE = RNG.integers(0, 256, (8, 12, 3), np.uint8)
-MASK = np.zeros((8, 12), np.uint8)
-MASK[:, 8:] = 255
-Float = NDArray[np.float64]
-
-
-def text(ids: Any) -> tuple[Float, Float]:
-    """(77,) -> (77, 24), (16,)."""
-    values = np.asarray(ids, np.float64)
-    return np.sin(values[:, None] * 0.37 + np.arange(24)), np.cos(values.sum() * 0.01 + np.arange(16))
-
-
-def condition(hidden: Any, pooled: Any, micro: Any) -> Float:
-    """(77, 24), (16,), (5,) -> (1,)."""
-    weights = np.array([0.01, 0.02, 0.3, 0.5, 0.7])
-    return np.array([np.mean(hidden) * 9 + np.sum(pooled) + np.asarray(micro, np.float64) @ weights])
-
-
-def logits_of(tokens: Any, value: Any) -> Float:
-    """(4, 6), (1,) -> (24, 32)."""
-    places, codes = np.ogrid[:24, :32]
-    seen = np.sum(np.asarray(tokens) * np.arange(24).reshape(4, 6))
-    return np.asarray(3 * np.sin(value[0] * (1 + places) + 0.7 * codes + 0.001 * seen))
-
-
-def decoded(tokens: Any) -> Any:
-    return np.repeat(np.repeat(np.asarray(tokens) * 7, 2, 0), 2, 1)[..., None].astype(np.uint8) + np.arange(
-        3, dtype=np.uint8
-    )
-
-
-def encoded(image: Any) -> Any:
-    return np.asarray(image)[::2, ::2, 0] // 8
-
-
-Run = Callable[[Any], dict[str, Any]]
-RUNS: dict[str, Run] = {
-    "text_encoder": lambda row: dict(zip(("hidden_states", "pooled"), text(row["input_ids"]), strict=True)),
-    "conditioner": lambda row: {"c": condition(row["hidden_states"], row["pooled"], row["micro_conditions"])},
-    "denoiser": lambda row: {"logits": logits_of(row["tokens"], row["c"])},
-    "image_decoder": lambda row: {"image": decoded(row["tokens"])},
-    "image_encoder": lambda row: {"tokens": encoded(row["image"])},
-}
-
-
-class _Function:
-    """A graph that is a function of each row."""
-
-    def __init__(self, role: str, calls: list[tuple[str, int, Any]]) -> None:
-        self._role, self._calls = role, calls
-
-    def __call__(self, inputs: Any, cancellation: Any = None) -> dict[str, Any]:
-        count = {len(value) for value in inputs.values()}
-        assert len(count) == 1
-        (rows,) = count
-        self._calls.append((self._role, rows, cancellation))
-        outputs = [RUNS[self._role]({name: value[i] for name, value in inputs.items()}) for i in range(rows)]
-        stacked = {name: np.stack([row[name] for row in outputs]) for name in outputs[0]}
-        return {
-            name: value.astype(np.float32) if value.dtype == np.float64 else value for name, value in stacked.items()
-        }
-
-    def close(self) -> None: ...
-
-
-@pytest.fixture
-def calls() -> list[tuple[str, int, Any]]:
-    return []
-
-
-@pytest.fixture
-def pipeline(calls: list[tuple[str, int, Any]]) -> Iterator[AmusedPipeline]:
-    def load(bundle: Bundle, role: str, options: EngineOptions) -> Any:
-        return _Function(role, calls)
-
-    with AmusedPipeline(Bundle.open(TINY), EngineOptions(), load=load) as opened:
-        yield opened
 
 
 def value_of(pipeline: AmusedPipeline, prompt: str, micro: MicroConditioning) -> Any:
@@ -128,7 +49,13 @@ def value_of(pipeline: AmusedPipeline, prompt: str, micro: MicroConditioning) ->
 
 
 def expected(
-    pipeline: AmusedPipeline, task: Task, options: GenerationOptions, start: Any, first: int, share: float
+    pipeline: AmusedPipeline,
+    task: Task,
+    options: GenerationOptions,
+    start: Any,
+    first: int,
+    share: float,
+    noise_step: int = 0,
 ) -> Any:
     """The last step of the task's picture, from its start on."""
     settings = pipeline.settings(options, task)
@@ -149,6 +76,7 @@ def expected(
         mask_token_id=MASKED,
         starting_mask_ratio=[share],
         first_step=first,
+        noise_step=noise_step,
     )
     *_, last = steps
     return last
@@ -208,38 +136,6 @@ def test_an_inpainting(pipeline: AmusedPipeline, strength: float, first: int, pa
     assert np.array_equal(picture.image[:, :8], kept[:, :8])
 
 
-def test_how_often_each_graph_is_called(pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]) -> None:
-    """A prompt is encoded once; the first step's logits, those of both branches, are remembered. Whoever may cancel can
-    do so in every call.
-    """
-    cancellation = Cancellation()
-    task, options = TextToImage(["a fox", "a boat"], pictures_per_prompt=2), GenerationOptions(seed=5, steps=3)
-    assert len(list(pipeline.pictures(task, options, cancellation=cancellation))) == 4
-    rows = [(role, count) for role, count, _ in calls]
-    assert rows.count(("text_encoder", 1)) == rows.count(("conditioner", 1)) == 3
-    assert rows.count(("denoiser", 2)) == 4 * 2 + 2
-    assert rows.count(("image_decoder", 1)) == 4
-    assert len(rows) == 20
-    assert {id(given) for _, _, given in calls} == {id(cancellation)}
-    calls.clear()
-    list(pipeline.pictures(task, options))
-    assert {given for _, _, given in calls} == {None}
-    assert [role for role, _, _ in calls if role in ("text_encoder", "conditioner")] == []
-
-
-@pytest.mark.parametrize("of", ["pictures", "stream"])
-def test_cancelled_before_anything_runs(pipeline: AmusedPipeline, calls: list[Any], of: str) -> None:
-    """Also where the task needs no step, or all was remembered."""
-    list(pipeline.pictures("a fox", GenerationOptions(steps=1)))
-    calls.clear()
-    cancellation = Cancellation()
-    cancellation.cancel()
-    for task in (TextToImage("a fox"), Variation("a fox", PICTURE, 0.5)):
-        with pytest.raises(GenerationCancelledError):
-            next(iter(getattr(pipeline, of)(task, GenerationOptions(steps=1), cancellation=cancellation)))
-    assert calls == []
-
-
 def test_side_by_side_from_where_each_is(pipeline: AmusedPipeline) -> None:
     """One is finished and stays as it is; the other goes on."""
     options = GenerationOptions(seed=5, steps=3)
@@ -283,7 +179,7 @@ def test_embeddings_of_another_size(pipeline: AmusedPipeline) -> None:
     assert np.array_equal(first.tokens, next(pipeline.pictures("a fox", GenerationOptions(steps=2))).tokens)
 
 
-def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]) -> None:
+def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline, calls: Calls) -> None:
     (state,) = pipeline.begin("a fox", GenerationOptions(steps=2))
     known = state.tokens.copy()
     known[0, :2] = 0, 31
@@ -306,77 +202,10 @@ def test_states_that_the_bundle_cannot_have(pipeline: AmusedPipeline, calls: lis
         pipeline.resume(other)
 
 
-def test_steps_are_told_with_their_picture(pipeline: AmusedPipeline) -> None:
-    told: list[tuple[int, int]] = []
-
-    def stepped(index: int, step: Step) -> None:
-        told.append((index, step.index))
-
-    list(pipeline.pictures(TextToImage("a fox", pictures_per_prompt=2), GenerationOptions(steps=2), on_step=stepped))
-    assert told == [(0, 0), (0, 1), (1, 0), (1, 1)]
-
-
-def test_nothing_is_remembered_after_the_end(pipeline: AmusedPipeline) -> None:
-    list(pipeline.pictures(Variation("a fox", PICTURE, 0.5), GenerationOptions(steps=2)))
-    drawing = pipeline._drawing
-    kept = (
-        drawing._first_step._remembered,
-        drawing._canvas._fitted,
-        drawing._canvas._tokens,
-        pipeline._condition._remembered,
-    )
-    list(pipeline.pictures("a fox", GenerationOptions(steps=1)))
-    assert all(each._values for each in kept)
-    pipeline.close()
-    for each in kept:
-        assert each.put("key", each) is each  # type: ignore[arg-type]
-        assert each.get("key") is None
-
-
 def test_proportions_of_a_picture(pipeline: AmusedPipeline) -> None:
     with pytest.raises(OptionsError, match="other proportions"):
         pipeline.pictures(Variation("a fox", PICTURE[:, :8], fit="exact"))
-    assert Path(pipeline.bundle.path) == TINY
-
-
-def test_a_variation_can_be_cancelled_in_every_call(
-    pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]
-) -> None:
-    cancellation = Cancellation()
-    task = Variation("a fox", PICTURE, 0.6)
-    assert len(list(pipeline.pictures(task, GenerationOptions(steps=3), cancellation=cancellation))) == 1
-    assert "image_encoder" in {role for role, _, _ in calls}
-    assert {id(given) for _, _, given in calls} == {id(cancellation)}
-
-
-def test_every_call_can_be_cancelled_however_pictures_are_drawn(calls: list[tuple[str, int, Any]]) -> None:
-    """One after the other with little memory, side by side, gone on with; where each row is called by itself, too."""
-
-    def load(bundle: Bundle, role: str, options: EngineOptions) -> Any:
-        graph = _Function(role, calls)
-        return OneByOne(role, graph) if role == "denoiser" else graph
-
-    task, options = TextToImage("a fox", pictures_per_prompt=2), GenerationOptions(steps=2)
-    for engine in (EngineOptions(), EngineOptions.low_memory()):
-        for draw in ("pictures", "stream", "resume"):
-            with AmusedPipeline(Bundle.open(TINY), engine, load=load) as pipeline:
-                (state, _), cancellation = pipeline.begin(task, options), Cancellation()
-                calls.clear()
-                given = (state,) if draw == "resume" else (task, options)
-                assert len(list(getattr(pipeline, draw)(*given, cancellation=cancellation))) == 2
-            assert {role for role, _, _ in calls} >= {"text_encoder", "conditioner", "denoiser"}
-            assert {id(given) for _, _, given in calls} == {id(cancellation)}
-
-
-def test_without_guidance_nothing_is_asked_of_the_negative_prompt(
-    pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]
-) -> None:
-    next(pipeline.pictures(TextToImage("a fox", "blue"), GenerationOptions(steps=1, guidance_scale=1.0)))
-    assert [(role, rows) for role, rows, _ in calls if role != "image_decoder"] == [
-        ("text_encoder", 1),
-        ("conditioner", 1),
-        ("denoiser", 1),
-    ]
+    assert Path(pipeline.bundle.path) == TINY_BUNDLE
 
 
 def test_guided_logits() -> None:
@@ -393,82 +222,10 @@ def test_frames_of_a_clip_have_noise_of_their_own(pipeline: AmusedPipeline) -> N
     options = GenerationOptions(seed=5, steps=2)
     (state,) = pipeline.begin("a fox", options)
     frame = replace(state.parameters, clip=ClipFrame(Clip(3), 1, "cosine"))
-    (first, _), (second, _) = (pipeline.resume(replace(state, parameters=each)) for each in (state.parameters, frame))
+    (_, first), (_, second) = (pipeline.resume(replace(state, parameters=each)) for each in (state.parameters, frame))
     assert (first.tokens != second.tokens).any()
-    value = value_of(pipeline, "a fox", MicroConditioning()), value_of(pipeline, "", MicroConditioning())
-    scale = pipeline.settings(options, TextToImage("a fox")).guidance_scale
-
-    def denoise(_: int, step: int, tokens: Any, rows: Any) -> Any:
-        with_prompt, without = (logits_of(tokens, each).astype(np.float32)[rows] for each in value)
-        return without + np.float32(scale) * (with_prompt - without)
-
-    settings = pipeline.settings(options, TextToImage("a fox"))
-    again = mask_predict(
-        denoise,
-        state.tokens[None],
-        [0],
-        seed=5,
-        settings=settings,
-        mask_token_id=MASKED,
-        starting_mask_ratio=[1.0],
-        first_step=0,
-        noise_step=frame.noise_step,
-    )
-    assert np.array_equal(second.tokens, next(iter(again)).tokens)
-
-
-def test_ids_and_weights_are_of_the_types_that_graphs_take(pipeline: AmusedPipeline) -> None:
-    ids, weights = pipeline.tokenizer.weighted(PromptWeights("a (fox:1.5)"))
-    assert (ids.dtype, weights.dtype, pipeline.tokenizer(["a"]).dtype) == (np.int64, np.float32, np.int64)
-
-
-def test_pictures_that_need_no_step(pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]) -> None:
-    """They are what the codes of the picture say."""
-    task = Variation("a fox", PICTURE, 0.5, pictures_per_prompt=2)
-    pictures = list(pipeline.pictures(task, GenerationOptions(steps=1)))
-    assert [picture.parameters.task.picture for picture in pictures] == [0, 1]
-    for picture in pictures:
-        assert np.array_equal(picture.image, decoded(encoded(PICTURE)))
-    assert {role for role, _, _ in calls} == {"image_encoder", "image_decoder"}
-
-
-@pytest.mark.parametrize(("batch", "batches"), [(16, 1), (2, 2)])
-def test_where_one_graph_is_loaded_at_a_time(
-    batch: int, batches: int, pipeline: AmusedPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It serves all pictures of a prompt, or as many as memory allows; what is drawn is the same."""
-    monkeypatch.setattr(task_drawing, "LOW_MEMORY_BATCH", batch)
-    loaded: list[str] = []
-
-    def load(bundle: Bundle, role: str, options: EngineOptions) -> Any:
-        loaded.append(role)
-        return _Function(role, [])
-
-    task, options = TextToImage(["a fox", "a boat"], pictures_per_prompt=3), GenerationOptions(seed=5, steps=2)
-    told: list[int] = []
-    with AmusedPipeline(Bundle.open(TINY), EngineOptions.low_memory(), load=load) as low:
-        pictures = list(low.pictures(task, options, on_step=lambda index, step: told.append(index)))
-    assert told == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    assert (loaded.count("denoiser"), loaded.count("image_decoder")) == (2 * batches, 2 * batches)
-    for picture, other in zip(pictures, pipeline.pictures(task, options), strict=True):
-        assert np.array_equal(picture.image, other.image)
-
-
-def test_weights_that_weigh_nothing_take_no_second_text(
-    pipeline: AmusedPipeline, calls: list[tuple[str, int, Any]]
-) -> None:
-    plain = next(pipeline.pictures("a fox", GenerationOptions(steps=1, guidance_scale=1.0)))
-    for text, texts in (("a (fox:1)", 1), ("a (fox:1.5)", 2)):
-        calls.clear()
-        weighted = next(pipeline.pictures(PromptWeights(text), GenerationOptions(steps=1, guidance_scale=1.0)))
-        assert [role for role, _, _ in calls].count("text_encoder") == texts
-        assert np.array_equal(weighted.tokens, plain.tokens) == (texts == 1)
-
-
-def test_a_scale_of_one_asks_for_the_prompt_alone() -> None:
-    both = Branches({"c": np.arange(6).reshape(2, 3)}, ("", "a fox"))
-    assert both.of(1.01) is both
-    assert (both.of(1.0).names, both.of(1.0).values["c"].tolist()) == (("a fox",), [[3, 4, 5]])
+    last = expected(pipeline, TextToImage("a fox"), options, state.tokens, 0, 1.0, frame.noise_step)
+    assert np.array_equal(second.tokens, last.tokens)
 
 
 def test_going_on_remembers_how_sure_tokens_were(pipeline: AmusedPipeline) -> None:

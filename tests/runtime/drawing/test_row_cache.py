@@ -20,9 +20,8 @@ from amused_edge.runtime.bundle.graph_entry import GraphEntry, TensorSpec
 from amused_edge.runtime.drawing.row_cache import RowCache
 from amused_edge.runtime.engines.rows import RowByRow
 from amused_edge.runtime.sampling.mask_predict import mask_predict
-from tests.support.paths import ROOT
+from tests.support.paths import TINY_BUNDLE
 
-TINY = ROOT / "apps" / "web" / "test" / "browser" / "tiny-bundle"
 HEIGHT, WIDTH, CODES, MASKED = 4, 6, 32, 39
 Float = NDArray[np.float64]
 Calls = list[tuple[Mapping[str, Any], Any]]
@@ -221,7 +220,7 @@ class _Function:
 @pytest.fixture
 def pipeline(tmp_path: Path, graph: Denoiser) -> Iterator[AmusedPipeline]:
     """The tiny bundle, whose manifest says that its denoiser keeps rows, each a token."""
-    path = Path(shutil.copytree(TINY, tmp_path / "bundle"))
+    path = Path(shutil.copytree(TINY_BUNDLE, tmp_path / "bundle"))
     content, entry = json.loads((path / "manifest.json").read_text()), entry_of(1)
     specs = {"inputs": entry.inputs, "outputs": entry.outputs}
     content["graphs"]["denoiser"] |= {name: [vars(spec) for spec in each] for name, each in specs.items()}
