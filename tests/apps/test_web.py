@@ -16,7 +16,6 @@ from amused_edge.runtime import AmusedPipeline, GenerationOptions, PictureState
 from amused_edge.runtime.arrays import IntArray
 from amused_edge.runtime.pictures import read_parameters, write_png
 from amused_edge.runtime.tasks.parameters import PictureParameters
-from tests.support.command import run
 from tests.support.paths import ROOT, WEB
 
 NPM, NODE = shutil.which("npm"), shutil.which("node")
@@ -97,50 +96,6 @@ def test_parameters_are_the_same_and_read_by_each_other(programs: Path, demo_bun
         assert np.array_equal(np.asarray(Image.open(tmp_path / "web.png")), drawn.image)
         (again,) = pipeline.pictures(parameters.restore(), parameters.options())
         assert np.array_equal(again.image, drawn.image)
-
-
-def test_the_command_draws_what_it_is_asked_for(programs: Path, demo_bundle: Path, tmp_path: Path) -> None:
-    command = [str(NODE), str(programs / "src" / "node" / "command.js"), "generate", str(demo_bundle)]
-    given = [PROMPT, "--seed", "4", "--steps", "2", "--count", "2", "--negative", "blue", "--guidance", "2"]
-    done = subprocess.run([*command, *given], cwd=tmp_path, check=True, capture_output=True, text=True)
-    names = [f"a-red-fox-on-a-blue-background-4-{place}.png" for place in (0, 1)]
-    assert done.stdout.split() == names
-    assert sorted(path.name for path in tmp_path.iterdir()) == names
-    read = [PictureParameters.from_json(read_parameters(tmp_path / name)) for name in names]
-    assert [(one.seed, one.task.picture, one.task.negative_prompt) for one in read] == [(4, 0, "blue"), (4, 1, "blue")]
-
-
-@pytest.mark.parametrize(
-    ("given", "code", "said"),
-    [
-        ([], 2, "give a bundle and a prompt"),
-        (["generate", "nowhere", "a"], 1, "nowhere is not a bundle"),
-        (["generate", "{bundle}", "a", "--steps", "x"], 2, "--steps is x"),
-        (["generate", "{bundle}", "a", "--steps", "0"], 2, "steps is 0"),
-        (["generate", "{bundle}", "a", "--unknown"], 2, "--unknown"),
-        (["generate", "{bundle}", "a", "-o", "taken.png"], 2, "taken.png exists"),
-        (["generate", "{bundle}", "a", "-o", "a.jpg"], 2, "does not end in .png"),
-        (["generate", "{bundle}", "a", "-o", "no/a.png"], 2, "folder no does not exist; create it first"),
-        (["generate", "{bundle}", "a", "-o", "taken.png/a.png"], 2, "taken.png is a file, where a folder is needed"),
-        (["generate", "{bundle}", "a", "--mask", "a.png"], 2, "need --image"),
-        (["generate", "{bundle}", "a", "--image", "taken.png"], 2, "taken.png"),
-        (["generate", "{bundle}", "a", "--image", "nowhere.png"], 2, "nowhere.png"),
-        (["generate", "{bundle}", "--like", "taken.png"], 2, "cannot be read as a PNG"),
-    ],
-)
-def test_what_cannot_be_is_one_line(
-    given: list[str], code: int, said: str, programs: Path, demo_bundle: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "taken.png").write_bytes(b"no picture")
-    command = [str(NODE), str(programs / "src" / "node" / "command.js")]
-    arguments = [part.format(bundle=demo_bundle) for part in given]
-    done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
-    if given:  # without, Python's command tells what there is
-        assert run(*arguments, cwd=tmp_path).returncode == code
 
 
 def test_letters_and_numbers_are_those_of_the_tokenizers_library() -> None:

@@ -27,6 +27,7 @@ from tests.support.faults.commands import (  # noqa: E402
     bench_commands,
     bundle_commands,
     drawing_commands,
+    npm_commands,
 )
 from tests.support.faults.hub import hub_commands, served_hub  # noqa: E402
 from tests.support.faults.judge import Command  # noqa: E402
@@ -78,7 +79,7 @@ def run_one(command: Command, scene: Scene, chosen: argparse.Namespace) -> Accou
     calls: list[list[str]] = []
     if spared is not None:
         scene.clear()
-        spared.keep(lambda: scene._command(command.arguments))
+        spared.keep(lambda: scene.command(command.arguments))
         for mode in ("off", "give"):
             spared.use(mode)
             calls.append(calls_of(command, scene))
@@ -144,10 +145,10 @@ def main() -> None:
 def known_commands(chosen: argparse.Namespace, open_until_done: ExitStack) -> Makers:
     """Return the commands that may be run."""
     if chosen.bundle is not None:
-        return drawing_commands(chosen.bundle.resolve())
+        return drawing_commands(chosen.bundle.resolve()) | npm_commands(chosen.bundle.resolve())
     sources = make_sources(chosen.folder.resolve() / "sources")
     hub = open_until_done.enter_context(served_hub(sources["onnx"]))
-    commands = drawing_commands(sources["onnx"]) | bundle_commands(sources)
+    commands = drawing_commands(sources["onnx"]) | npm_commands(sources["onnx"]) | bundle_commands(sources)
     commands |= bench_commands(sources["onnx"], sources["device"], sources["prompts"])
     return commands | hub_commands(sources["onnx"], hub, RUNTIME)
 

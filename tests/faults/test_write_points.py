@@ -2,19 +2,23 @@
 what `make faults` tries, by chance, always the same. Outputs are whole or not there, and a second run succeeds.
 """
 
-import os
 import random
-import subprocess
-import sys
+from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from amused_edge.cli.bench import bench
+from amused_edge.cli.program import commands
 from tests.support.faults.campaign import of_each_kind
+from tests.support.faults.commands import NOT_HERE, bench_commands, bundle_commands, drawing_commands
+from tests.support.faults.hub import hub_commands
+from tests.support.faults.short import try_some
 from tests.support.faults.supervised import supported
-from tests.support.paths import ROOT, TINY_BUNDLE
 
-SAMPLE = 3
+if TYPE_CHECKING:
+    from tests.support.faults.hub import ServedHub
 
 
 def test_calls_of_each_kind() -> None:
@@ -28,12 +32,19 @@ def test_calls_of_each_kind() -> None:
     assert of_each_kind(kinds, 9, random.Random(0)) == [0, 1, 2, 3, 4, 5]
 
 
+def test_every_command_is_tried_or_it_is_said_why_not() -> None:
+    """A command that comes later must not be forgotten."""
+    folder, hub = Path("folder"), cast("ServedHub", None)
+    makers = drawing_commands(folder) | bundle_commands(defaultdict(lambda: folder)) | hub_commands(folder, hub, ())
+    makers |= bench_commands(folder, folder, folder)
+    arguments = [make().arguments for make in makers.values()]
+    tried = {" ".join(words[: 2 if words[0] == "bench" else 1]) for words in arguments}
+    known = set(commands.commands) - {"bench"} | {f"bench {name}" for name in bench.commands}
+    assert tried | set(NOT_HERE) == known
+    assert not tried & set(NOT_HERE)
+
+
 @pytest.mark.skipif(bool(supported()), reason=supported() or "-")
 @pytest.mark.parametrize("command", ["generate, companions", "generate, resume", "cache, clear"])
 def test_a_command(command: str, tmp_path: Path) -> None:
-    """In a process of its own: what is forked must have one thread."""
-    program = [sys.executable, str(ROOT / "tests" / "faults" / "run.py"), command, "--folder", str(tmp_path)]
-    chosen = ["--bundle", str(TINY_BUNDLE), "--each-kind", "2", "--sample", str(SAMPLE)]
-    tried = subprocess.run([*program, *chosen], capture_output=True, text=True, env=os.environ, check=False)
-    assert tried.returncode == 0, tried.stdout + tried.stderr
-    assert f"| {SAMPLE} |" in tried.stdout
+    try_some(command, tmp_path, sample=3)

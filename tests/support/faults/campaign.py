@@ -92,7 +92,7 @@ def reference(command: Command, scene: Scene, account: Account) -> tuple[Referen
     """Run a command without a fault; return what it left, and of which kind each of its calls is."""
     before = _fresh(command, scene)
     watch = _Watch(scene, -1, "")
-    ended = scene.run(command.arguments, watch)
+    ended = scene.run(command.arguments, watch, command.program)
     if ended.code != 0:
         raise RuntimeError(f"{command.arguments}: {ended}")
     kinds = [_GRAPH.sub("GRAPH", _told(call, scene)) for call in watch.calls]
@@ -107,7 +107,7 @@ def calls_of(command: Command, scene: Scene) -> list[str]:
     """Return the calls that a command makes where it may write, when nothing fails."""
     _fresh(command, scene)
     watch = _Watch(scene, -1, "")
-    scene.run(command.arguments, watch)
+    scene.run(command.arguments, watch, command.program)
     return [_told(call, scene) for call in watch.calls]
 
 
@@ -183,7 +183,7 @@ def _once(
     at, fault = what
     _fresh(command, scene)
     watch = _Watch(scene, at, fault)
-    ended = scene.run(command.arguments, watch)
+    ended = scene.run(command.arguments, watch, command.program)
     account.runs += 1
     call = "never reached" if watch.hit is None else _told(watch.hit, scene)
     account.ended["killed" if ended.code < 0 else f"exit {ended.code}"] += 1
@@ -197,7 +197,7 @@ def _once(
     key = _state(left), _state(scene.tree("cache")), _state(scene.tree("hub"))
     if key not in tried:
         account.second_runs += 1
-        again = scene.run(command.arguments, _Watch(scene, -1, ""))
+        again = scene.run(command.arguments, _Watch(scene, -1, ""), command.program)
         tried[key] = after_second(command, scene, first, left, again)
         for wrong in tried[key]:
             yield call, wrong

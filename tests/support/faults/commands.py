@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.support.faults.judge import Command
 from tests.support.faults.scene import Scene
+from tests.support.paths import WEB
 
 Makers = dict[str, Callable[[], Command]]
 
@@ -20,6 +21,7 @@ BENCH = (*RUNTIME, "amused_edge.benchmarks.latency.bench", "amused_edge.benchmar
 NOT_HERE = {
     "serve": "writes nothing but a certificate's file that is gone before it listens (tests/serve)",
     "bench device": "writes as `bench latency` does, by the same folder, what phones send (tests/serve/test_device.py)",
+    "fit": "writes nothing",
     "inspect": "writes nothing; that the bundle was verified is kept in the cache, as `generate` does",
 }
 """Commands that are not run here, and why."""
@@ -57,6 +59,17 @@ def drawing_commands(bundle: Path) -> Makers:
             check={"clip.json": _clip_state},
             **common,
         ),
+    }
+
+
+def npm_commands(bundle: Path) -> Makers:
+    """Return the commands of the npm package, which must be built."""
+    built = WEB / "build" / "src" / "node" / "command.js"
+    draw = ["generate", str(bundle), "a fox", *FEW, "-o", "fox.png"]
+    common: dict[str, Any] = {"sources": (bundle,), "program": (shutil.which("node") or "node", str(built))}
+    return {
+        "npm, generate": lambda: Command(draw, **common),
+        "npm, generate, several": lambda: Command([*draw, "--count", "2"], one_by_one=True, **common),
     }
 
 
@@ -107,6 +120,24 @@ def bench_commands(bundle: Path, device_results: Path, prompts: Path) -> Makers:
         "bench, quality": lambda: Command(["bench", "quality", *both, *few, *out], (bundle,), **common),
         "bench, compare": lambda: Command(
             ["bench", "compare", str(bundle), *few, "--rounds", "1", *out], (bundle,), **common
+        ),
+        "bench, search": lambda: Command(
+            [
+                "bench",
+                "compare",
+                str(bundle),
+                "--steps",
+                "1,2",
+                "--count",
+                "16",
+                "--rounds",
+                "1",
+                "--search",
+                "9",
+                *out,
+            ],
+            (bundle,),
+            **common,
         ),
         "bench, import": lambda: Command(
             ["bench", "import", str(device_results), "bench", "--quiet"], (device_results,), **common

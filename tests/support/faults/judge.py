@@ -17,6 +17,8 @@ class Command:
     ----------
     arguments
         Of `amused-edge`, with the sources' paths.
+    program
+        What is started anew with them, where it is not this package's command.
     sources
         What it reads, which must stay as it is.
     prepare
@@ -40,6 +42,7 @@ class Command:
 
     arguments: list[str]
     sources: tuple[Path, ...]
+    program: tuple[str, ...] = ()
     prepare: Callable[[Scene], None] = lambda scene: None
     inside: tuple[str, ...] = ()
     check: dict[str, Callable[[Path], object]] = field(default_factory=dict)

@@ -46,17 +46,20 @@ class Scene:
         """Say whether a call changes something in the folders that a command may write to."""
         return any(Path(path).is_relative_to(self.root / name) for path in call.paths for name in WATCHED)
 
-    def run(self, arguments: list[str], decide: Callable[[Call], Verdict]) -> Ended:
-        """Run `amused-edge` here."""
-        return run(lambda: self._command(arguments), decide, self.root / "notes")
+    def run(self, arguments: list[str], decide: Callable[[Call], Verdict], program: tuple[str, ...] = ()) -> Ended:
+        """Run `amused-edge` here, or another program."""
+        return run(lambda: self.command(arguments, program), decide, self.root / "notes")
 
-    def _command(self, arguments: list[str]) -> int:
-        from amused_edge.cli import main
-
+    def command(self, arguments: list[str], program: tuple[str, ...] = ()) -> int:
+        """Become the command; return its exit code."""
         os.chdir(self.root / "place")
         os.environ["XDG_CACHE_HOME"] = str(self.root / "cache")
         os.environ["TMPDIR"] = str(self.root / "temporary")
         os.environ["HOME"] = str(self.root / "home")
+        if program:
+            os.execv(program[0], [*program, *arguments])
+        from amused_edge.cli import main
+
         tempfile.tempdir = None
         sys.argv = ["amused-edge", *arguments]
         try:

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** `npx amused-edge`: draws pictures with a bundle, and writes them as PNG files with their parameters inside. */
 
-import { access, constants, link, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { access, constants, lstat, readFile, stat } from "node:fs/promises";
 import { dirname, join, parse } from "node:path";
-import { argv, exit, pid, stderr, stdout } from "node:process";
+import { argv, exit, stderr } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import {
@@ -13,15 +13,16 @@ import {
   inpainting,
   OptionsError,
   optionsOf,
-  type Picture,
   rebuildTask,
   StateError,
   type Task,
   textToImage,
   variation,
 } from "../index.js";
+import { complain, say, UnprintedError, unprinted } from "./console.js";
 import { openFolder } from "./index.js";
 import { pngOf, readPng } from "./png.js";
+import { writeWhole } from "./whole-file.js";
 
 const HELP = `Usage: amused-edge generate BUNDLE [PROMPT]... [OPTIONS]
 
@@ -88,7 +89,7 @@ export async function main(given: readonly string[]): Promise<number> {
   try {
     const { values, positionals } = parsed(given);
     if (values.help) {
-      stdout.write(HELP);
+      await say(HELP);
       return 0;
     }
     const [command, bundle, ...prompts] = positionals;
@@ -98,8 +99,11 @@ export async function main(given: readonly string[]): Promise<number> {
     await generate(bundle, prompts, values);
     return 0;
   } catch (error) {
+    if (error instanceof UnprintedError) {
+      return unprinted(error);
+    }
     const known = error instanceof AmusedEdgeError || error instanceof UsageError;
-    stderr.write(`Error: ${known ? error.message : String(error)}\n`);
+    complain(known ? error.message : String(error));
     const misused = [UsageError, OptionsError, StateError].some((kind) => error instanceof kind);
     return misused ? USAGE : FAILED;
   }
@@ -119,9 +123,9 @@ async function generate(folder: string, prompts: readonly string[], given: Given
       }
     };
     for await (const picture of pipeline.pictures(task, { ...options, onStep })) {
-      await write(names[place], picture);
+      await writeWhole(names[place], pngOf(picture.image, picture.parameters));
       if (!given.quiet) {
-        stdout.write(`${stderr.isTTY ? "\r\n" : ""}${names[place]}\n`);
+        await say(`${stderr.isTTY ? "\r\n" : ""}${names[place]}\n`);
       }
       place++;
     }
@@ -218,26 +222,13 @@ async function checkFree(names: readonly string[]): Promise<void> {
     throw new OptionsError(`folder ${folder} cannot be written to; choose another one`);
   });
   for (const name of names) {
-    const taken = await readFile(name).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+    const taken = await lstat(name).then(
+      () => "exists",
+      (error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? undefined : `cannot be written: ${error.message}`),
     );
     if (taken) {
-      throw new OptionsError(`${name} exists; choose another name or remove it`);
+      throw new OptionsError(`${name} ${taken}; choose another name or remove it`);
     }
-  }
-}
-
-/** Write a picture; its file appears complete or not at all, and replaces none. */
-async function write(name: string, { image, parameters }: Picture): Promise<void> {
-  const partial = join(dirname(name), `.${pid}-${parse(name).name}.partial`);
-  try {
-    await writeFile(partial, pngOf(image, parameters), { flag: "wx" });
-    await link(partial, name);
-  } catch (error) {
-    throw new AmusedEdgeError(`cannot write ${name}: ${(error as Error).message}`);
-  } finally {
-    await unlink(partial).catch(() => undefined);
   }
 }
 

@@ -23,6 +23,7 @@ import android.widget.ImageView
 import android.widget.LinearLayout
 import android.widget.TextView
 import java.io.File
+import java.io.IOException
 import java.time.Instant
 import java.time.ZoneOffset
 import java.time.format.DateTimeFormatter
@@ -76,6 +77,8 @@ class MainActivity : Activity() {
                 task(mine)
             } catch (error: AmusedEdgeException) {
                 say(error.message ?: error.toString())
+            } catch (error: IOException) { // no space, or the storage was taken out
+                say(error.message ?: error.toString())
             }
         }
     }
@@ -105,9 +108,16 @@ class MainActivity : Activity() {
         val made = DateTimeFormatter.ISO_OFFSET_DATE_TIME.format(Instant.now().atOffset(ZoneOffset.UTC))
         val text = DeviceBenchmark(subjects, BenchmarkOptions(), device(), PhoneProbe(this))
             .run(made, cancellation) { label, done, of -> say("$label, turn ${done + 1} of $of") }
+        say("${write(text)}")
+    }
+
+    /** Writes results; those of before are replaced once all is written. */
+    private fun write(text: String): File {
         val file = File(getExternalFilesDir(null), "results.json")
-        file.writeText(text)
-        say("$file")
+        val partial = File(file.path + ".partial")
+        partial.writeText(text)
+        if (!partial.renameTo(file)) throw IOException("cannot write $file")
+        return file
     }
 
     private fun device(): Device {
