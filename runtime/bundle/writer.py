@@ -16,7 +16,7 @@ from amused_edge.runtime.bundle.manifest import MANIFEST_NAME, Manifest
 from amused_edge.runtime.bundle.places import check_free
 from amused_edge.runtime.bundle.verification import sha256
 from amused_edge.runtime.errors import BundleError, OutputExistsError
-from amused_edge.runtime.system.unfinished import remove_abandoned, unfinished
+from amused_edge.runtime.system.unfinished import remove_abandoned, remove_unremoved, unfinished
 
 
 class BundleWriter:
@@ -73,6 +73,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """Give a temporary folder and, when the block ends without an error, rename it to `out`; raises as `new_bundle`."""
     with passing_folder(out) as partial:
         yield partial
+        remove_unremoved(partial)  # nobody would, later
         check_free(out)
         partial.rename(out)
 

@@ -23,11 +23,14 @@ def unfinished(path: Path, suffix: str = "") -> Path:
 def remove_abandoned(path: Path) -> None:
     """Remove what writers of the same place left on this host when they were killed."""
     for left in abandoned(path):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                left.unlink(missing_ok=True)
+        _remove(left)
+
+
+def remove_unremoved(folder: Path) -> None:
+    """Remove what this process had to leave in a folder of its own, because a disk failed just when it was removed."""
+    own = f".*.partial-{glob.escape(socket.gethostname())}-{os.getpid()}-*"
+    for left in list(folder.rglob(own)):
+        _remove(left)
 
 
 def abandoned(path: Path) -> list[Path]:
@@ -52,6 +55,14 @@ def _mark(path: Path) -> str:
     """
     name = os.fsdecode(os.fsencode(path.name)[:_NAME_BYTES].decode(errors="ignore").encode())
     return f".{name}.partial-{socket.gethostname()}-"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

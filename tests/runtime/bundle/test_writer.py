@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,8 +14,9 @@ import pytest
 from amused_edge.runtime.bundle.folder import Bundle
 from amused_edge.runtime.bundle.manifest import Manifest
 from amused_edge.runtime.bundle.verification import verify
-from amused_edge.runtime.bundle.writer import new_bundle, new_folder
+from amused_edge.runtime.bundle.writer import new_bundle, new_folder, passing_folder
 from amused_edge.runtime.errors import BundleError, OptionsError, OutputExistsError
+from amused_edge.runtime.system.whole_file import whole_file
 
 BEGIN_AND = """
 import os, sys
@@ -262,6 +264,27 @@ def test_a_new_folder_appears_with_all_that_was_written(out: Path) -> None:
         assert not out.exists()
     assert (out / "deeper" / "file").read_text() == "whole"
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_a_disk_that_fails_where_something_is_removed_leaves_nothing_in_a_new_folder(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hidden second name of an account stayed for good in what `validate` made."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with new_folder(out) as folder:
+        with monkeypatch.context() as failing:
+            failing.setattr(Path, "unlink", fail)
+            failing.setattr(shutil, "rmtree", lambda *_, **__: None)
+            with whole_file(folder / "account.md") as file:
+                file.write(b"whole")
+            with passing_folder(folder / "w8") as passing:
+                (passing / "weights").touch()
+        assert len(list(folder.iterdir())) == 3
+    assert [path.name for path in out.iterdir()] == ["account.md"]
+    assert (out / "account.md").read_bytes() == b"whole"
 
 
 def test_a_new_folder_may_be_empty_and_deep(tmp_path: Path) -> None:
