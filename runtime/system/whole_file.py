@@ -51,6 +51,6 @@ def _move_to_free_place(source: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links
-        if path.exists():
+        if os.path.lexists(path):
             raise FileExistsError(path) from None
         source.rename(path)

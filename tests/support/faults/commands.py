@@ -113,6 +113,7 @@ def bench_commands(bundle: Path, device_results: Path, prompts: Path) -> Makers:
     out = ["--out", "bench", "--quiet"]
     latency = ["--rounds", "1", "--steps", "2", "--calls", "1", "--threads", "1"]
     few = ["--steps", "2", "--prompts", str(prompts)]
+    search = ["--steps", "1,2", "--search", "9", "--count", "16", "--rounds", "1"]
     common: dict[str, Any] = {"inside": ("bench",), "check": {"bench/*": _run_file}, "modules": BENCH}
     both = [str(bundle), str(bundle)]
     return {
@@ -121,24 +122,7 @@ def bench_commands(bundle: Path, device_results: Path, prompts: Path) -> Makers:
         "bench, compare": lambda: Command(
             ["bench", "compare", str(bundle), *few, "--rounds", "1", *out], (bundle,), **common
         ),
-        "bench, search": lambda: Command(
-            [
-                "bench",
-                "compare",
-                str(bundle),
-                "--steps",
-                "1,2",
-                "--count",
-                "16",
-                "--rounds",
-                "1",
-                "--search",
-                "9",
-                *out,
-            ],
-            (bundle,),
-            **common,
-        ),
+        "bench, search": lambda: Command(["bench", "compare", str(bundle), *search, *out], (bundle,), **common),
         "bench, import": lambda: Command(
             ["bench", "import", str(device_results), "bench", "--quiet"], (device_results,), **common
         ),

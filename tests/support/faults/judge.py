@@ -17,8 +17,6 @@ class Command:
     ----------
     arguments
         Of `amused-edge`, with the sources' paths.
-    program
-        What is started anew with them, where it is not this package's command.
     sources
         What it reads, which must stay as it is.
     prepare
@@ -38,11 +36,12 @@ class Command:
         Variables that are set before anything is imported.
     library_speaks
         A library warns of what fails before the command's own line, the last, says it.
+    program
+        What is started anew with the arguments, where it is not this package's command.
     """
 
     arguments: list[str]
     sources: tuple[Path, ...]
-    program: tuple[str, ...] = ()
     prepare: Callable[[Scene], None] = lambda scene: None
     inside: tuple[str, ...] = ()
     check: dict[str, Callable[[Path], object]] = field(default_factory=dict)
@@ -51,6 +50,7 @@ class Command:
     target: str = ""
     environment: Callable[[Scene], dict[str, str]] = lambda scene: {}
     library_speaks: bool = False
+    program: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

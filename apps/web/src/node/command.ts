@@ -223,11 +223,12 @@ async function checkFree(names: readonly string[]): Promise<void> {
   });
   for (const name of names) {
     const taken = await lstat(name).then(
-      () => "exists",
-      (error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? undefined : `cannot be written: ${error.message}`),
+      () => "exists; choose another name or remove it",
+      ({ code, message }: NodeJS.ErrnoException) =>
+        code === "ENOENT" ? undefined : `cannot be written: ${message}; choose another name`,
     );
     if (taken) {
-      throw new OptionsError(`${name} ${taken}; choose another name or remove it`);
+      throw new OptionsError(`${name} ${taken}`);
     }
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { access, link, readdir, rename, unlink, writeFile } from "node:fs/promises";
+import { link, lstat, readdir, rename, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
@@ -35,11 +35,11 @@ export async function writeWhole(path: string, bytes: Uint8Array): Promise<void>
 
 /** Remove what writers of the same place left on this host when they were killed. */
 async function removeAbandoned(path: string): Promise<void> {
-  const folder = dirname(path);
+  const [folder, beginning] = [dirname(path), mark(path)];
   const names = await readdir(folder).catch(() => []);
-  for (const name of names.filter((each) => each.startsWith(mark(path)))) {
-    const [writer] = name.slice(mark(path).length).split("-");
-    if (/^[0-9]+$/.test(writer ?? "") && !lives(Number(writer))) {
+  for (const name of names.filter((each) => each.startsWith(beginning))) {
+    const [writer = ""] = name.slice(beginning.length).split("-");
+    if (/^[0-9]+$/.test(writer) && !lives(Number(writer))) {
       await unlink(join(folder, name)).catch(() => undefined);
     }
   }
@@ -75,7 +75,7 @@ async function moveToFreePlace(partial: string, path: string): Promise<boolean> 
 }
 
 function exists(path: string): Promise<boolean> {
-  return access(path).then(
+  return lstat(path).then(
     () => true,
     () => false,
   );
