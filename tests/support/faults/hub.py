@@ -85,7 +85,7 @@ def hub_commands(bundle: Path, hub: ServedHub, modules: tuple[str, ...]) -> dict
             return {**shown, "HF_ENDPOINT": hub.url, "HF_HOME": str(scene.root / "hub")}
 
         return lambda: Command(
-            arguments, sources, prepare, modules=with_hub, environment=environment, library_speaks=True
+            arguments, sources, prepare=prepare, modules=with_hub, environment=environment, library_speaks=True
         )
 
     return {

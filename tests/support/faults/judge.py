@@ -1,7 +1,7 @@
 """What must hold after a command was hit by a fault, whatever the fault was."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -42,6 +42,7 @@ class Command:
 
     arguments: list[str]
     sources: tuple[Path, ...]
+    _: KW_ONLY
     prepare: Callable[[Scene], None] = lambda scene: None
     inside: tuple[str, ...] = ()
     check: dict[str, Callable[[Path], object]] = field(default_factory=dict)
