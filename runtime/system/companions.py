@@ -11,6 +11,7 @@ from pathlib import Path
 
 from amused_edge.runtime.errors import AmusedEdgeError, OutputExistsError
 from amused_edge.runtime.system.unfinished import abandoned, unfinished
+from amused_edge.runtime.system.whole_file import move_to_free_place
 
 
 class Companions:
@@ -33,7 +34,8 @@ class Companions:
         try:
             with second.open("xb") as file:
                 file.write(content)
-            _place(second, path)
+            # A file system without hard links leaves no second name, and a kill the file.
+            move_to_free_place(second, path)
             self.written.append((path, second))
         except FileExistsError as error:
             raise OutputExistsError(f"{path} exists; choose another name or remove it") from error
@@ -67,17 +69,6 @@ def remove_abandoned_companions(paths: Iterable[Path], chief: Path) -> None:
                 if not os.path.lexists(chief) and path.samefile(second):
                     path.unlink()
             _remove(second)
-
-
-def _place(second: Path, path: Path) -> None:
-    try:
-        os.link(second, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links: there is no second name, and a kill leaves the file
-        if os.path.lexists(path):
-            raise FileExistsError(path) from None
-        second.rename(path)
 
 
 def _remove(path: Path) -> None:

@@ -34,7 +34,7 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
         if replace:
             os.replace(partial, path)
         else:
-            _move_to_free_place(partial, path)
+            move_to_free_place(partial, path)
     except FileExistsError as error:
         raise OutputExistsError(f"{path} exists; choose another name or remove it") from error
     except OSError as error:
@@ -44,8 +44,8 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
             partial.unlink(missing_ok=True)
 
 
-def _move_to_free_place(source: Path, path: Path) -> None:
-    """Like a rename, but refuses a file that came meanwhile."""
+def move_to_free_place(source: Path, path: Path) -> None:
+    """Like a rename, but raises `FileExistsError` where a file came meanwhile."""
     try:
         os.link(source, path)
     except FileExistsError:

@@ -92,7 +92,7 @@ def test_companions_are_whole_or_gone(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a", "taken"]
 
 
-def test_companions_on_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_on_a_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 
@@ -103,6 +103,11 @@ def test_companions_on_a_file_system_without_hard_links(tmp_path: Path, monkeypa
     with pytest.raises(OutputExistsError), companions() as files:
         files.add(tmp_path / "a", b"2")
     assert (tmp_path / "a").read_bytes() == b"1"
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(OutputExistsError), whole_file(tmp_path / "link") as file:
+        file.write(b"3")
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path) == ["a", "link"]
 
 
 def test_whose_a_name_is(tmp_path: Path) -> None:
